@@ -1,0 +1,1 @@
+"""What comes in: data sets on disk become batches of waveforms."""

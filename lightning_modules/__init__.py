@@ -1,0 +1,1 @@
+"""What learns: networks, front ends, objectives, metrics, Lightning modules, and the commands that run them."""
