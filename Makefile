@@ -1,0 +1,37 @@
+# Everything runs in .venv, which `make setup` creates; nothing else needs to be installed but python3 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+FIT := $(BIN)/python -m lightning_modules.fit
+
+.PHONY: help setup demo test test-slow lint format clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.ready  ## Create the environment in .venv
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup  ## Train AASIST on a small synthetic corpus, to a result table (minutes on two CPU cores)
+	$(FIT) --config configs/ssd_aasist.yaml --config configs/overlays/demo.yaml
+
+test: setup  ## Run the fast test suite
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: setup  ## Run the tests that take minutes
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+lint: setup  ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: setup  ## Apply the format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove the environment; data and runs stay
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,34 @@
+"""The checkpoint that a restart continues from."""
+
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps ``path`` up to date: every ``every_n_train_steps`` optimizer steps and at the end of every epoch.
+
+    A step that ends an epoch is left to the epoch's end, after validation, so that a restart never has to guess
+    whether that validation has run.
+    """
+
+    def __init__(self, path: Path, *, every_n_train_steps: int) -> None:
+        self.path = path
+        self.every_n_train_steps = every_n_train_steps
+        self._saved_step = -1
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        """Saves when the step count is due and no validation is about to follow."""
+        step = trainer.global_step
+        due = step % self.every_n_train_steps == 0 and step != self._saved_step and step > 0
+        if due and not trainer.is_last_batch:
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the state after the epoch's validation."""
+        self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        self._saved_step = trainer.global_step
+        trainer.save_checkpoint(self.path)

@@ -1,0 +1,65 @@
+"""The callbacks that every run has: checkpoints, random states, the loss guard and the results."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_modules.callbacks.finite_loss import FiniteLoss
+from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
+from lightning_modules.callbacks.random_state import RandomState
+from lightning_modules.runs import Run
+
+
+@dataclass(kw_only=True)
+class Checkpoints:
+    """Which checkpoints a run keeps.
+
+    Attributes:
+        monitor: Logged value that chooses the best checkpoint.
+        mode: Whether the smallest or the largest value is best.
+        save_top_k: How many of the best to keep.
+        every_n_train_steps: How often ``last.ckpt`` is renewed within an epoch; it is at every epoch's end too.
+    """
+
+    monitor: str = "val/eer"
+    mode: Literal["min", "max"] = "min"
+    save_top_k: int = 1
+    every_n_train_steps: int = 500
+
+
+class ConfigInCheckpoint(Callback):
+    """Puts the resolved configuration into every checkpoint, so that the file alone can be scored with."""
+
+    def __init__(self, config: str) -> None:
+        self.config = config
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Adds the YAML text."""
+        checkpoint["config"] = self.config
+
+
+def best_checkpoint(run: Run, settings: Checkpoints) -> ModelCheckpoint:
+    """Keeps the best checkpoints as ``best=<value>-epoch=<n>.ckpt``; `Run.best_checkpoint` finds them again."""
+    return ModelCheckpoint(
+        dirpath=run.checkpoints,
+        filename=f"best={{{settings.monitor}:.6f}}-epoch={{epoch:04d}}",
+        auto_insert_metric_name=False,
+        enable_version_counter=False,
+        monitor=settings.monitor,
+        mode=settings.mode,
+        save_top_k=settings.save_top_k,
+        save_on_train_epoch_end=True,
+    )
+
+
+def standard_callbacks(run: Run, settings: Checkpoints, config: str) -> list[Callback]:
+    """Returns the callbacks in the order in which they must act; the best checkpoint is known before ``last``."""
+    return [
+        ConfigInCheckpoint(config),
+        RandomState(),
+        FiniteLoss(),
+        best_checkpoint(run, settings),
+        LastCheckpoint(run.last_checkpoint, every_n_train_steps=settings.every_n_train_steps),
+    ]

@@ -1,0 +1,119 @@
+"""Checkpoints that are never torn, never executed and never of another model."""
+
+import contextlib
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes into the target's folder, flushes to disk, then renames: the old file lives until the new is whole.
+
+    Lightning's own writer stages through TMPDIR and copies over the old file when that is another file system.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:  # noqa: ARG002
+        """Writes ``checkpoint`` to ``path``.
+
+        Raises:
+            OSError: The disk is full or the folder is not writable; the previous file is untouched.
+        """
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(target)
+        except BaseException as error:
+            Path(temporary).unlink(missing_ok=True)
+            if isinstance(error, RuntimeError | OSError):  # torch.save reports a full disk as RuntimeError
+                raise OSError(f"{target}: not saved ({error}); the checkpoint before it is untouched") from error
+            raise
+        _sync_folder(target.parent)
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:  # noqa: ARG002
+        """Reads a checkpoint without executing anything in it.
+
+        Raises:
+            ValueError: Missing, damaged, or not made of tensors and plain values alone.
+        """
+        return read_checkpoint(path, map_location)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a killed writer left in ``folder``."""
+    for leftover in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            leftover.unlink()
+
+
+def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Reads a checkpoint of tensors and plain values; see `AtomicCheckpointIO.load_checkpoint`."""
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such checkpoint") from None
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: refused, it is damaged or holds code instead of plain tensors ({reason})") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path}: damaged checkpoint ({reason}); use an earlier one") from error
+
+
+def load_weights(module: nn.Module, path: str | Path, *, training_only: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Loads the weights of a Lightning checkpoint into ``module`` and returns the checkpoint.
+
+    Args:
+        module: The Lightning module that was trained, built from its config.
+        path: A checkpoint written by ``fit``.
+        training_only: Prefixes of entries that scoring does not need and that either side may lack.
+
+    Raises:
+        ValueError: The checkpoint is damaged or of another model; names the first keys that differ.
+    """
+    checkpoint = read_checkpoint(path)
+    if "state_dict" not in checkpoint:
+        raise ValueError(f"{path}: no checkpoint of this platform (no 'state_dict'); set model.weights for official weights")
+    theirs = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith(training_only or ("\0",))}
+    ours = {k: v for k, v in module.state_dict().items() if not k.startswith(training_only or ("\0",))}
+    difference = describe_difference(ours, theirs)
+    if difference:
+        raise ValueError(f"{path}: checkpoint of another model or configuration: {difference}")
+    module.load_state_dict(theirs, strict=False)
+    return checkpoint
+
+
+def describe_difference(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor]) -> str:
+    """Returns one line on how two state dicts differ in names and shapes, empty if they do not.
+
+    >>> describe_difference({"a": torch.zeros(2)}, {"a": torch.zeros(3), "b": torch.zeros(1)})
+    "1 unexpected (b); 1 of another shape (a: (3,) for (2,))"
+    """
+    missing = [key for key in ours if key not in theirs]
+    unexpected = [key for key in theirs if key not in ours]
+    reshaped = [
+        f"{key}: {tuple(theirs[key].shape)} for {tuple(ours[key].shape)}"
+        for key in ours
+        if key in theirs and theirs[key].shape != ours[key].shape
+    ]
+    named = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+    return "; ".join(f"{len(keys)} {what} ({keys[0]}{', ...' if len(keys) > 1 else ''})" for what, keys in named if keys)

@@ -1,0 +1,179 @@
+"""The one file that knows how a configuration becomes a model, data, a trainer and a run's folder."""
+
+import argparse
+import difflib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+
+from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
+from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_modules.config_errors import one_line
+from lightning_modules.runs import Run, stable_id, write_atomically
+from lightning_modules.tracking import Tracking
+
+# what a run may change without becoming another run
+_NOT_IDENTITY = ("config", "run", "tracking", "ckpt_path", "check")
+_TRAINER_DEFAULTS = {
+    "logger": False,  # set from `tracking`
+    "num_sanity_val_steps": 0,  # `--check` runs validation before training
+    "use_distributed_sampler": False,  # the data modules deal clips to ranks themselves
+    "log_every_n_steps": 50,
+}
+
+
+class Parser(LightningArgumentParser):
+    """Reports a wrong configuration in one line and exits with 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
+        """Prints the cause and the nearest valid key."""
+        options = [option for action in self._actions for option in action.option_strings]
+        sys.stderr.write(f"{self.prog}: {one_line(message, options)}\n")
+        raise SystemExit(2)
+
+
+class Platform(LightningCLI):
+    """Builds model, data module and trainer from YAML files and overrides; runs nothing.
+
+    Attributes:
+        run_folder: Where this run writes.
+        checkpoints: Which checkpoints it keeps.
+        ckpt_path: The checkpoint the user named, if any.
+    """
+
+    def __init__(self, args: Sequence[str], *, command: str, description: str) -> None:
+        super().__init__(
+            args=list(args),
+            run=False,
+            save_config_callback=None,
+            parser_class=Parser,
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                "prog": f"python -m lightning_modules.{command}",
+                "description": description,
+                "formatter_class": argparse.RawDescriptionHelpFormatter,
+                "allow_abbrev": False,
+            },
+            trainer_defaults=_TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds what the trainer, the model and the data do not know: the run, its checkpoints and its tracking."""
+        parser.add_class_arguments(Run, "run")
+        parser.add_class_arguments(Checkpoints, "checkpoints")
+        parser.add_class_arguments(Tracking, "tracking")
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to continue from or score with.")
+        parser.add_argument("--check", action="store_true", help="Run one small batch through everything; write nothing.")
+
+    def before_instantiate_classes(self) -> None:
+        """Names the run before anything is built."""
+        if self.config.run.id is None:
+            self.config.run.id = stable_id(self.resolved(without=_NOT_IDENTITY))
+
+    def resolved(self, without: Sequence[str] = ()) -> dict[str, Any]:
+        """The configuration as plain values, every default and interpolation filled in."""
+        dump = self.parser.dump(self.config, skip_none=False, format="yaml")
+        return {key: value for key, value in yaml.safe_load(dump).items() if key not in without}
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Adds loggers, standard callbacks and the atomic checkpoint writer to what the config asks for."""
+        self.run_folder: Run = self.config_init.run
+        self.checkpoints: Checkpoints = self.config_init.checkpoints
+        self.ckpt_path: str | None = self.config_init.ckpt_path
+        if self.config_init.check:
+            return Trainer(
+                accelerator="cpu",
+                logger=False,
+                barebones=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+                num_sanity_val_steps=0,
+                max_steps=1,
+                limit_val_batches=1,
+                limit_test_batches=1,
+            )
+        config = self.config_init.trainer
+        plugins = config.pop("plugins") or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        callbacks = config.pop("callbacks") or []
+        config.pop("logger")
+        return Trainer(
+            **config.as_dict(),
+            **kwargs,
+            plugins=[*plugins, AtomicCheckpointIO()],
+            callbacks=[*callbacks, *standard_callbacks(self.run_folder, self.checkpoints, self.dump())],
+            logger=self.config_init.tracking.loggers(self.run_folder),
+        )
+
+    def dump(self) -> str:
+        """The resolved configuration as YAML: what config.yaml and every checkpoint carry."""
+        return yaml.safe_dump(self.resolved(without=("config", "check", "ckpt_path")), sort_keys=False)
+
+    def save_config(self) -> None:
+        """Writes config.yaml into the run's folder; names the keys that changed since an earlier start."""
+        path = self.run_folder.folder / "config.yaml"
+        if path.is_file() and path.read_text() != self.dump():
+            changed = difflib.unified_diff(path.read_text().splitlines(), self.dump().splitlines(), n=0, lineterm="")
+            lines = [line for line in changed if line[0] in "+-" and line[:3] not in ("+++", "---")]
+            rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines[:6])}")
+        write_atomically(path, self.dump())
+
+
+def build(command: str, description: str, args: Sequence[str] | None = None) -> Platform:
+    """Parses ``args`` (the command line by default) and builds all parts.
+
+    Without ``--config``, the configuration inside the checkpoint named by ``--ckpt_path`` is used.
+    """
+    _quieten()
+    arguments = list(sys.argv[1:] if args is None else args)
+    with tempfile.TemporaryDirectory() as folder:
+        if not {"--config", "-c", "--help", "-h"} & {argument.split("=")[0] for argument in arguments}:
+            arguments = _config_of_checkpoint(arguments, Path(folder), command) + arguments
+        return Platform(arguments, command=command, description=description)
+
+
+def _config_of_checkpoint(arguments: Sequence[str], folder: Path, command: str) -> list[str]:
+    named = argparse.ArgumentParser(add_help=False)
+    named.add_argument("--ckpt_path")
+    path = named.parse_known_args(list(arguments))[0].ckpt_path
+    if path is None:
+        raise ValueError(f"no configuration: python -m lightning_modules.{command} --config configs/ssd_aasist.yaml")
+    config = read_checkpoint(path).get("config")
+    if config is None:
+        raise ValueError(f"{path}: carries no configuration; name it with --config")
+    (folder / "config.yaml").write_text(config)
+    return ["--config", str(folder / "config.yaml")]
+
+
+def main(command: Callable[[], None]) -> None:
+    """Runs a command; a user's error is one line and exit code 1, set TRACEBACK=1 to see where it came from."""
+    try:
+        command()
+    except (ValueError, OSError) as error:
+        if os.environ.get("TRACEBACK"):
+            raise
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        # a worker's error arrives with its traceback in front
+        cause = lines[-1].split("Error: ", 1)[-1] if "Original Traceback" in str(error) else " ".join(lines)
+        sys.stderr.write(f"error: {cause}\n")
+        raise SystemExit(1) from None
+
+
+def _quieten() -> None:
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).addFilter(lambda record: "litlogger" not in record.getMessage())

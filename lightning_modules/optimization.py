@@ -1,0 +1,65 @@
+"""Optimizers and learning-rate schedules, from the factories of a config to what Lightning expects."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from torch.nn import Parameter
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+class CosineDecay(LRScheduler):
+    """Half a cosine from the base rate to ``min_lr``, stepped once per optimizer step over the whole run.
+
+    The first ``warmup_steps`` steps rise linearly to the base rate.
+
+    Attributes:
+        total_steps: Length of the run in optimizer steps; `configure` sets it from the trainer.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, min_lr: float = 0.0, warmup_steps: int = 0, total_steps: int | None = None
+    ):
+        self.min_lr = min_lr
+        self.warmup_steps = warmup_steps
+        self.total_steps = total_steps
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Rates of all parameter groups at ``last_epoch``, which counts optimizer steps here."""
+        if self.last_epoch < self.warmup_steps:
+            return [base * (self.last_epoch + 1) / self.warmup_steps for base in self.base_lrs]
+        decay_steps = max((self.total_steps or 0) - self.warmup_steps, 1)
+        progress = min((self.last_epoch - self.warmup_steps) / decay_steps, 1.0)
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
+        return [self.min_lr + (base - self.min_lr) * cosine for base in self.base_lrs]
+
+
+def configure(
+    module: LightningModule,
+    optimizer: OptimizerCallable,
+    lr_scheduler: LRSchedulerCallable | None,
+    *,
+    parameters: Iterable[Parameter] | None = None,
+) -> dict[str, Any]:
+    """Returns what ``LightningModule.configure_optimizers`` owes: the optimizer and when its schedule steps.
+
+    `CosineDecay` steps with the optimizer and learns the run's length; ``ReduceLROnPlateau`` steps on its
+    monitored value; any other schedule steps once an epoch.
+    """
+    trainable = parameters if parameters is not None else (p for p in module.parameters() if p.requires_grad)
+    built = optimizer(trainable)
+    if lr_scheduler is None:
+        return {"optimizer": built}
+    schedule = lr_scheduler(built)
+    settings: dict[str, Any] = {"scheduler": schedule, "interval": "epoch"}
+    if isinstance(schedule, CosineDecay):
+        settings["interval"] = "step"
+        if schedule.total_steps is None:
+            schedule.total_steps = int(module.trainer.estimated_stepping_batches)
+    if isinstance(schedule, ReduceLROnPlateau):
+        settings["monitor"] = schedule.monitor
+    return {"optimizer": built, "lr_scheduler": settings}

@@ -1,0 +1,117 @@
+"""What an evaluation found, and how it reaches the run's folder, the loggers and the screen."""
+
+import csv
+import datetime
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+from rich.console import Console
+from rich.table import Table
+
+from lightning_modules.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, str | int | float]
+
+
+@dataclass(kw_only=True)
+class Report:
+    """The evaluation of one split.
+
+    Attributes:
+        keys: Ids of the scored clips.
+        scores: One score a clip, in the same order.
+        metrics: The figures that sum the split up; they become the row of results.csv.
+        table: Breakdown, e.g. one row an attack; all rows have the same columns.
+        figures: Name -> figure, saved as PNG and sent to W&B.
+        warnings: What the reader must know before trusting the figures.
+    """
+
+    keys: Sequence[str]
+    scores: Sequence[float]
+    metrics: Mapping[str, float]
+    table: Sequence[Row] = ()
+    figures: Mapping[str, "Figure"] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Appends ``row`` to a CSV file; a column that the file lacks is added to its older rows, empty."""
+    rows: list[Mapping[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    rows.append(row)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(path)
+
+
+def result_row(run: Run, split: str, checkpoint: str | Path | None, seed: int, report: Report) -> dict[str, Any]:
+    """Returns the row of results.csv: which run, scored how, with which figures."""
+    return {
+        "experiment": run.experiment,
+        "run": run.id,
+        "split": split,
+        "seed": seed,
+        "checkpoint": Path(checkpoint).name if checkpoint else "",
+        "clips": len(report.keys),
+        **{name: f"{value:.6f}" for name, value in report.metrics.items()},
+        "commit": _commit(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def save_figures(folder: Path, split: str, report: Report, loggers: Sequence[Logger]) -> None:
+    """Saves the figures as PNG and sends them to W&B where it is on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in report.figures.items():
+        path = folder / f"{split}_{name}.png"
+        figure.savefig(path, dpi=150)
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image(f"{split}/{name}", [str(path)])
+
+
+def log_metrics(split: str, report: Report, loggers: Sequence[Logger], step: int) -> None:
+    """Sends the figures that sum the split up to all loggers."""
+    for logger in loggers:
+        logger.log_metrics({f"{split}/{name}": value for name, value in report.metrics.items()}, step)
+        logger.save()
+
+
+def show(title: str, report: Report) -> None:
+    """Prints warnings, the breakdown and the figures that sum it up."""
+    console = Console()
+    for warning in report.warnings:
+        console.print(f"[bold red]warning:[/] {warning}")
+    if report.table:
+        console.print(_table(title, report.table))
+    console.print(_table(f"{title}: {len(report.keys)} clips", [report.metrics]))
+
+
+def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title=title)
+    for column in rows[0]:
+        table.add_column(column, justify="right" if isinstance(rows[0][column], int | float) else "left")
+    for row in rows:
+        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
+    return table

@@ -1,0 +1,156 @@
+"""Synthetic speech detection: bona fide speech against text-to-speech and voice conversion."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from datamodules.clips import Batch
+from lightning_modules import optimization
+from lightning_modules.metrics import ScoreTable
+from lightning_modules.metrics.functional import equal_error_rate
+from lightning_modules.networks.output import Output
+from lightning_modules.objectives import InterFrequency, InterInstance
+
+
+class SyntheticSpeechDetector(LightningModule):
+    """Trains any network that returns `Output`, with or without the InF and InI objectives.
+
+    The loss is eq. 6 of the InF + InI paper, of which every part is optional but the first::
+
+        L = CE(x, y) + CE(x_masked, y) + λ1 L_InF + λ2 L_InI
+
+    A clip's score is the bona fide logit: higher means more likely bona fide (class 1).
+
+    Args:
+        network: Maps waveforms, or the front end's features, to an `Output` with one or two logits.
+        frontend: (batch, channel, time) -> features, on the training device; null feeds the waveform itself.
+        inter_frequency: Band-pass masked copies and their consistency loss (section 3.1).
+        inter_instance: Momentum encoder, memory bank and similarity loss (section 3.2).
+        augment: Waveform augmentation of the training batches, e.g. ``RawBoost``.
+        spec_augment: Feature augmentation of the training batches, e.g. ``SpecAugment``.
+        class_weights: Cross-entropy weights of spoof and bona fide; null weighs both alike.
+        weights: Official weights to start from, in the network's published format.
+        compile_network: Run the network through torch.compile.
+        optimizer: Made from the trainable parameters.
+        lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+    """
+
+    training_only = ("inter_instance.", "inter_frequency.")
+    classes = ("spoof", "bonafide")
+
+    def __init__(
+        self,
+        network: nn.Module,
+        frontend: nn.Module | None = None,
+        *,
+        inter_frequency: InterFrequency | None = None,
+        inter_instance: InterInstance | None = None,
+        augment: nn.Module | None = None,
+        spec_augment: nn.Module | None = None,
+        class_weights: list[float] | None = None,
+        weights: str | None = None,
+        compile_network: bool = False,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.frontend = frontend if frontend is not None else nn.Identity()
+        self.inter_frequency = inter_frequency
+        self.inter_instance = inter_instance
+        self.augment = augment if augment is not None else nn.Identity()
+        self.spec_augment = spec_augment if spec_augment is not None else nn.Identity()
+        self.optimizer_factory = optimizer
+        self.lr_scheduler_factory = lr_scheduler
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", torch.tensor(class_weights) if class_weights else None, persistent=False)
+        if weights is not None:
+            network.load_official(weights)  # pyright: ignore[reportCallIssue]
+        if inter_instance is not None:
+            inter_instance.bind(network)
+        if compile_network:
+            network.compile()
+        self.scores = ScoreTable()
+
+    def forward(self, waveform: Tensor) -> Output:
+        """Maps (batch, channel, time) waveforms to embeddings and logits."""
+        return self.network(self.frontend(waveform))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the loss of eq. 6; clean and masked copies pass the network as one batch."""
+        waveform, target = self.augment(batch.waveform), batch.target
+        if self.inter_frequency is not None:
+            waveform = torch.cat([waveform, self.inter_frequency.mask(waveform)])
+        features = self.frontend(waveform)
+        output = self.network(self.spec_augment(features))
+
+        num_clips = len(target)
+        clean_logits, masked_logits = output.logits[:num_clips], output.logits[num_clips:]
+        terms = {"cross_entropy": self._cross_entropy(clean_logits, target)}
+        if self.inter_frequency is not None:
+            terms["masked_cross_entropy"] = self._cross_entropy(masked_logits, target)
+            if self.inter_frequency.weight > 0:
+                consistency = self.inter_frequency(clean_logits, masked_logits)
+                terms["inter_frequency"] = self.inter_frequency.weight * consistency
+        if self.inter_instance is not None:
+            similarity = self.inter_instance(output.embedding[:num_clips], target)
+            terms["inter_instance"] = self.inter_instance.weight * similarity
+            self.inter_instance.enqueue(self.inter_instance.keys(features[:num_clips]), target)
+        loss = torch.stack(list(terms.values())).sum()
+        self._log_losses(loss, terms)
+        return loss
+
+    def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
+        # one logit z is the two-class problem with logits (0, z): its cross entropy is the BCE of eq. 5
+        return F.cross_entropy(two_class_logits(logits).float(), target, weight=self.class_weights)
+
+    def _log_losses(self, loss: Tensor, terms: dict[str, Tensor]) -> None:
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
+        if len(terms) > 1:
+            self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=1)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Steps the optimizer, then the momentum encoder (eq. 3)."""
+        super().optimizer_step(*args, **kwargs)
+        if self.inter_instance is not None:
+            self.inter_instance.update(self.network)
+
+    def configure_optimizers(self) -> Any:
+        """Builds the optimizer and its schedule."""
+        return optimization.configure(self, self.optimizer_factory, self.lr_scheduler_factory)
+
+    def score(self, batch: Batch) -> Tensor:
+        """Returns one float32 score a clip, (batch,), higher = bona fide."""
+        return two_class_logits(self(batch.waveform).logits)[:, 1].float()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects scores."""
+        self.scores.update(self.score(batch), batch.target, batch.index)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val/eer``, a fraction, over all clips of all ranks."""
+        table = self.scores.compute()
+        eer, _ = equal_error_rate(table.scores, table.target == 1)
+        self.log("val/eer", torch.as_tensor(eer, dtype=torch.float32), prog_bar=True)
+        self.scores.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects scores; the `Results` callback evaluates and writes them."""
+        self.scores.update(self.score(batch), batch.target, batch.index)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Returns (index, score), each (batch,)."""
+        return batch.index, self.score(batch)
+
+
+def two_class_logits(logits: Tensor) -> Tensor:
+    """Turns one column, the log odds of class 1, into two; two columns stay as they are.
+
+    >>> two_class_logits(torch.tensor([[2.0]]))
+    tensor([[0., 2.]])
+    """
+    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits

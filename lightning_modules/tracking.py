@@ -1,0 +1,132 @@
+"""Loggers: CSV always, Weights & Biases where it can be reached, and one line when it cannot."""
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_modules.runs import Run
+
+
+@dataclass(kw_only=True)
+class Tracking:
+    """Weights & Biases settings; metrics.csv is written whatever they are.
+
+    Attributes:
+        wandb: ``online`` falls back to ``offline`` when there is no key or no network; ``disabled`` is off.
+        project: W&B project.
+        entity: W&B team; null is the key owner's default.
+        init_timeout_s: How long to wait for the W&B server before going offline.
+    """
+
+    wandb: Literal["online", "offline", "disabled"] = "online"
+    project: str = "audio-research"
+    entity: str | None = None
+    init_timeout_s: float = 15.0
+
+    def loggers(self, run: Run) -> list[Logger]:
+        """Returns the loggers of ``run``; nothing touches the network before training starts."""
+        loggers: list[Logger] = [MetricsCSV(run.folder)]
+        if self.wandb != "disabled":
+            loggers.append(PatientWandbLogger(run, self))
+        return loggers
+
+
+class _KeepingWriter(ExperimentWriter):
+    """Continues an existing metrics.csv, where Lightning's writer would delete it."""
+
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.metrics_keys = list(next(csv.reader(file), []))
+
+
+class MetricsCSV(CSVLogger):
+    """Writes ``metrics.csv`` into the run's folder and continues it after a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(save_dir=folder, name="", version="")
+
+    @property
+    def experiment(self) -> Any:
+        """The writer; made when first used, on rank zero."""
+        return self._writer()
+
+    @rank_zero_experiment
+    def _writer(self) -> ExperimentWriter:
+        if self._experiment is None:
+            self._experiment = _KeepingWriter(log_dir=self.log_dir)
+        return self._experiment
+
+    def rewind(self, step: int) -> None:
+        """Drops the rows from ``step`` on, which a run resumed at that step writes again."""
+        path = Path(self.log_dir) / "metrics.csv"
+        if not path.is_file():
+            return
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if int(row["step"]) < step]
+            fields = list(reader.fieldnames or [])
+        temporary = path.with_name(".metrics.csv.tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=fields)
+            writer.writeheader()
+            writer.writerows(rows)
+        temporary.replace(path)
+
+
+class PatientWandbLogger(WandbLogger):
+    """A W&B run that continues under the run's id and goes offline rather than stopping the training."""
+
+    def __init__(self, run: Run, settings: Tracking) -> None:
+        import wandb
+
+        offline = settings.wandb == "offline" or not _has_key()
+        if offline and settings.wandb == "online":
+            rank_zero_info("W&B: no API key, logging offline; `wandb login` and `wandb sync` upload it later")
+        super().__init__(
+            name=f"{run.experiment}/{run.id}",
+            save_dir=run.folder,
+            id=f"{run.experiment}-{run.id}",
+            project=settings.project,
+            offline=offline,
+            entity=settings.entity,
+            resume="allow",
+            settings=wandb.Settings(init_timeout=settings.init_timeout_s, console="off", silent=True),
+        )
+
+    @property
+    def experiment(self) -> Any:
+        """The W&B run; made when first used, on rank zero."""
+        return self._run()
+
+    @rank_zero_experiment
+    def _run(self) -> Any:
+        from wandb.errors import CommError, UsageError
+
+        try:
+            return super().experiment
+        except (CommError, UsageError) as error:
+            rank_zero_info(f"W&B: {str(error).splitlines()[0]}; logging offline, `wandb sync` uploads it later")
+            self._offline = True
+            return super().experiment
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    return netrc.is_file() and any("wandb" in line for line in _lines(netrc))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open() as file:
+        yield from file
