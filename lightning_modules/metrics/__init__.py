@@ -1,0 +1,18 @@
+"""Metrics: functions of scores and labels in `functional`, torchmetrics classes of the same here."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightning_modules.metrics.detection import ActDCF, Cllr, EqualErrorRate, MinDCF, MinTDCF
+    from lightning_modules.metrics.score_table import ScoreTable
+
+__all__ = ["ActDCF", "Cllr", "EqualErrorRate", "MinDCF", "MinTDCF", "ScoreTable"]
+
+
+def __getattr__(name: str) -> object:
+    """Imports a class on first use: torchmetrics takes seconds, which the score command does without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "score_table" if name == "ScoreTable" else "detection"
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,120 @@
+"""Scores of the organisers' speaker verification (ASV) systems, which t-DCF needs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_modules.metrics.asvspoof_protocols import find_layout, members_of
+from lightning_modules.metrics.breakdown import Condition, Groups
+from lightning_modules.metrics.functional import AsvErrorRates, asv_error_rates, equal_error_rate
+from lightning_modules.metrics.text_columns import as_numbers, fail, first_fields, read_columns
+
+
+@dataclass(frozen=True, slots=True)
+class AsvScores:
+    """Scores of the speaker verification system behind the detector.
+
+    Attributes:
+        scores: float64 (trials,).
+        is_target: bool (trials,), the claimed speaker.
+        groups: What conditions filter; bona fide are target and nontarget trials.
+    """
+
+    scores: Tensor
+    is_target: NDArray[np.bool_]
+    groups: Groups
+    _thresholds: dict[Condition, Tensor] = field(default_factory=dict, repr=False)
+
+    def error_rates(self, condition: Condition = ()) -> AsvErrorRates:
+        """Error rates of a condition at its own EER threshold.
+
+        Raises:
+            ValueError: The condition has no target, nontarget or spoof trial.
+        """
+        members = self.groups.members(condition)
+        is_bonafide = self.groups.is_bonafide
+        target, nontarget, spoof = (
+            self.scores[torch.from_numpy(members & kind)]
+            for kind in (self.is_target, is_bonafide & ~self.is_target, ~is_bonafide)
+        )
+        bonafide_side = tuple(each for each in condition if each[0].among != "spoof")
+        if bonafide_side not in self._thresholds and len(target) and len(nontarget):
+            is_target = torch.arange(len(target) + len(nontarget)) < len(target)
+            pooled = torch.cat([target, nontarget])
+            self._thresholds[bonafide_side] = equal_error_rate(pooled, is_target)[1]
+        return asv_error_rates(target, nontarget, spoof, threshold=self._thresholds.get(bonafide_side))
+
+
+def read_asv_scores(path: str | Path, *, subset: str | None = None) -> AsvScores:
+    """Reads the organisers' ASV scores.
+
+    Args:
+        path: The 2019 file (``SOURCE target|nontarget|spoof SCORE`` lines), or the 2021 folder ``ASV`` with
+            ``trial_metadata.txt`` and ``score.txt``, itself or in one subfolder.
+        subset: As in `read_protocol`.
+
+    Raises:
+        ValueError: Unknown layout, key or score; the two 2021 files list different trials.
+    """
+    path = Path(path)
+    if path.suffix in (".npy", ".pkl"):
+        raise ValueError(
+            f"{path}: pickled C012 tables can run code when opened and are refused; give the folder ASV "
+            "beside it, from which the same coefficients are computed"
+        )
+    if path.is_dir():
+        return _read_asv_folder(path, subset)
+    if len(first_fields(path)) != 3:
+        raise ValueError(f"{path}:1: expected three columns 'SOURCE target|nontarget|spoof SCORE'")
+    sources, kinds, texts = read_columns(path, [0, 1, 2], width=3)
+    return _asv_scores(path, kinds, as_numbers(path, texts, sources), {"attack": np.array(sources)})
+
+
+def _read_asv_folder(folder: Path, subset: str | None) -> AsvScores:
+    """Joins the 2021 metadata and scores line by line: utterances repeat, one trial a claimed speaker."""
+    metadata = folder / "trial_metadata.txt"
+    found = sorted([*folder.glob("score.txt"), *folder.glob("*/score.txt")])
+    if len(found) != 1:
+        raise ValueError(f"{folder}: expected one score.txt in it or below, found {len(found)}")
+    layout, _ = find_layout(metadata)
+    names = ["speaker", "utterance", "label", *layout.groups]
+    speakers, utterances, kinds, *texts = read_columns(
+        metadata, [layout.columns.index(name) for name in names], width=len(layout.columns)
+    )
+    score_speakers, score_utterances, score_texts = read_columns(found[0], [0, 1, 2], width=3)
+    for row, (ours, theirs) in enumerate(
+        zip(
+            zip(speakers, utterances, strict=True),
+            zip(score_speakers, score_utterances, strict=True),
+            strict=False,
+        )
+    ):
+        if ours != theirs:
+            fail(found[0], row, f"trial {' '.join(theirs)}, but {metadata} lists {' '.join(ours)} there")
+    if len(utterances) != len(score_utterances):
+        raise ValueError(
+            f"{found[0]}: {len(score_utterances)} trials, but {metadata} lists {len(utterances)}"
+        )
+    columns = {name: np.array(column) for name, column in zip(names[3:], texts, strict=True)}
+    scores = as_numbers(found[0], score_texts, utterances)
+    chosen = members_of(metadata, columns, len(utterances), subset)
+    return _asv_scores(metadata, kinds, scores, columns, chosen)
+
+
+def _asv_scores(
+    path: Path,
+    kinds: Sequence[str],
+    scores: NDArray[np.float64],
+    columns: Mapping[str, NDArray[np.str_]],
+    chosen: NDArray[np.bool_] | slice = slice(None),
+) -> AsvScores:
+    for kind in set(kinds) - {"target", "nontarget", "spoof"}:
+        fail(path, kinds.index(kind), f"key {kind!r} is neither 'target', 'nontarget' nor 'spoof'")
+    kind_of = np.array(kinds)[chosen]
+    groups = Groups({name: column[chosen] for name, column in columns.items()}, kind_of != "spoof")
+    return AsvScores(torch.from_numpy(scores[chosen]), kind_of == "target", groups)

@@ -1,0 +1,98 @@
+"""Torchmetrics classes of the detection metrics: target 1 = bona fide, 0 = spoofed."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics.utilities import rank_zero_warn
+
+from lightning_modules.metrics import functional
+from lightning_modules.metrics.asv_scores import read_asv_scores
+from lightning_modules.metrics.functional import AsvErrorRates
+from lightning_modules.metrics.score_table import ScoreTable
+
+
+class _DetectionMetric(ScoreTable):
+    """A number computed from a split's scores and labels; lower is better."""
+
+    higher_is_better = False
+    is_differentiable = False
+
+    def compute(self) -> Tensor:
+        """Returns the metric as a float64 scalar; NaN, with a warning, where it is undefined.
+
+        Undefined is a split with one class only, as in a sanity check of two batches, or scores of a
+        collapsed network: neither should end a training run.
+
+        Raises:
+            ValueError: A target is neither 0 nor 1.
+        """
+        _, scores, target = super().compute()
+        if bool(((target != 0) & (target != 1)).any()):
+            unknown = int(((target != 0) & (target != 1)).sum())
+            raise ValueError(f"{unknown} of {len(target)} targets are neither 1 (bona fide) nor 0 (spoofed)")
+        try:
+            return self.value(scores, target == 1)
+        except ValueError as reason:
+            rank_zero_warn(f"{type(self).__name__} is undefined, logged as NaN: {reason}")
+            return scores.new_tensor(torch.nan)
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """The metric as a function of (trials,) scores and labels."""
+        raise NotImplementedError
+
+
+class EqualErrorRate(_DetectionMetric):
+    """Equal error rate, a fraction in [0, 1]; see `functional.equal_error_rate`."""
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """See the class."""
+        return functional.equal_error_rate(scores, is_positive)[0]
+
+
+class MinTDCF(_DetectionMetric):
+    """Minimum normalised tandem detection cost; see `functional.min_tdcf`.
+
+    Args:
+        asv_scores: The organisers' ASV score file or folder (see `asv_scores.read_asv_scores`), of the same
+            partition as the scores, or error rates known already.
+        revision: 2019 or 2021.
+    """
+
+    def __init__(
+        self, asv_scores: str | Path | AsvErrorRates, *, revision: int = 2019, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        known = isinstance(asv_scores, AsvErrorRates)
+        self.asv = asv_scores if known else read_asv_scores(asv_scores).error_rates()
+        self.revision = revision
+        self.asv.costs(revision=revision)  # a wrong revision or wrong rates show before the first epoch
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """See the class."""
+        return functional.min_tdcf(scores, is_positive, asv=self.asv, revision=self.revision)
+
+
+class MinDCF(_DetectionMetric):
+    """Minimum normalised detection cost in [0, 1]; see `functional.min_dcf`."""
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """See the class."""
+        return functional.min_dcf(scores, is_positive)
+
+
+class ActDCF(_DetectionMetric):
+    """Normalised detection cost at the Bayes threshold; see `functional.act_dcf`."""
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """See the class."""
+        return functional.act_dcf(scores, is_positive)
+
+
+class Cllr(_DetectionMetric):
+    """Cost of log likelihood ratios in bits; see `functional.cllr`."""
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """See the class."""
+        return functional.cllr(scores, is_positive)

@@ -1,0 +1,119 @@
+"""DET curve and equal error rate, as the ASVspoof challenges define them."""
+
+from typing import NamedTuple
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+INVERSION_MARGIN = 0.1
+
+
+class DetCurve(NamedTuple):
+    """Error rates while the threshold climbs over every score; float64 (trials + 1,) each.
+
+    Attributes:
+        miss: Fraction of bona fide trials rejected, rising from 0 to 1.
+        false_alarm: Fraction of spoofed trials accepted, falling from 1 to 0.
+        threshold: The score after which the rates hold; the first lies 0.001 below the lowest score.
+    """
+
+    miss: Tensor
+    false_alarm: Tensor
+    threshold: Tensor
+
+
+def as_trials(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> tuple[Tensor, Tensor]:
+    """Checks scores and labels and returns them as float64 (trials,) and bool (trials,) on one device.
+
+    Raises:
+        ValueError: Shapes differ, a score is NaN or infinite, or a class has no trial.
+    """
+    scores = torch.as_tensor(scores, dtype=torch.float64)
+    is_positive = torch.as_tensor(is_positive, device=scores.device).bool()
+    if scores.ndim != 1 or scores.shape != is_positive.shape:
+        raise ValueError(
+            "scores and is_positive must be one-dimensional and equally long, "
+            f"not {tuple(scores.shape)} and {tuple(is_positive.shape)}"
+        )
+    num_positive = int(is_positive.sum())
+    if num_positive in (0, len(scores)):
+        missing = "spoofed" if num_positive else "bona fide"
+        raise ValueError(f"none of the {len(scores)} trials is {missing}: error rates need both classes")
+    if not bool(scores.isfinite().all()):
+        first = int((~scores.isfinite()).nonzero()[0])
+        raise ValueError(f"score {first} is {float(scores[first])}: every score must be a finite number")
+    return scores, is_positive
+
+
+def det_curve(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> DetCurve:
+    """Miss and false-alarm rates at every threshold.
+
+    Tied scores count one by one, bona fide trials first: that order is part of the official definition and is
+    what a system pays for ties.
+
+    Args:
+        scores: (trials,), higher means bona fide.
+        is_positive: bool (trials,), True where bona fide.
+
+    Returns:
+        The curve; each entry float64 (trials + 1,) on the scores' device.
+
+    Raises:
+        ValueError: As in `as_trials`.
+    """
+    scores, is_positive = sort_trials(*as_trials(scores, is_positive))
+    rejected = is_positive.cumsum(0)
+    num_positive = rejected[-1]
+    num_negative = len(scores) - num_positive
+    accepted = num_negative - (torch.arange(1, len(scores) + 1, device=scores.device) - rejected)
+    return DetCurve(
+        miss=torch.cat([scores.new_zeros(1), rejected / num_positive.double()]),
+        false_alarm=torch.cat([scores.new_ones(1), accepted / num_negative.double()]),
+        threshold=torch.cat([scores[:1] - 0.001, scores]),
+    )
+
+
+def sort_trials(scores: Tensor, is_positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Sorts trials by rising score, bona fide before spoofed among equals."""
+    rises = scores[1:] > scores[:-1]
+    tied_in_order = (scores[1:] == scores[:-1]) & (is_positive[:-1] | ~is_positive[1:])
+    if bool((rises | tied_in_order).all()):  # bootstrap draws come sorted: spare them the second sort
+        return scores, is_positive
+    scores = torch.cat([scores[is_positive], scores[~is_positive]])
+    num_positive = is_positive.sum()
+    scores, order = scores.sort(stable=True)
+    return scores, order < num_positive
+
+
+def equal_error_rate(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> tuple[Tensor, Tensor]:
+    """Equal error rate of the ASVspoof challenges, at the point of least |miss - false alarm|.
+
+    It is not interpolated between points.
+
+    Args:
+        scores: (trials,), higher means bona fide.
+        is_positive: bool (trials,), True where bona fide.
+
+    Returns:
+        The mean of the two rates at that point, a fraction in [0, 1], and its threshold; float64 scalars.
+
+    Raises:
+        ValueError: As in `as_trials`.
+
+    Example:
+        >>> eer, threshold = equal_error_rate([0.1, 0.4, 0.35, 0.8], [False, False, True, True])
+        >>> float(eer), float(threshold)
+        (0.5, 0.35)
+    """
+    miss, false_alarm, threshold = det_curve(scores, is_positive)
+    at = (miss - false_alarm).abs().argmin()
+    return (miss[at] + false_alarm[at]) / 2, threshold[at]
+
+
+def looks_inverted(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> bool:
+    """Whether the negated scores separate the classes clearly better: higher was taken for spoofed."""
+    scores = torch.as_tensor(scores, dtype=torch.float64)
+    eer, _ = equal_error_rate(scores, is_positive)
+    eer_of_negated, _ = equal_error_rate(-scores, is_positive)
+    return bool(eer_of_negated < eer - INVERSION_MARGIN)
