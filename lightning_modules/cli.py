@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import Namespace
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
@@ -23,7 +22,7 @@ from lightning_modules.runs import Run, stable_id, write_atomically
 from lightning_modules.tracking import Tracking
 
 # what a run may change without becoming another run
-_NOT_IDENTITY = ("config", "run", "tracking", "ckpt_path", "check")
+_NOT_IDENTITY = ("config", "run", "tracking", "ckpt_path", "check", "output")
 _TRAINER_DEFAULTS = {
     "logger": False,  # set from `tracking`
     "num_sanity_val_steps": 0,  # `--check` runs validation before training
@@ -38,7 +37,7 @@ class Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
         """Prints the cause and the nearest valid key."""
         options = [option for action in self._actions for option in action.option_strings]
-        sys.stderr.write(f"{self.prog}: {one_line(message, options)}\n")
+        sys.stderr.write(f"error: {one_line(message, options)}\n")
         raise SystemExit(2)
 
 
@@ -52,6 +51,7 @@ class Platform(LightningCLI):
     """
 
     def __init__(self, args: Sequence[str], *, command: str, description: str) -> None:
+        self.command = command
         super().__init__(
             args=list(args),
             run=False,
@@ -70,12 +70,18 @@ class Platform(LightningCLI):
             load_from_checkpoint_support=False,
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses the given arguments, whatever the process was started with."""
+        self.config = parser.parse_args(args)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what the trainer, the model and the data do not know: the run, its checkpoints and its tracking."""
         parser.add_class_arguments(Run, "run")
         parser.add_class_arguments(Checkpoints, "checkpoints")
         parser.add_class_arguments(Tracking, "tracking")
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to continue from or score with.")
+        if self.command == "predict":
+            parser.add_argument("--output", type=str | None, default=None, help="File of the scores; null prints them.")
         parser.add_argument("--check", action="store_true", help="Run one small batch through everything; write nothing.")
 
     def before_instantiate_classes(self) -> None:
@@ -93,25 +99,13 @@ class Platform(LightningCLI):
         self.run_folder: Run = self.config_init.run
         self.checkpoints: Checkpoints = self.config_init.checkpoints
         self.ckpt_path: str | None = self.config_init.ckpt_path
-        if self.config_init.check:
-            return Trainer(
-                accelerator="cpu",
-                logger=False,
-                barebones=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                use_distributed_sampler=False,
-                num_sanity_val_steps=0,
-                max_steps=1,
-                limit_val_batches=1,
-                limit_test_batches=1,
-            )
         config = self.config_init.trainer
         plugins = config.pop("plugins") or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         callbacks = config.pop("callbacks") or []
         config.pop("logger")
+        if self.config_init.check:
+            return _trainer_of_one_batch(precision=config.precision, callbacks=callbacks, plugins=plugins)
         return Trainer(
             **config.as_dict(),
             **kwargs,
@@ -122,7 +116,7 @@ class Platform(LightningCLI):
 
     def dump(self) -> str:
         """The resolved configuration as YAML: what config.yaml and every checkpoint carry."""
-        return yaml.safe_dump(self.resolved(without=("config", "check", "ckpt_path")), sort_keys=False)
+        return yaml.safe_dump(self.resolved(without=("config", "check", "ckpt_path", "output")), sort_keys=False)
 
     def save_config(self) -> None:
         """Writes config.yaml into the run's folder; names the keys that changed since an earlier start."""
@@ -132,6 +126,23 @@ class Platform(LightningCLI):
             lines = [line for line in changed if line[0] in "+-" and line[:3] not in ("+++", "---")]
             rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines[:6])}")
         write_atomically(path, self.dump())
+
+
+def _trainer_of_one_batch(**settings: Any) -> Trainer:
+    """A trainer on one device that runs one batch of each loop and writes nothing."""
+    return Trainer(
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        max_steps=1,
+        limit_val_batches=1,
+        limit_test_batches=1,
+        **settings,
+    )
 
 
 def build(command: str, description: str, args: Sequence[str] | None = None) -> Platform:

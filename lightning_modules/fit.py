@@ -1,4 +1,6 @@
-"""Trains, tests the best checkpoint, and writes scores, results and figures.
+"""Trains, tests the best checkpoint, and writes scores, results and figures into the run's folder.
+
+The same command continues a run that was cut off.
 
 Examples:
     python -m lightning_modules.fit --config configs/ssd_aasist.yaml
@@ -7,21 +9,13 @@ Examples:
     python -m lightning_modules.fit --config configs/ssd_aasist.yaml --check
 """
 
-from lightning_modules import cli
+from lightning_modules import cli, workflow
 
 
 def main() -> None:
     """Runs the command."""
     platform = cli.build("fit", __doc__ or "")
-    if platform.config_init.check:
-        from lightning_modules.dry_run import dry_run
-
-        dry_run(platform)
-        return
-    from lightning_modules import workflow
-
-    workflow.train(platform)
-    workflow.evaluate(platform, "test", workflow.best_or_last_checkpoint(platform))
+    workflow.check_or(platform, lambda: workflow.train_and_test(platform))
 
 
 if __name__ == "__main__":

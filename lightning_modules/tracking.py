@@ -100,7 +100,7 @@ class PatientWandbLogger(WandbLogger):
             offline=offline,
             entity=settings.entity,
             resume="allow",
-            settings=wandb.Settings(init_timeout=settings.init_timeout_s, console="off", silent=True),
+            settings=wandb.Settings(init_timeout=settings.init_timeout_s),
         )
 
     @property
@@ -110,12 +110,14 @@ class PatientWandbLogger(WandbLogger):
 
     @rank_zero_experiment
     def _run(self) -> Any:
+        import wandb
         from wandb.errors import CommError, UsageError
 
         try:
             return super().experiment
         except (CommError, UsageError) as error:
             rank_zero_info(f"W&B: {str(error).splitlines()[0]}; logging offline, `wandb sync` uploads it later")
+            wandb.teardown()  # its service still holds the run's id
             self._offline = True
             return super().experiment
 

@@ -1,16 +1,34 @@
 """What the commands do with a built platform: train it, score with it, write what came out."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_modules.checkpoints import load_weights, read_checkpoint, remove_leftovers
 from lightning_modules.cli import Platform
+from lightning_modules.dry_run import dry_run
 from lightning_modules.results import Report, append_row, log_metrics, result_row, save_figures, show
 from lightning_modules.tracking import MetricsCSV
 
 Split = Literal["validation", "test"]
+
+
+def check_or(platform: Platform, command: Callable[[], None]) -> None:
+    """Runs the command, or with ``--check`` one small batch through all of it."""
+    if platform.config_init.check:
+        dry_run(platform.model, platform.datamodule, platform.trainer)
+    else:
+        command()
+
+
+def train_and_test(platform: Platform) -> None:
+    """Trains and tests the best checkpoint of the run."""
+    run = platform.run_folder
+    train(platform)
+    evaluate(platform, "test", run.best_checkpoint(platform.checkpoints.mode) or run.last_checkpoint)
 
 
 def train(platform: Platform) -> None:
@@ -31,22 +49,20 @@ def train(platform: Platform) -> None:
     trainer.fit(platform.model, platform.datamodule, ckpt_path=ckpt_path, weights_only=True)
 
 
-def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None) -> None:
-    """Scores a split with a checkpoint and writes scores, a row of results.csv and figures into the run's folder.
+def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = None) -> None:
+    """Scores a split and writes scores, a row of results.csv and figures into the run's folder.
 
     Args:
         platform: The built parts.
         split: What to score.
-        ckpt_path: Weights to score with; None uses the module as it is, e.g. with official weights.
+        ckpt_path: Weights to score with; None takes `chosen_checkpoint`.
     """
     model, trainer = platform.model, platform.trainer
-    if ckpt_path is not None:
-        load_weights(model, ckpt_path, training_only=getattr(model, "training_only", ()))
+    ckpt_path = load_chosen_weights(platform, ckpt_path)
     loop = trainer.test if split == "test" else trainer.validate
     loop(model, platform.datamodule, verbose=False)
-    report = model.report(platform.datamodule, split)  # all ranks: it gathers their scores
     if trainer.is_global_zero:
-        _write(platform, split, report, ckpt_path)
+        _write(platform, split, model.report(platform.datamodule, split), ckpt_path)
 
 
 def _write(platform: Platform, split: Split, report: Report, ckpt_path: str | Path | None) -> None:
@@ -60,17 +76,25 @@ def _write(platform: Platform, split: Split, report: Report, ckpt_path: str | Pa
     rank_zero_info(f"{run.folder}: scores/{split}.txt, results.csv, figures/")
 
 
-def chosen_checkpoint(platform: Platform) -> str | None:
-    """Returns ``--ckpt_path``, or the best checkpoint of this configuration's run, or None for official weights.
+def predict(platform: Platform) -> None:
+    """Scores ``data.predict`` and writes one line a clip to ``--output``, or prints it."""
+    load_chosen_weights(platform, None)
+    batches = platform.trainer.predict(platform.model, platform.datamodule)
+    platform.model.write_predictions(platform.datamodule, batches, platform.config_init.output)
+
+
+def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str | Path | None:
+    """Loads ``ckpt_path``, or ``--ckpt_path``, or the best checkpoint of this configuration's run, and returns it.
+
+    Returns None where the configuration names official weights and nothing else is there.
 
     Raises:
-        ValueError: There is none of them.
+        ValueError: There is no checkpoint, or it is of another model.
     """
-    if platform.ckpt_path is not None:
-        return platform.ckpt_path
-    best = platform.run_folder.best_checkpoint(platform.checkpoints.mode)
-    if best is not None:
-        return str(best)
-    if platform.config.model.init_args.get("weights") is not None:
-        return None
-    raise ValueError(f"{platform.run_folder.checkpoints}: no checkpoint of this configuration; name one with --ckpt_path")
+    ckpt_path = ckpt_path or platform.ckpt_path or platform.run_folder.best_checkpoint(platform.checkpoints.mode)
+    if ckpt_path is not None:
+        load_weights(platform.model, ckpt_path, training_only=getattr(platform.model, "training_only", ()))
+    elif platform.config.model.init_args.get("weights") is None:
+        folder = platform.run_folder.checkpoints
+        raise ValueError(f"{folder}: no checkpoint of this configuration; name one with --ckpt_path")
+    return ckpt_path

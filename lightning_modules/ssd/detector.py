@@ -1,19 +1,34 @@
-"""Synthetic speech detection: bona fide speech against text-to-speech and voice conversion."""
+"""Training and scoring of a synthetic speech detector."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.clips import Batch
+from datamodules.clips import Batch, Clip
 from lightning_modules import optimization
 from lightning_modules.metrics import ScoreTable
 from lightning_modules.metrics.functional import equal_error_rate
 from lightning_modules.networks.output import Output
 from lightning_modules.objectives import InterFrequency, InterInstance
+from lightning_modules.results import Report
+from lightning_modules.ssd.report import detection_report
+
+
+class SpoofingData(Protocol):
+    """What a report asks of a data module: the rows of a split and, if any, the ASV scores of its trials."""
+
+    clips: Mapping[str, Sequence[Clip]]
+
+    def asv_scores(self, split: Literal["validation", "test"]) -> Path | None:
+        """File of the speaker verification scores that the t-DCF needs."""
+        ...
 
 
 class SyntheticSpeechDetector(LightningModule):
@@ -75,6 +90,7 @@ class SyntheticSpeechDetector(LightningModule):
         if compile_network:
             network.compile()
         self.scores = ScoreTable()
+        self.gathered: tuple[Tensor, Tensor, Tensor] | None = None  # index, score, target of the last split
 
     def forward(self, waveform: Tensor) -> Output:
         """Maps (batch, channel, time) waveforms to embeddings and logits."""
@@ -133,18 +149,38 @@ class SyntheticSpeechDetector(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/eer``, a fraction, over all clips of all ranks."""
-        table = self.scores.compute()
-        eer, _ = equal_error_rate(table.scores, table.target == 1)
-        self.log("val/eer", torch.as_tensor(eer, dtype=torch.float32), prog_bar=True)
-        self.scores.reset()
+        self._gather_scores()
+        assert self.gathered is not None
+        _, scores, target = self.gathered
+        if target.unique().numel() < 2:
+            rank_zero_warn("val/eer is undefined: the validated clips are all of one class")
+            eer = torch.tensor(torch.nan)
+        else:
+            eer = equal_error_rate(scores, target == 1)[0]
+        self.log("val/eer", eer.float().to(self.device), prog_bar=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores; the `Results` callback evaluates and writes them."""
+        """Collects scores; `report` evaluates them."""
         self.scores.update(self.score(batch), batch.target, batch.index)
+
+    def on_test_epoch_end(self) -> None:
+        """Gathers the scores of all ranks."""
+        self._gather_scores()
+
+    def _gather_scores(self) -> None:
+        self.gathered = self.scores.compute()
+        self.scores.reset()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Returns (index, score), each (batch,)."""
         return batch.index, self.score(batch)
+
+    def report(self, datamodule: SpoofingData, split: Literal["validation", "test"]) -> Report:
+        """Evaluates the scores that the last validation or test loop gathered, as the challenge does."""
+        assert self.gathered is not None, "a validation or test loop comes first"
+        index, scores, _ = (column.cpu() for column in self.gathered)
+        clips = [datamodule.clips[split][row] for row in index.tolist()]
+        return detection_report(clips, scores, asv_scores=datamodule.asv_scores(split))
 
 
 def two_class_logits(logits: Tensor) -> Tensor:
