@@ -1,0 +1,6 @@
+"""Losses and training strategies that any network can use."""
+
+from lightning_modules.objectives.inter_frequency import InterFrequency
+from lightning_modules.objectives.inter_instance import InterInstance
+
+__all__ = ["InterFrequency", "InterInstance"]
