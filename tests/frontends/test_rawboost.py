@@ -39,13 +39,13 @@ def test_notch_equals_scipys_window_design(centre, bandwidth, taps):
 
 def test_batched_cascades_equal_convolution_one_by_one():
     generator = np.random.default_rng(0)
-    shape = (20, 5)
+    shape = (200, 5)
     centre, bandwidth = generator.uniform(20, 8000, shape), generator.uniform(100, 1000, shape)
     taps = generator.integers(10, 100, shape) // 2 * 2 + 1
     arguments = [torch.from_numpy(value) for value in (centre, bandwidth, taps)]
-    ours = cascade(notches(*arguments, sample_rate=16_000, max_taps=99), torch.full((20,), -6.0).double())
-    assert ours.shape == (20, 5 * 98 + 3)
-    for row in range(20):
+    ours = cascade(notches(*arguments, sample_rate=16_000, max_taps=99), torch.full((200,), -6.0).double())
+    assert ours.shape == (200, 5 * 98 + 3)
+    for row in range(200):
         expected = 10 ** (-6 / 20) * expected_cascade(centre[row], bandwidth[row], taps[row])
         reach = len(expected) // 2
         np.testing.assert_allclose(ours[row, 245 - reach : 246 + reach].numpy(), expected, atol=1e-6)
