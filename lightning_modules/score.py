@@ -28,7 +28,7 @@ EXAMPLE = """example:
 Each attack or codec is scored with the ASV error rates of its own trials where the ASV scores name them.
 Exit codes: 0 scored, 1 a file is wrong (the message says where), 2 wrong use."""
 
-MIN_WIDTH = 90  # a wrapped line reads better than a cut number
+MIN_WIDTH = 114  # a wrapped line reads better than a cut number
 METRICS = [each.name for each in fields(Result) if each.name != "condition"]
 
 
@@ -111,7 +111,7 @@ def score(options: argparse.Namespace, console: Console) -> None:
 def result_table(results: Sequence[Result]) -> Table:
     """Lays results out for the terminal, EER in percent."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("condition", no_wrap=True)
+    table.add_column("condition", overflow="fold")
     for heading in ("bona fide", "spoof", "EER %", "min t-DCF", "minDCF", "actDCF", "Cllr bit"):
         table.add_column(heading, justify="right", no_wrap=True)
     for each in results:

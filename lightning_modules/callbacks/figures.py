@@ -40,7 +40,7 @@ def det_figure(systems: Mapping[str, tuple[Tensor | ArrayLike, Tensor | ArrayLik
         miss, false_alarm, _ = det_curve(scores, is_positive)
         eer = float(equal_error_rate(scores, is_positive)[0])
         inside = [ndtri(rate.cpu().numpy()).clip(*ends) for rate in (false_alarm, miss)]
-        (line,) = axes.plot(*inside, drawstyle="steps-post", label=f"{name}, EER {eer:.2%}")
+        (line,) = axes.plot(*inside, label=f"{name}, EER {eer:.2%}")
         axes.plot(*[ndtri(eer).clip(*ends)] * 2, "o", color=line.get_color())
     axes.plot(ends, ends, color="0.7", linewidth=0.8, zorder=0)
     ticks = [f"{tick:g}" for tick in PERCENT_TICKS]

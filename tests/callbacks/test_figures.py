@@ -1,0 +1,45 @@
+"""Figures of scores: what they show, and that they leave pyplot's global state alone."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.patches import Rectangle
+
+from lightning_modules.callbacks.figures import det_figure, score_histogram
+
+
+def scored(shift: float) -> tuple[torch.Tensor, torch.Tensor]:
+    is_positive = torch.arange(400) < 100
+    return torch.randn(400, generator=torch.Generator().manual_seed(0)) + shift * is_positive, is_positive
+
+
+def test_det_curve_of_two_systems(tmp_path):
+    figure = det_figure({"weak": scored(1.0), "strong": scored(3.0)})
+    axes = figure.axes[0]
+    _, labels = axes.get_legend_handles_labels()
+    assert [label.split(",")[0] for label in labels] == ["weak", "strong"]
+    assert "%" in axes.get_xlabel()
+    weak, strong = (np.asarray(axes.lines[row].get_xydata()) for row in (0, 2))
+    assert np.median(strong.sum(1)) < np.median(weak.sum(1)), "fewer errors lie nearer the corner"
+    assert np.isfinite(weak).all()
+    figure.savefig(tmp_path / "det.png")
+    assert not plt.get_fignums()
+
+
+def test_histogram_counts_every_trial(tmp_path):
+    figure = score_histogram(*scored(2.0), bins=20)
+    axes = figure.axes[0]
+    bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert len(bars) == 40
+    area = sum(bar.get_width() * bar.get_height() for bar in bars)
+    assert area == pytest.approx(2), "one density a class"
+    _, labels = axes.get_legend_handles_labels()
+    assert "bona fide (100 trials)" in labels
+    figure.savefig(tmp_path / "histogram.png")
+    assert not plt.get_fignums()
+
+
+def test_one_class_is_refused():
+    with pytest.raises(ValueError, match="none of the 3 trials is spoofed"):
+        score_histogram([1.0, 2.0, 3.0], [True] * 3)
