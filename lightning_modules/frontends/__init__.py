@@ -1,0 +1,10 @@
+"""From waveforms to features or waveforms, batched, on the training device."""
+
+from lightning_modules.frontends.band_pass_mask import BandPassMask
+from lightning_modules.frontends.fbank import Fbank
+from lightning_modules.frontends.lfcc import LFCC
+from lightning_modules.frontends.log_mel import LogMel
+from lightning_modules.frontends.rawboost import RawBoost
+from lightning_modules.frontends.spec_augment import SpecAugment
+
+__all__ = ["LFCC", "BandPassMask", "Fbank", "LogMel", "RawBoost", "SpecAugment"]

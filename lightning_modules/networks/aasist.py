@@ -1,0 +1,186 @@
+"""AASIST and AASIST-L: from the waveform to bona fide or spoofed speech.
+
+Source: Jung et al., "AASIST: Audio anti-spoofing using integrated spectro-temporal graph attention networks"
+(ICASSP 2022). Modules bear the published names, so that official checkpoints load.
+Shape letters: b clip, c channel, f frequency node, t time.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from lightning_modules.networks.checkpoints import load_strictly, read_state_dict
+from lightning_modules.networks.graph_attention import (
+    GraphAttention,
+    GraphPool,
+    HeterogeneousGraphAttention,
+)
+from lightning_modules.networks.output import Output
+from lightning_modules.networks.sinc import sinc_filters
+
+
+class ResidualBlock(nn.Module):
+    """Two 2x3 convolutions beside a skip, then a third of the time steps.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        if in_channels > 1:
+            # The published code computes this and throws it away. Its keys stay for the checkpoints; without
+            # gradients, distributed training does not wait for them.
+            self.bn1 = nn.BatchNorm2d(in_channels).requires_grad_(False)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, (2, 3), padding=(1, 1))
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, (2, 3), padding=(0, 1))
+        if in_channels != out_channels:
+            self.conv_downsample = nn.Conv2d(in_channels, out_channels, (1, 3), padding=(0, 1))
+        else:
+            self.conv_downsample = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (b, c, f, t) to (b, c', f, t // 3)."""
+        out = self.conv2(F.selu(self.bn2(self.conv1(x)), inplace=True))
+        out += x if self.conv_downsample is None else self.conv_downsample(x)
+        return F.max_pool2d(out, (1, 3))
+
+
+class AASIST(nn.Module):
+    """Spectro-temporal graph attention network on raw speech.
+
+    Logit 1 is bona fide, logit 0 is spoof; the published score of a clip is ``logits[:, 1]``.
+
+    Args:
+        channels: Output channels of the six residual blocks.
+        graph_dims: Features of a node in the two homogeneous graphs, and in the heterogeneous ones.
+        pool_ratios: Share of nodes kept after the spectral, the temporal and the heterogeneous graphs.
+        temperatures: Softmax temperatures of the spectral, temporal and heterogeneous attention.
+        num_filters: Filters of the fixed sinc convolution.
+        filter_length: Their taps, odd.
+        sample_rate: In Hz.
+    """
+
+    sinc: Tensor
+
+    def __init__(
+        self,
+        *,
+        channels: tuple[int, int, int, int, int, int] = (32, 32, 64, 64, 64, 64),
+        graph_dims: tuple[int, int] = (64, 32),
+        pool_ratios: tuple[float, float, float] = (0.5, 0.7, 0.5),
+        temperatures: tuple[float, float, float] = (2.0, 2.0, 100.0),
+        num_filters: int = 70,
+        filter_length: int = 129,
+        sample_rate: int = 16000,
+    ) -> None:
+        super().__init__()
+        node_dim, joint_dim = graph_dims
+        num_bands = num_filters // 3
+        filters = sinc_filters(num_filters, filter_length, sample_rate=sample_rate)
+        # Pooling by three never looks at what is left over of the filters (the 70th).
+        self.register_buffer("sinc", filters[: 3 * num_bands, None], persistent=False)
+        self.first_bn = nn.BatchNorm2d(1)
+        self.encoder = nn.Sequential(
+            *(
+                nn.Sequential(ResidualBlock(in_channels, out_channels))
+                for in_channels, out_channels in zip((1, *channels), channels, strict=False)
+            )
+        )
+        # With channels last, the convolutions take 2/3 and the pooling 1/5 of the time on a CPU.
+        convert_conv2d_weight_memory_format(self.encoder, torch.channels_last)
+
+        self.pos_S = nn.Parameter(torch.randn(1, num_bands, channels[-1]))
+        self.GAT_layer_S = GraphAttention(channels[-1], node_dim, temperature=temperatures[0])
+        self.GAT_layer_T = GraphAttention(channels[-1], node_dim, temperature=temperatures[1])
+        self.pool_S = GraphPool(node_dim, ratio=pool_ratios[0])
+        self.pool_T = GraphPool(node_dim, ratio=pool_ratios[1])
+
+        def joint_graph(in_dim: int) -> HeterogeneousGraphAttention:
+            return HeterogeneousGraphAttention(in_dim, joint_dim, temperature=temperatures[2])
+
+        self.master1 = nn.Parameter(torch.randn(1, 1, node_dim))
+        self.master2 = nn.Parameter(torch.randn(1, 1, node_dim))
+        self.HtrgGAT_layer_ST11 = joint_graph(node_dim)
+        self.HtrgGAT_layer_ST12 = joint_graph(joint_dim)
+        self.HtrgGAT_layer_ST21 = joint_graph(node_dim)
+        self.HtrgGAT_layer_ST22 = joint_graph(joint_dim)
+        self.pool_hS1 = GraphPool(joint_dim, ratio=pool_ratios[2])
+        self.pool_hT1 = GraphPool(joint_dim, ratio=pool_ratios[2])
+        self.pool_hS2 = GraphPool(joint_dim, ratio=pool_ratios[2])
+        self.pool_hT2 = GraphPool(joint_dim, ratio=pool_ratios[2])
+        self.drop_way = nn.Dropout(0.2)
+        self.drop = nn.Dropout(0.5)
+        self.embedding_dim = 5 * joint_dim
+        self.out_layer = nn.Linear(self.embedding_dim, 2)
+
+    @classmethod
+    def light(cls) -> Self:
+        """AASIST-L: 85,306 parameters instead of 297,866."""
+        return cls(channels=(32, 32, 24, 24, 24, 24), graph_dims=(24, 32), pool_ratios=(0.4, 0.5, 0.7))
+
+    def load_official(self, path: str | Path) -> Self:
+        """Load a checkpoint of the published code, every key of it.
+
+        Raises:
+            ValueError: When the file holds another model.
+        """
+        load_strictly(self, read_state_dict(path), path)
+        return self
+
+    def forward(self, waveform: Tensor) -> Output:
+        """Classify clips.
+
+        Args:
+            waveform: (b, t) or (b, 1, t), in [-1, 1].
+
+        Returns:
+            Embedding (b, 160) before dropout, and logits (b, 2): spoof, bona fide.
+
+        Raises:
+            ValueError: For clips of several channels, or too short to leave one time step.
+        """
+        encoded = self.encoder(self._bands(waveform)).abs()  # (b, c, f, t)
+        spectral = encoded.amax(dim=3).transpose(1, 2) + self.pos_S
+        temporal = encoded.amax(dim=2).transpose(1, 2)
+        spectral = self.pool_S(self.GAT_layer_S(spectral))
+        temporal = self.pool_T(self.GAT_layer_T(temporal))
+        temporal, spectral, master = (
+            torch.maximum(self.drop_way(first), self.drop_way(second))
+            for first, second in zip(*self._branches(temporal, spectral), strict=True)
+        )
+        pooled = [stat for x in (temporal, spectral) for stat in (x.abs().amax(dim=1), x.mean(dim=1))]
+        embedding = torch.cat([*pooled, master.squeeze(1)], dim=1)
+        return Output(embedding, self.out_layer(self.drop(embedding)))
+
+    def _bands(self, waveform: Tensor) -> Tensor:
+        """Normalised magnitudes of the sinc bands: (b, t) -> (b, 1, f, t')."""
+        if waveform.ndim == 2:
+            waveform = waveform.unsqueeze(1)
+        shortest = self.sinc.shape[-1] - 1 + 3 ** (1 + len(self.encoder))
+        if waveform.shape[1] != 1 or waveform.shape[2] < shortest:
+            shape = tuple(waveform.shape)
+            raise ValueError(
+                f"waveform {shape}: AASIST expects (batch, 1, time) with time at least {shortest}"
+            )
+        with torch.autocast(waveform.device.type, enabled=False):
+            bands = F.conv1d(waveform.to(self.sinc.dtype), self.sinc).abs_()
+            return F.selu(self.first_bn(F.max_pool2d(bands.unsqueeze(1), 3)))
+
+    def _branches(self, temporal: Tensor, spectral: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Two branches of two heterogeneous graphs each: temporal, spectral and master nodes."""
+        for master, graph1, pool_spectral, pool_temporal, graph2 in (
+            (self.master1, self.HtrgGAT_layer_ST11, self.pool_hS1, self.pool_hT1, self.HtrgGAT_layer_ST12),
+            (self.master2, self.HtrgGAT_layer_ST21, self.pool_hS2, self.pool_hT2, self.HtrgGAT_layer_ST22),
+        ):
+            t, s, m = graph1(temporal, spectral, master)
+            s, t = pool_spectral(s), pool_temporal(t)
+            t_more, s_more, m_more = graph2(t, s, m)
+            yield t + t_more, s + s_more, m + m_more
