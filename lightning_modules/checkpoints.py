@@ -19,7 +19,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Lightning's own writer stages through TMPDIR and copies over the old file when that is another file system.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:  # noqa: ARG002
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
         """Writes ``checkpoint`` to ``path``.
 
         Raises:
@@ -37,11 +39,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except BaseException as error:
             Path(temporary).unlink(missing_ok=True)
             if isinstance(error, RuntimeError | OSError):  # torch.save reports a full disk as RuntimeError
-                raise OSError(f"{target}: not saved ({error}); the checkpoint before it is untouched") from error
+                raise OSError(
+                    f"{target}: not saved ({error}); the checkpoint before it is untouched"
+                ) from error
             raise
         _sync_folder(target.parent)
 
-    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:  # noqa: ARG002
+    def load_checkpoint(
+        self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True
+    ) -> dict[str, Any]:
         """Reads a checkpoint without executing anything in it.
 
         Raises:
@@ -73,13 +79,17 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         raise ValueError(f"{path}: no such checkpoint") from None
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: refused, it is damaged or holds code instead of plain tensors ({reason})") from error
+        raise ValueError(
+            f"{path}: refused, it is damaged or holds code instead of plain tensors ({reason})"
+        ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: damaged checkpoint ({reason}); use an earlier one") from error
 
 
-def load_weights(module: nn.Module, path: str | Path, *, training_only: tuple[str, ...] = ()) -> dict[str, Any]:
+def load_weights(
+    module: nn.Module, path: str | Path, *, training_only: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Loads the weights of a Lightning checkpoint into ``module`` and returns the checkpoint.
 
     Args:
@@ -92,7 +102,9 @@ def load_weights(module: nn.Module, path: str | Path, *, training_only: tuple[st
     """
     checkpoint = read_checkpoint(path)
     if "state_dict" not in checkpoint:
-        raise ValueError(f"{path}: no checkpoint of this platform (no 'state_dict'); set model.weights for official weights")
+        raise ValueError(
+            f"{path}: no checkpoint of this platform (no 'state_dict'); set model.weights for official weights"
+        )
     theirs = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith(training_only or ("\0",))}
     ours = {k: v for k, v in module.state_dict().items() if not k.startswith(training_only or ("\0",))}
     difference = describe_difference(ours, theirs)
@@ -116,4 +128,6 @@ def describe_difference(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, t
         if key in theirs and theirs[key].shape != ours[key].shape
     ]
     named = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
-    return "; ".join(f"{len(keys)} {what} ({keys[0]}{', ...' if len(keys) > 1 else ''})" for what, keys in named if keys)
+    return "; ".join(
+        f"{len(keys)} {what} ({keys[0]}{', ...' if len(keys) > 1 else ''})" for what, keys in named if keys
+    )

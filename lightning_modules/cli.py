@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,10 +80,16 @@ class Platform(LightningCLI):
         parser.add_class_arguments(Run, "run")
         parser.add_class_arguments(Checkpoints, "checkpoints")
         parser.add_class_arguments(Tracking, "tracking")
-        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to continue from or score with.")
+        parser.add_argument(
+            "--ckpt_path", type=str | None, default=None, help="Checkpoint to continue from or score with."
+        )
         if self.command == "predict":
-            parser.add_argument("--output", type=str | None, default=None, help="File of the scores; null prints them.")
-        parser.add_argument("--check", action="store_true", help="Run one small batch through everything; write nothing.")
+            parser.add_argument(
+                "--output", type=str | None, default=None, help="File of the scores; null prints them."
+            )
+        parser.add_argument(
+            "--check", action="store_true", help="Run one small batch through everything; write nothing."
+        )
 
     def before_instantiate_classes(self) -> None:
         """Names the run before anything is built."""
@@ -116,13 +123,17 @@ class Platform(LightningCLI):
 
     def dump(self) -> str:
         """The resolved configuration as YAML: what config.yaml and every checkpoint carry."""
-        return yaml.safe_dump(self.resolved(without=("config", "check", "ckpt_path", "output")), sort_keys=False)
+        return yaml.safe_dump(
+            self.resolved(without=("config", "check", "ckpt_path", "output")), sort_keys=False
+        )
 
     def save_config(self) -> None:
         """Writes config.yaml into the run's folder; names the keys that changed since an earlier start."""
         path = self.run_folder.folder / "config.yaml"
         if path.is_file() and path.read_text() != self.dump():
-            changed = difflib.unified_diff(path.read_text().splitlines(), self.dump().splitlines(), n=0, lineterm="")
+            changed = difflib.unified_diff(
+                path.read_text().splitlines(), self.dump().splitlines(), n=0, lineterm=""
+            )
             lines = [line for line in changed if line[0] in "+-" and line[:3] not in ("+++", "---")]
             rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines[:6])}")
         write_atomically(path, self.dump())
@@ -163,7 +174,9 @@ def _config_of_checkpoint(arguments: Sequence[str], folder: Path, command: str) 
     named.add_argument("--ckpt_path")
     path = named.parse_known_args(list(arguments))[0].ckpt_path
     if path is None:
-        raise ValueError(f"no configuration: python -m lightning_modules.{command} --config configs/ssd_aasist.yaml")
+        raise ValueError(
+            f"no configuration: python -m lightning_modules.{command} --config configs/ssd_aasist.yaml"
+        )
     config = read_checkpoint(path).get("config")
     if config is None:
         raise ValueError(f"{path}: carries no configuration; name it with --config")
@@ -178,13 +191,41 @@ def main(command: Callable[[], None]) -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("TRACEBACK"):
             raise
-        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        # a worker's error arrives with its traceback in front
-        cause = lines[-1].split("Error: ", 1)[-1] if "Original Traceback" in str(error) else " ".join(lines)
-        sys.stderr.write(f"error: {cause}\n")
+        sys.stderr.write(f"error: {_cause(error)}\n")
         raise SystemExit(1) from None
 
 
+def _cause(error: Exception) -> str:
+    """Returns one line, also where the parser or a loader's worker wrapped the cause in many."""
+    text = str(error)
+    if text.startswith("Does not validate"):
+        return one_line(text, ())
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    if "Original Traceback" in text:  # from a worker: its traceback comes first
+        return lines[-1].split("Error: ", 1)[-1]
+    return " ".join(lines)
+
+
+# remarks of libraries that a user of this platform can do nothing about
+_REMARKS = (
+    "litlogger",
+    "`weights_only` was not set",
+    "TPU available",
+    "to estimate number of stepping batches",
+)
+
+
 def _quieten() -> None:
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        logging.getLogger(name).addFilter(lambda record: "litlogger" not in record.getMessage())
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.pytorch.trainer.connectors.checkpoint_connector",
+    ):
+        logging.getLogger(name).addFilter(
+            lambda record: not any(text in record.getMessage() for text in _REMARKS)
+        )
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    warnings.filterwarnings(
+        "ignore", message=".*recommended to use `self.log.*sync_dist=True.*"
+    )  # all ranks know all

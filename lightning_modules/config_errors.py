@@ -22,7 +22,10 @@ def one_line(message: str, known_options: Iterable[str]) -> str:
         return f"unknown key {option.lstrip('-')}{_nearest(option, known_options)}"
     keys, class_path, cause = _deepest_cause(message.splitlines())
     name = ".".join(keys)
-    refused = re.match(r"(?:Option|Key|Group key) ['\"]([^'\"]+)['\"] is not accepted|Option ['\"]?(\S+?)['\"]? is not", cause)
+    refused = re.match(
+        r"(?:Option|Key|Group key) ['\"]([^'\"]+)['\"] is not accepted|Option ['\"]?(\S+?)['\"]? is not",
+        cause,
+    )
     if refused:
         key = refused.group(1) or refused.group(2)
         options = _parameters(class_path) if class_path else [o.lstrip("-") for o in known_options]

@@ -1,7 +1,7 @@
 """What an evaluation found, and how it reaches the run's folder, the loggers and the screen."""
 
 import csv
-import datetime
+import datetime as dt
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +57,9 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
-def result_row(run: Run, split: str, checkpoint: str | Path | None, seed: int, report: Report) -> dict[str, Any]:
+def result_row(
+    run: Run, split: str, checkpoint: str | Path | None, seed: int, report: Report
+) -> dict[str, Any]:
     """Returns the row of results.csv: which run, scored how, with which figures."""
     return {
         "experiment": run.experiment,
@@ -68,7 +70,7 @@ def result_row(run: Run, split: str, checkpoint: str | Path | None, seed: int, r
         "clips": len(report.keys),
         **{name: f"{value:.6f}" for name, value in report.metrics.items()},
         "commit": _commit(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
 
 

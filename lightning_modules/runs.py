@@ -31,7 +31,9 @@ class Run:
     def __post_init__(self) -> None:
         for key, name in (("experiment", self.experiment), ("id", self.id)):
             if name is not None and (not _PLAIN_NAME.fullmatch(name) or name.startswith(".")):
-                raise ValueError(f"run.{key}: {name!r} is no folder name; use letters, digits, '_', '-' and '.'")
+                raise ValueError(
+                    f"run.{key}: {name!r} is no folder name; use letters, digits, '_', '-' and '.'"
+                )
 
     @property
     def folder(self) -> Path:

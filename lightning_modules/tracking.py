@@ -116,7 +116,9 @@ class PatientWandbLogger(WandbLogger):
         try:
             return super().experiment
         except (CommError, UsageError) as error:
-            rank_zero_info(f"W&B: {str(error).splitlines()[0]}; logging offline, `wandb sync` uploads it later")
+            rank_zero_info(
+                f"W&B: {str(error).splitlines()[0]}; logging offline, `wandb sync` uploads it later"
+            )
             wandb.teardown()  # its service still holds the run's id
             self._offline = True
             return super().experiment

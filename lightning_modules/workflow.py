@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_modules.checkpoints import load_weights, read_checkpoint, remove_leftovers
@@ -77,10 +76,19 @@ def _write(platform: Platform, split: Split, report: Report, ckpt_path: str | Pa
 
 
 def predict(platform: Platform) -> None:
-    """Scores ``data.predict`` and writes one line a clip to ``--output``, or prints it."""
+    """Scores ``data.predict`` and writes one line a clip to ``--output``, or prints ``KEY SCORE`` lines."""
+    model, data = platform.model, platform.datamodule
     load_chosen_weights(platform, None)
-    batches = platform.trainer.predict(platform.model, platform.datamodule)
-    platform.model.write_predictions(platform.datamodule, batches, platform.config_init.output)
+    platform.trainer.predict(model, data, return_predictions=False)
+    if not platform.trainer.is_global_zero:
+        return
+    index, scores, _ = model.gathered
+    keys = [data.clips["predict"][row].key for row in index.tolist()]
+    if platform.config_init.output is None:
+        for key, score in zip(keys, scores.tolist(), strict=True):
+            print(f"{key} {score:.9g}")
+    else:
+        data.write_scores(platform.config_init.output, keys, scores.tolist())
 
 
 def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str | Path | None:
@@ -91,7 +99,9 @@ def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str
     Raises:
         ValueError: There is no checkpoint, or it is of another model.
     """
-    ckpt_path = ckpt_path or platform.ckpt_path or platform.run_folder.best_checkpoint(platform.checkpoints.mode)
+    ckpt_path = (
+        ckpt_path or platform.ckpt_path or platform.run_folder.best_checkpoint(platform.checkpoints.mode)
+    )
     if ckpt_path is not None:
         load_weights(platform.model, ckpt_path, training_only=getattr(platform.model, "training_only", ()))
     elif platform.config.model.init_args.get("weights") is None:

@@ -29,7 +29,9 @@ def test_round_trip_leaves_only_the_checkpoint(saved):
     assert [p.name for p in saved.parent.iterdir()] == ["last.ckpt"]
 
 
-@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write failed")])
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write failed")]
+)
 def test_failed_write_keeps_the_old_checkpoint(saved, monkeypatch, failure):
     def fail(_, file):
         file.write(b"half a checkpoint")
@@ -84,7 +86,9 @@ def test_missing_checkpoint_is_named(tmp_path):
 
 
 def test_checkpoint_of_another_model_names_the_keys(saved):
-    with pytest.raises(ValueError, match=r"last\.ckpt: checkpoint of another model .*weight: \(3, 2\) for \(4, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"last\.ckpt: checkpoint of another model .*weight: \(3, 2\) for \(4, 2\)"
+    ):
         load_weights(nn.Linear(2, 4), saved)
 
 

@@ -32,7 +32,9 @@ class FiniteLoss(Callback):
         self._check(trainer)
         self._finite = flag
 
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
         """Raises `NonFiniteLossError` if a loss since the last step was not finite."""
         self._check(trainer)
 

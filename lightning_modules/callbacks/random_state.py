@@ -14,7 +14,9 @@ class RandomState(Callback):
     def __init__(self) -> None:
         self._pending: dict[str, Any] | None = None
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Gathers the states; all ranks take part in a save."""
         states: list[Any] = [None] * trainer.world_size
         if trainer.world_size > 1:
@@ -23,7 +25,9 @@ class RandomState(Callback):
             states = [_random_state()]
         checkpoint["random_states"] = states
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Keeps this rank's state until the first batch; a run on more ranks than before draws anew on those."""
         states = checkpoint.get("random_states", [])
         if trainer.global_rank < len(states):

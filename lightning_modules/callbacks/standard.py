@@ -35,7 +35,9 @@ class ConfigInCheckpoint(Callback):
     def __init__(self, config: str) -> None:
         self.config = config
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Adds the YAML text."""
         checkpoint["config"] = self.config
 

@@ -82,7 +82,9 @@ class SyntheticSpeechDetector(LightningModule):
         self.optimizer_factory = optimizer
         self.lr_scheduler_factory = lr_scheduler
         self.class_weights: Tensor | None
-        self.register_buffer("class_weights", torch.tensor(class_weights) if class_weights else None, persistent=False)
+        self.register_buffer(
+            "class_weights", torch.tensor(class_weights) if class_weights else None, persistent=False
+        )
         if weights is not None:
             network.load_official(weights)  # pyright: ignore[reportCallIssue]
         if inter_instance is not None:
@@ -130,8 +132,12 @@ class SyntheticSpeechDetector(LightningModule):
             self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=1)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Steps the optimizer, then the momentum encoder (eq. 3)."""
+        """Steps the optimizer, then what follows the weights."""
         super().optimizer_step(*args, **kwargs)
+        self.after_optimizer_step()
+
+    def after_optimizer_step(self) -> None:
+        """Moves the momentum encoder towards the network (eq. 3)."""
         if self.inter_instance is not None:
             self.inter_instance.update(self.network)
 
@@ -171,9 +177,13 @@ class SyntheticSpeechDetector(LightningModule):
         self.gathered = self.scores.compute()
         self.scores.reset()
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Returns (index, score), each (batch,)."""
-        return batch.index, self.score(batch)
+    def predict_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects scores."""
+        self.scores.update(self.score(batch), batch.target, batch.index)
+
+    def on_predict_epoch_end(self) -> None:
+        """Gathers the scores of all ranks."""
+        self._gather_scores()
 
     def report(self, datamodule: SpoofingData, split: Literal["validation", "test"]) -> Report:
         """Evaluates the scores that the last validation or test loop gathered, as the challenge does."""

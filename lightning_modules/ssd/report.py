@@ -65,5 +65,7 @@ def _row(result: Result, with_tdcf: bool) -> dict[str, str | int | float]:
 
 def _warnings(scores: Tensor, is_bonafide: np.ndarray) -> list[str]:
     if looks_inverted(scores, is_bonafide):
-        return ["the scores look inverted: their negatives separate the classes better; higher must mean bona fide"]
+        return [
+            "the scores look inverted: their negatives separate the classes better; higher must mean bona fide"
+        ]
     return []

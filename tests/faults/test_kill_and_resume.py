@@ -1,0 +1,120 @@
+"""A run killed at any moment and started again ends with the weights of the undisturbed run, bit for bit."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_modules.checkpoints import read_checkpoint
+
+REPOSITORY = Path(__file__).parents[2]
+SETTINGS = [
+    "--config=configs/ssd_aasist_inf_ini.yaml",
+    "--data.train_crop_s=0.3",
+    "--data.eval_crop_s=0.3",
+    "--data.batch_size=6",
+    "--data.num_workers=0",
+    "--model.inter_instance.bank_size=32",
+    "--trainer.accelerator=cpu",
+    "--trainer.max_epochs=2",
+    "--trainer.limit_val_batches=2",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.enable_progress_bar=false",
+    "--checkpoints.every_n_train_steps=2",
+    "--tracking.wandb=disabled",
+    "--seed_everything=3",
+]
+
+
+def start(demo_corpus: Path, root: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "lightning_modules.fit", *SETTINGS]
+    command += [f"--data.root={demo_corpus}", f"--run.root={root}", "--run.id=x"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+def assert_equal(ours, theirs, where=""):
+    if isinstance(ours, torch.Tensor):
+        assert torch.equal(ours, theirs), where
+    elif isinstance(ours, dict):
+        assert ours.keys() == theirs.keys(), where
+        for key in ours:
+            assert_equal(ours[key], theirs[key], f"{where}/{key}")
+    elif isinstance(ours, list | tuple):
+        assert len(ours) == len(theirs), where
+        for index, (our, their) in enumerate(zip(ours, theirs, strict=True)):
+            assert_equal(our, their, f"{where}/{index}")
+    else:
+        assert ours == theirs, where
+
+
+def compare(undisturbed: Path, resumed: Path) -> None:
+    ours, theirs = (
+        read_checkpoint(root / "ssd_aasist_inf_ini/x/checkpoints/last.ckpt")
+        for root in (undisturbed, resumed)
+    )
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "random_states", "epoch", "global_step"):
+        assert_equal(ours[part], theirs[part], part)
+    tables = []
+    for root in (undisturbed, resumed):
+        with (root / "ssd_aasist_inf_ini/x/metrics.csv").open(newline="") as file:
+            tables.append([row for row in csv.DictReader(file) if row["train/loss"]])
+    assert tables[0] == tables[1], "the resumed run lost or repeated rows of metrics.csv"
+    assert not list((resumed / "ssd_aasist_inf_ini/x/checkpoints").glob(".*.tmp"))
+
+
+def kill_and_resume(demo_corpus: Path, undisturbed: Path, root: Path, delay_s: float) -> None:
+    """Kills the run ``delay_s`` after its first checkpoint, and lets it end."""
+    process = start(demo_corpus, root)
+    checkpoint = root / "ssd_aasist_inf_ini/x/checkpoints/last.ckpt"
+    while not checkpoint.is_file():
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        time.sleep(0.02)
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    output = finish(start(demo_corpus, root))
+    assert "continues at step" in output
+    compare(undisturbed, root)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(demo_corpus, tmp_path_factory):
+    """The run that nobody kills; returns its root and how long it trained after its first checkpoint."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    process = start(demo_corpus, root)
+    checkpoint = root / "ssd_aasist_inf_ini/x/checkpoints/last.ckpt"
+    while not checkpoint.is_file() and process.poll() is None:
+        time.sleep(0.02)
+    begin = time.monotonic()
+    finish(process)
+    return root, time.monotonic() - begin
+
+
+def test_one_kill(demo_corpus, undisturbed, tmp_path):
+    kill_and_resume(demo_corpus, undisturbed[0], tmp_path, delay_s=0.3 * undisturbed[1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_random_kills(demo_corpus, undisturbed, tmp_path):
+    draw = random.Random(0)
+    for attempt in range(10):
+        kill_and_resume(
+            demo_corpus, undisturbed[0], tmp_path / str(attempt), draw.uniform(0, 0.9) * undisturbed[1]
+        )

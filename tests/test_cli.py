@@ -1,0 +1,215 @@
+"""The commands: configuration, overrides, one-line errors, dry run of every shipped configuration."""
+
+import csv
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightning_modules import cli, fit, predict, test, validate
+from lightning_modules.config_errors import one_line
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIGS = sorted(path.name for path in (REPOSITORY / "configs").glob("*.yaml"))
+BASES = {  # overlay -> configurations that it is made for
+    "demo": ["ssd_aasist"],
+    "ssd_no_inf": ["ssd_aasist_inf_ini", "ssd_lcnn_inf_ini"],
+    "ssd_no_ini": ["ssd_aasist_inf_ini", "ssd_lcnn_inf_ini"],
+    "ssd_no_consistency": ["ssd_lcnn_inf_ini"],
+    "ssd_spec_augment": ["ssd_lcnn"],
+    "ssd_rawboost": ["ssd_lcnn"],
+    "ssd_aasist_light": ["ssd_aasist"],
+    "gpu_bf16": ["ssd_lcnn"],
+    "multi_node": ["ssd_lcnn"],
+    "wandb_offline": ["ssd_lcnn"],
+    "ema": ["ssd_lcnn_inf_ini"],
+    "compile": ["ssd_lcnn"],
+}
+
+
+@pytest.fixture(autouse=True)
+def in_repository(monkeypatch, demo_corpus, tmp_path):
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setenv("ASVSPOOF2019_LA_ROOT", str(demo_corpus))
+
+
+def run(monkeypatch, command, *arguments):
+    monkeypatch.setattr(sys, "argv", [command.__name__, *arguments])
+    cli.main(command.main)
+
+
+def quick(tmp_path, demo_corpus, *more):
+    """A run of seconds: LCNN without its big head on short crops."""
+    return [
+        "--config=configs/ssd_lcnn.yaml",
+        "--model.network.num_frames=63",
+        f"--data.root={demo_corpus}",
+        "--data.train_crop_s=0.5",
+        "--data.eval_crop_s=0.5",
+        "--data.batch_size=8",
+        "--data.num_workers=0",
+        "--trainer.accelerator=cpu",
+        "--trainer.max_steps=2",
+        "--trainer.enable_progress_bar=false",
+        "--tracking.wandb=disabled",
+        f"--run.root={tmp_path}",
+        "--run.id=x",
+        *more,
+    ]
+
+
+def test_every_configuration_and_overlay_is_listed():
+    overlays = {path.stem for path in (REPOSITORY / "configs/overlays").glob("*.yaml")}
+    assert overlays == set(BASES)
+
+
+def folder_state(folder):
+    return {path.relative_to(folder) for path in folder.rglob("*") if ".pytest_cache" not in path.parts}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_check_passes_and_writes_nothing(config, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, fit, f"--config={REPOSITORY}/configs/{config}", "--check")
+    shown = capsys.readouterr().out
+    assert "check passed" in shown
+    assert "network" in shown
+    assert not folder_state(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "config"),
+    [
+        pytest.param(overlay, config, marks=[pytest.mark.slow] if overlay == "compile" else [])
+        for overlay, configs in BASES.items()
+        for config in configs
+    ],
+)
+def test_check_passes_with_overlays(overlay, config, monkeypatch, capsys):
+    files = [f"--config=configs/{config}.yaml", f"--config=configs/overlays/{overlay}.yaml"]
+    short = ["--data.train_crop_s=1", "--data.eval_crop_s=1"]
+    frames = ["--model.network.num_frames=126"] if "lcnn" in config else []
+    run(monkeypatch, fit, *files, *short, *frames, "--check")
+    assert "check passed" in capsys.readouterr().out
+
+
+def test_train_test_validate_and_predict(monkeypatch, tmp_path, demo_corpus, capsys):
+    run(monkeypatch, fit, *quick(tmp_path, demo_corpus))
+    folder = tmp_path / "ssd_lcnn" / "x"
+    names = {path.name for path in folder.rglob("*")}
+    assert {
+        "config.yaml",
+        "metrics.csv",
+        "results.csv",
+        "last.ckpt",
+        "test.txt",
+        "test_det.png",
+        "test_scores.png",
+    } <= names
+    protocol = demo_corpus / "ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.eval.trl.txt"
+    expected = {(row[1], row[3], row[4]) for row in map(str.split, protocol.read_text().splitlines())}
+    lines = [line.split() for line in (folder / "scores/test.txt").read_text().splitlines()]
+    assert {tuple(line[:3]) for line in lines} == expected
+    assert len(lines) == len(expected)
+
+    checkpoint = f"--ckpt_path={folder}/checkpoints/last.ckpt"  # carries its configuration
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, test, checkpoint)
+    run(monkeypatch, validate, checkpoint)
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["split"] for row in rows] == ["test", "test", "validation"]
+    assert rows[0]["eer"] == rows[1]["eer"]
+
+    wanted = lines[0][0]
+    clip = demo_corpus / f"ASVspoof2019_LA_eval/flac/{wanted}.flac"
+    run(monkeypatch, predict, checkpoint, f"--data.predict=[{clip}]", f"--output={tmp_path}/out.txt")
+    key, score = (tmp_path / "out.txt").read_text().split()
+    assert key == wanted
+    assert float(score) == pytest.approx(float(lines[0][3]), abs=1e-5)
+
+
+def test_overrides_and_printed_config(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(
+            monkeypatch,
+            fit,
+            "--config=configs/ssd_aasist.yaml",
+            "--data.batch_size=7",
+            "--seed_everything=5",
+            "--print_config",
+        )
+    assert stop.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["data"]["init_args"]["batch_size"] == 7
+    assert printed["seed_everything"] == 5
+
+
+def test_interpolation_follows_overrides(demo_corpus, tmp_path):
+    platform = cli.build("fit", "", quick(tmp_path, demo_corpus, "--seed_everything=5"))
+    assert platform.datamodule.seed == 5
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("--data.bach_size=3", "unknown key .*bach_size; did you mean batch_size"),
+        ("--model.network.ratio=3", "unknown key .*ratio"),
+        ("--data.batch_size=many", "batch_size: Expected a int. Got value: many"),
+        ("--trainer.max_epoch=3", "unknown key .*max_epoch; did you mean trainer.max_epochs"),
+        ("--modle.x=1", "unknown key modle.x"),
+        ("--config=configs/none.yaml", "none.yaml"),
+    ],
+)
+def test_wrong_configuration_is_one_line_and_exit_code_2(argument, expected, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, fit, "--config=configs/ssd_aasist.yaml", argument)
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip()
+    assert "\n" not in message
+    assert re.search(expected, message), message
+
+
+def test_yaml_tags_are_not_executed(monkeypatch, tmp_path, capsys):
+    evil = tmp_path / "evil.yaml"
+    evil.write_text(f"run: !!python/object/apply:os.mkdir ['{tmp_path}/executed']\n")
+    with pytest.raises(SystemExit):
+        run(monkeypatch, fit, f"--config={evil}")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_missing_checkpoint_is_one_line_and_exit_code_1(monkeypatch, capsys, tmp_path, demo_corpus):
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, test, *quick(tmp_path, demo_corpus), "--ckpt_path=none.ckpt")
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.strip().endswith("error: none.ckpt: no such checkpoint")
+
+
+def test_checkpoint_of_another_model_is_refused(monkeypatch, capsys, tmp_path, demo_corpus):
+    run(monkeypatch, fit, *quick(tmp_path, demo_corpus))
+    checkpoint = tmp_path / "ssd_lcnn/x/checkpoints/last.ckpt"
+    with pytest.raises(SystemExit) as stop:
+        run(
+            monkeypatch,
+            test,
+            "--config=configs/ssd_aasist.yaml",
+            f"--ckpt_path={checkpoint}",
+            "--tracking.wandb=disabled",
+        )
+    assert stop.value.code == 1
+    assert "checkpoint of another model" in capsys.readouterr().err
+
+
+def test_one_line_finds_the_deepest_cause():
+    report = """Parser key "model":
+  Does not validate against any of the Union subtypes
+  Subtypes: [<class 'LightningModule'>, <class 'NoneType'>]
+  Errors:
+    - Problem with given class_path 'lightning_modules.networks.AASIST':
+        Parser key "width":
+          Expected a <class 'int'>. Got value: abc
+    - Expected a <class 'NoneType'>
+  Given value: NestedArg"""
+    assert one_line(report, ()) == "model.width: Expected a int. Got value: abc"
