@@ -76,7 +76,7 @@ class TakeTurns(Callback):
                 batch = trainer.strategy.batch_to_device(batch)
                 optimizer.zero_grad()
                 with trainer.precision_plugin.train_step_context():
-                    loss = pl_module.training_step(batch, index)
+                    loss: Any = pl_module.training_step(batch, index)
                 loss.backward()
                 optimizer.step()
                 if after_step is not None:
@@ -142,7 +142,7 @@ def measure(platform: Platform, budget_s: float) -> dict[str, Any]:
     data.setup("fit")
     loader_s, batches = _time_loader(data.train_dataloader(), budget_s / 10)
     turns = TakeTurns(batches, budget_s)
-    trainer.callbacks.insert(0, turns)
+    trainer.callbacks.insert(0, turns)  # pyright: ignore[reportAttributeAccessIssue]
     endless = list(islice(cycle(batches), WARMUP_STEPS + ROUNDS * MAX_STEPS + 1))
     trainer.fit(model, train_dataloaders=DataLoader(endless, batch_size=None))  # pyright: ignore[reportArgumentType]
     batch_size = len(batches[0].key)
@@ -166,7 +166,7 @@ def measure(platform: Platform, budget_s: float) -> dict[str, Any]:
 def measure_data_wait(platform: Platform) -> float:
     """Returns the share of the training time spent waiting for data, with the real loader."""
     wait = DataWait()
-    platform.trainer.callbacks.insert(0, wait)
+    platform.trainer.callbacks.insert(0, wait)  # pyright: ignore[reportAttributeAccessIssue]
     platform.trainer.fit(platform.model, platform.datamodule)
     return wait.share
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
@@ -35,7 +35,7 @@ _TRAINER_DEFAULTS = {
 class Parser(LightningArgumentParser):
     """Reports a wrong configuration in one line and exits with 2."""
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the cause and the nearest valid key."""
         options = [option for action in self._actions for option in action.option_strings]
         sys.stderr.write(f"error: {one_line(message, options)}\n")
@@ -50,6 +50,9 @@ class Platform(LightningCLI):
         checkpoints: Which checkpoints it keeps.
         ckpt_path: The checkpoint the user named, if any.
     """
+
+    config: Any
+    config_init: Any
 
     def __init__(self, args: Sequence[str], *, command: str, description: str) -> None:
         self.command = command

@@ -22,7 +22,7 @@ def dry_run(model: LightningModule, datamodule: LightningDataModule, trainer: Tr
     """
     for name in ("batch_size", "eval_batch_size"):
         setattr(datamodule, name, min(getattr(datamodule, name), BATCH_SIZE))
-    datamodule.num_workers = 0
+    datamodule.num_workers = 0  # pyright: ignore[reportAttributeAccessIssue]
     shapes: dict[str, tuple[str, str]] = {}
     hooks = [part.register_forward_hook(_record(shapes, name)) for name, part in _parts(model)]
     trainer.fit(model, datamodule)

@@ -31,11 +31,11 @@ class CosineDecay(LRScheduler):
     def get_lr(self) -> list[float]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Rates of all parameter groups at ``last_epoch``, which counts optimizer steps here."""
         if self.last_epoch < self.warmup_steps:
-            return [base * (self.last_epoch + 1) / self.warmup_steps for base in self.base_lrs]
+            return [float(base) * (self.last_epoch + 1) / self.warmup_steps for base in self.base_lrs]
         decay_steps = max((self.total_steps or 0) - self.warmup_steps, 1)
         progress = min((self.last_epoch - self.warmup_steps) / decay_steps, 1.0)
         cosine = 0.5 * (1 + math.cos(math.pi * progress))
-        return [self.min_lr + (base - self.min_lr) * cosine for base in self.base_lrs]
+        return [self.min_lr + (float(base) - self.min_lr) * cosine for base in self.base_lrs]
 
 
 def configure(

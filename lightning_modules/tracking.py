@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning_utilities.core.rank_zero import rank_zero_info
 
 from lightning_modules.runs import Run
 
@@ -61,7 +61,7 @@ class MetricsCSV(CSVLogger):
         return self._writer()
 
     @rank_zero_experiment
-    def _writer(self) -> ExperimentWriter:
+    def _writer(self) -> Any:
         if self._experiment is None:
             self._experiment = _KeepingWriter(log_dir=self.log_dir)
         return self._experiment

@@ -1,0 +1,1 @@
+"""What watches a run, and the figures of a report."""
