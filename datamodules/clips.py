@@ -1,10 +1,19 @@
 """Rows of a data set and batches of waveforms: where data modules and Lightning modules meet."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules import audio
+
+Padding = Literal["repeat", "zero"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +55,157 @@ class Batch(NamedTuple):
     index: Tensor
     key: list[str]
     attributes: dict[str, list[str]]
+
+
+class Item(NamedTuple):
+    """One decoded clip: waveform (channel, time), length before padding, row, and the row's number."""
+
+    waveform: Tensor
+    length: int
+    clip: Clip
+    index: int
+
+
+class _Strings:
+    """A column of strings in two arrays: small, quick to pickle, without reference counts."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        encoded = [value.encode("utf-8", "surrogateescape") for value in values]
+        self._ends = np.cumsum([len(value) for value in encoded], dtype=np.int64)
+        self._bytes = np.frombuffer(b"".join(encoded), np.uint8)
+
+    def __getitem__(self, index: int) -> str:
+        begin = self._ends[index - 1] if index else 0
+        return self._bytes[begin : self._ends[index]].tobytes().decode("utf-8", "surrogateescape")
+
+
+class ClipDataset(Dataset[Item]):
+    """Decode, resample, crop and pad clips.
+
+    An item is asked for as ``(index, draw)``: the 64-bit integer `draw` alone places the crop, evenly over
+    the places where it fits (0 is the beginning), so that data depend on neither workers, ranks nor
+    resumption.
+
+    Args:
+        clips: The rows.
+        sample_rate: What every waveform is resampled to, in Hz.
+        crop_s: Length of the crop in seconds; None takes whole clips.
+        padding: How a clip shorter than the crop is filled: its own repetition, or zeros at the end.
+        mono: Average the channels; otherwise keep them.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        *,
+        sample_rate: int = 16000,
+        crop_s: float | None = None,
+        padding: Padding = "repeat",
+        mono: bool = True,
+    ) -> None:
+        if crop_s is not None and not 1 <= crop_s * sample_rate < math.inf:
+            raise ValueError(
+                f"a crop of {crop_s} s holds no sample at {sample_rate} Hz: give a longer one or null"
+            )
+        self.sample_rate = sample_rate
+        self.crop = None if crop_s is None else round(crop_s * sample_rate)
+        self.padding: Padding = padding
+        self.mono = mono
+        self._keys = _Strings(clip.key for clip in clips)
+        self._paths = _Strings(clip.path for clip in clips)
+        self._targets = np.array([clip.target for clip in clips], np.int64)
+        self._starts_s = np.array([clip.start_s for clip in clips], np.float64)
+        self._stops_s = np.array(
+            [math.inf if clip.stop_s is None else clip.stop_s for clip in clips], np.float64
+        )
+        names = sorted({name for clip in clips for name in clip.attributes})
+        self._attributes = {name: _Strings(clip.attributes.get(name, "") for clip in clips) for name in names}
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def clip(self, index: int) -> Clip:
+        """Row `index` of the split."""
+        stop_s = float(self._stops_s[index])
+        return Clip(
+            key=self._keys[index],
+            path=self._paths[index],
+            target=int(self._targets[index]),
+            attributes={name: column[index] for name, column in self._attributes.items()},
+            start_s=float(self._starts_s[index]),
+            stop_s=None if stop_s == math.inf else stop_s,
+        )
+
+    def __getitem__(self, item: tuple[int, int]) -> Item:
+        index, draw = item
+        clip = self.clip(index)
+        rate, begin, end = _frames(clip)
+        wanted = end - begin if self.crop is None else math.ceil(self.crop * rate / self.sample_rate)
+        spare = max(end - begin - wanted, 0)
+        begin += draw * (spare + 1) >> 64
+        waveform, rate = audio.read(clip.path, begin, min(wanted, end - begin))
+        if self.mono:
+            waveform = waveform.mean(dim=0, keepdim=True)
+        waveform = audio.resample(waveform, rate, self.sample_rate)
+        if self.crop is None:
+            return Item(waveform, waveform.shape[1], clip, index)
+        waveform = waveform[:, : self.crop]
+        return Item(pad(waveform, self.crop, self.padding), waveform.shape[1], clip, index)
+
+    def lengths(self) -> np.ndarray:
+        """int64 (clip,): samples of every clip at the target rate, from the headers of the files."""
+
+        def length(index: int) -> int:
+            rate, begin, end = _frames(self.clip(index))
+            return math.ceil((end - begin) * self.sample_rate / rate)
+
+        with ThreadPoolExecutor(16) as pool:  # libsndfile and the disk work outside the interpreter's lock
+            return np.fromiter(pool.map(length, range(len(self)), chunksize=256), np.int64, len(self))
+
+
+def _frames(clip: Clip) -> tuple[int, int, int]:
+    """Rate of a clip's file, and the clip's first sample and the one after its last."""
+    rate, num_frames, _ = audio.info(clip.path)
+    begin = round(clip.start_s * rate)
+    end = num_frames if clip.stop_s is None else min(round(clip.stop_s * rate), num_frames)
+    if begin >= end:
+        raise audio.AudioError(
+            f"{clip.path}: clip {clip.key} from {clip.start_s} s to {clip.stop_s or 'the end'} is empty:"
+            f" the file lasts {num_frames / rate:.3f} s; correct the times or leave the clip out"
+        )
+    return rate, begin, end
+
+
+def pad(waveform: Tensor, length: int, padding: Padding) -> Tensor:
+    """Fill (channel, time) up to `length` samples, by repetition of the clip or by zeros."""
+    missing = length - waveform.shape[1]
+    if missing <= 0:
+        return waveform
+    if padding == "zero":
+        return torch.nn.functional.pad(waveform, (0, missing))
+    return waveform.repeat(1, math.ceil(length / waveform.shape[1]))[:, :length]
+
+
+def collate(items: Sequence[Item], padding: Padding = "repeat") -> Batch:
+    """Stack clips; shorter ones are padded to the longest by the rule.
+
+    Raises:
+        ValueError: If the clips differ in their number of channels.
+    """
+    longest = max(item.waveform.shape[1] for item in items)
+    for item in items:
+        if item.waveform.shape[0] != items[0].waveform.shape[0]:
+            raise ValueError(
+                f"{item.clip.path}: {item.waveform.shape[0]} channels beside {items[0].waveform.shape[0]} of"
+                f" {items[0].clip.path}; average them with `mono: true`"
+            )
+    return Batch(
+        waveform=torch.stack([pad(item.waveform, longest, padding) for item in items]),
+        length=torch.tensor([item.length for item in items]),
+        target=torch.tensor([item.clip.target for item in items]),
+        index=torch.tensor([item.index for item in items]),
+        key=[item.clip.key for item in items],
+        attributes={
+            name: [item.clip.attributes[name] for item in items] for name in items[0].clip.attributes
+        },
+    )

@@ -1,0 +1,214 @@
+"""Open, decode and resample audio files: the only place that knows containers and codecs.
+
+The content of a file decides how it is read, never its name: libsndfile first (WAV, FLAC, Ogg, MP3, AIFF,
+...), FFmpeg for what libsndfile does not recognise (MP4, M4A, WebM, ...).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import av
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from av.container import InputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+from torch import Tensor
+
+CHECK_COMMAND = "`python -m datamodules.check --config FILE` lists every bad file"
+SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
+    | {".mp4", ".m4a", ".m4v", ".mov", ".webm", ".mkv", ".mka", ".aac", ".3gp"}
+)
+"""Names under which a folder is searched for audio."""
+
+# Playlists and text formats stay out: FFmpeg would follow the file names in them.
+_FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,mp3,avi,asf,flv,mpegts,mpeg,amr,caf"
+# Time stamps of some containers are rounded and shifted by the codec's delay: decoding from the beginning is
+# exact and quick enough for clips; only beyond this does a seek pay.
+_SEEK_FROM_S = 60.0
+_PREROLL_S = 0.5  # decoders of lossy codecs need some packets before their output is right
+
+
+class AudioError(ValueError):
+    """A file that cannot be used; one line that names the file and the way out."""
+
+
+class NoAudioTrackError(AudioError):
+    """A container without an audio track."""
+
+
+class AudioInfo(NamedTuple):
+    """What the header of a file says.
+
+    Attributes:
+        sample_rate: In Hz.
+        num_frames: Samples per channel; of a container, its duration times the rate.
+        num_channels: At least 1.
+    """
+
+    sample_rate: int
+    num_frames: int
+    num_channels: int
+
+
+def info(path: str | Path) -> AudioInfo:
+    """Read the header of a file.
+
+    Raises:
+        AudioError: If the file is missing, unreadable, not audio, empty or truncated.
+    """
+    with _open(path) as file:
+        if file is not None:
+            header = AudioInfo(file.samplerate, file.frames, file.channels)
+        else:
+            with _open_container(path) as (container, stream):
+                header = AudioInfo(stream.rate, _container_frames(container, stream), stream.channels)
+    if header.num_frames == 0:
+        _fail(path, "holds no samples (a header without audio)", "delete it or write it again")
+    return header
+
+
+def read(path: str | Path, start: int = 0, frames: int | None = None) -> tuple[Tensor, int]:
+    """Decode a part of a file; memory is bounded by that part, however long the file.
+
+    Args:
+        path: Any file that libsndfile or FFmpeg decodes.
+        start: First sample.
+        frames: Samples to decode; None reads to the end, and fewer come back where the file ends.
+
+    Returns:
+        float32 (channel, time) at the file's own rate, nominally in [-1, 1], and that rate in Hz.
+
+    Raises:
+        AudioError: As `info`, and if decoding breaks off, yields nothing or yields NaN or infinity.
+    """
+    with _open(path) as file:
+        if file is not None:
+            samples, rate = _read_soundfile(path, file, start, frames)
+        else:
+            samples, rate = _read_container(path, start, frames)
+    if samples.shape[1] == 0:
+        _fail(path, f"holds no samples from sample {start} on", "shorten the clip or delete the file")
+    if not np.isfinite(samples).all():
+        _fail(path, "holds NaN or infinite samples", "write it again from the source")
+    return torch.from_numpy(np.ascontiguousarray(samples)), rate
+
+
+def resample(waveform: Tensor, source_rate: int, target_rate: int) -> Tensor:
+    """Resample (..., time) by windowed sinc interpolation; the kernel of a pair of rates is built once.
+
+    Returns:
+        (..., ceil(time * target_rate / source_rate)), the input itself where the rates agree.
+    """
+    return waveform if source_rate == target_rate else _resampler(source_rate, target_rate)(waveform)
+
+
+@lru_cache(maxsize=16)
+def _resampler(source_rate: int, target_rate: int) -> torchaudio.transforms.Resample:
+    return torchaudio.transforms.Resample(source_rate, target_rate)
+
+
+def _fail(path: str | Path, fault: str, way_out: str) -> NoReturn:
+    raise AudioError(f"{path}: {fault}; {way_out} ({CHECK_COMMAND})") from None
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[soundfile.SoundFile | None]:
+    """Open with libsndfile, or give None where it does not recognise the content."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        _fail(path, "no such file", "restore it or correct the list that names it")
+    except PermissionError:
+        _fail(path, "not readable by this user", "give read permission with chmod")
+    except OSError as error:
+        _fail(path, f"cannot be opened ({error.strerror})", "check the path and the disk")
+    try:
+        _check_size(path, descriptor)
+        try:
+            file = soundfile.SoundFile(descriptor, closefd=False)
+        except soundfile.LibsndfileError:
+            yield None
+        else:
+            with file:
+                yield file
+    except IsADirectoryError:
+        _fail(path, "is a folder", "name an audio file")
+    finally:
+        os.close(descriptor)
+
+
+def _check_size(path: str | Path, descriptor: int) -> None:
+    """Refuse empty files, and WAV files shorter than their header says: libsndfile would not tell."""
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        _fail(path, "is empty (0 bytes)", "copy or download it again")
+    head = os.pread(descriptor, 12, 0)
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        promised = int.from_bytes(head[4:8], "little")
+        # Programs that write into a pipe leave 0 or the largest value; some forget the last padding byte.
+        if promised < 0xFFFFFFF0 and promised + 8 > size + 1:
+            _fail(path, f"truncated WAV: {size} of {promised + 8} bytes", "copy or download it again")
+
+
+def _read_soundfile(
+    path: str | Path, file: soundfile.SoundFile, start: int, frames: int | None
+) -> tuple[NDArray[np.float32], int]:
+    wanted = max(file.frames - start, 0)
+    wanted = wanted if frames is None else min(frames, wanted)
+    try:
+        file.seek(start if wanted else 0)
+        samples = file.read(wanted, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        _fail(path, f"decoding broke off ({error.error_string})", "copy or download it again")
+    if len(samples) < wanted:
+        _fail(path, f"truncated: {len(samples)} of {wanted} samples decoded", "copy or download it again")
+    return np.asarray(samples.T, np.float32), file.samplerate
+
+
+@contextmanager
+def _open_container(path: str | Path) -> Iterator[tuple[InputContainer, Any]]:
+    """Open with FFmpeg; gives the container and its first audio stream."""
+    options = {"format_whitelist": _FFMPEG_FORMATS, "protocol_whitelist": "file"}
+    try:
+        with av.open(str(path), options=options) as container:
+            if not container.streams.audio:
+                raise NoAudioTrackError(f"{path}: has no audio track; leave the clip out of the list")
+            yield container, container.streams.audio[0]
+    except FFmpegError as error:
+        _fail(path, f"not decodable as audio ({error.strerror})", "convert it to WAV or FLAC, or delete it")
+
+
+def _container_frames(container: InputContainer, stream: Any) -> int:
+    if stream.duration is not None:
+        return int(stream.duration * stream.time_base * stream.rate)
+    return (container.duration or 0) * stream.rate // av.time_base
+
+
+def _read_container(path: str | Path, start: int, frames: int | None) -> tuple[NDArray[np.float32], int]:
+    stop = float("inf") if frames is None else start + frames
+    with _open_container(path) as (container, stream):
+        rate, blocks = stream.rate, [np.zeros((stream.channels, 0), np.float32)]
+        origin, position = stream.start_time or 0, 0
+        if far := start > _SEEK_FROM_S * rate:
+            container.seek(int((start / rate - _PREROLL_S) / stream.time_base) + origin, stream=stream)
+        to_float = av.AudioResampler(format="fltp")
+        for decoded in container.decode(stream):
+            if far:  # the first frame tells where it is, the others follow on
+                position, far = round(((decoded.pts or 0) - origin) * stream.time_base * rate), False
+            for frame in to_float.resample(decoded):
+                block = frame.to_ndarray().astype(np.float32, copy=False)
+                begin, end = max(start - position, 0), min(stop - position, block.shape[1])
+                if begin < end:
+                    blocks.append(block[:, begin : int(end)])
+                position += block.shape[1]
+            if position >= stop:
+                break
+    return np.concatenate(blocks, axis=1), rate

@@ -1,0 +1,188 @@
+"""What all data sets of clips share: splits, loaders, ranks, resumption."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from datamodules.clips import Clip, ClipDataset, Padding, collate
+from datamodules.files import clips_to_predict, require_files
+from datamodules.loader import ResumableLoader, worker_settings
+from datamodules.samplers import EvaluationBatchSampler, TrainBatchSampler
+
+SplitName = Literal["train", "validation", "test", "predict"]
+_SPLITS_OF_STAGE: dict[str | None, tuple[SplitName, ...]] = {
+    "fit": ("train", "validation"),
+    "validate": ("validation",),
+    "test": ("test",),
+    "predict": ("predict",),
+    None: ("train", "validation", "test", "predict"),
+}
+
+
+class ClipDataModule(LightningDataModule, ABC):
+    """A data set on disk as batches of waveforms; loaders work with and without a Trainer.
+
+    A data set is one subclass: `classes`, `split` and `write_scores`. Under several ranks set
+    ``Trainer(use_distributed_sampler=False)``: the samplers here know about ranks.
+
+    Args:
+        root: Folder of the data set.
+        sample_rate: What waveforms are resampled to, in Hz.
+        train_crop_s: Length of the random training crop in seconds.
+        eval_crop_s: Length of the evaluation crop from the beginning of a clip; None takes whole clips.
+        padding: How shorter clips are filled: ``repeat`` (of the clip) or ``zero``.
+        mono: Average the channels.
+        batch_size: Training clips a rank.
+        eval_batch_size: Clips a batch in validation, test and prediction.
+        num_workers: Loader processes a rank; None follows the CPUs, 0 decodes in the training process.
+        seed: Of the order of clips and of the crops.
+        predict: Audio files, folders, or ``.txt`` lists of paths to predict on.
+
+    Attributes:
+        clips: Split name -> its rows, once `setup` has read them.
+    """
+
+    classes: ClassVar[Sequence[str]]
+    """Class names by index."""
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        sample_rate: int = 16000,
+        train_crop_s: float | None = 4.0375,
+        eval_crop_s: float | None = 4.0375,
+        padding: Padding = "repeat",
+        mono: bool = True,
+        batch_size: int = 24,
+        eval_batch_size: int = 24,
+        num_workers: int | None = None,
+        seed: int = 0,
+        predict: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, found {value}: correct the data section")
+        self.root = Path(root).expanduser()
+        self.sample_rate, self.mono = sample_rate, mono
+        self.padding: Padding = padding
+        self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers, self.seed, self.predict = num_workers, seed, list(predict)
+        self.clips: dict[str, list[Clip]] = {}
+        self._train_loader: ResumableLoader | None = None
+        self._restored: dict[str, int] | None = None
+
+    @abstractmethod
+    def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
+        """Parse the rows of a split from the data set's own protocol, without looking at the audio."""
+
+    @abstractmethod
+    def write_scores(self, path: str | Path, keys: Sequence[str], scores: Sequence[float]) -> None:
+        """Write detection scores in the data set's official format."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the splits of a stage, each once, and make sure that their audio is there."""
+        for name in _SPLITS_OF_STAGE[stage]:
+            if name not in self.clips:
+                clips = clips_to_predict(self.predict) if name == "predict" else self.split(name)
+                require_files(clips)
+                self.clips[name] = clips
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Shuffled batches of random crops; resumes where a restored checkpoint was."""
+        self.setup("fit")
+        rank, world_size, ranks_on_node = self._ranks()
+        sampler = TrainBatchSampler(
+            len(self.clips["train"]),
+            batch_size=self.batch_size,
+            rank=rank,
+            world_size=world_size,
+            seed=self.seed,
+            reshuffle=not getattr(self.trainer, "overfit_batches", 0),
+        )
+        self._train_loader = ResumableLoader(
+            self._dataset("train", self.train_crop_s),
+            batch_sampler=sampler,
+            epoch_batches=self._epoch_batches(len(sampler)),
+            collate_fn=partial(collate, padding=self.padding),
+            **worker_settings(self.num_workers, ranks_on_node=ranks_on_node),
+        )
+        # A loader made anew within a run (reload_dataloaders_every_n_epochs) must not repeat the first epoch.
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        self._train_loader.load_state_dict(self._restored or {"epoch": epoch, "position": 0})
+        self._restored = None
+        return self._train_loader
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches of the validation split."""
+        return self._evaluation_loader("validation", stage="validate", persistent=True)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of the test split."""
+        return self._evaluation_loader("test", stage="test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Batches of the files named by `predict`."""
+        if not self.predict:
+            raise ValueError("predict: nothing to score: name audio files, folders, or .txt lists of paths")
+        return self._evaluation_loader("predict", stage="predict")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Progress of training, for a checkpoint.
+
+        Lightning also saves the loader's own state, but restores that only in the middle of an epoch.
+        """
+        return self._train_loader.state_dict() if self._train_loader else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next training loader continue where the checkpoint was."""
+        self._restored = state_dict or None
+
+    def _evaluation_loader(
+        self, split: SplitName, *, stage: str, persistent: bool = False
+    ) -> DataLoader[Any]:
+        self.setup(stage)
+        dataset = self._dataset(split, self.eval_crop_s)
+        rank, world_size, ranks_on_node = self._ranks()
+        sampler = EvaluationBatchSampler(
+            len(dataset),
+            batch_size=self.eval_batch_size,
+            rank=rank,
+            world_size=world_size,
+            lengths=dataset.lengths() if self.eval_crop_s is None else None,
+        )
+        return DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=partial(collate, padding=self.padding),
+            **worker_settings(self.num_workers, ranks_on_node=ranks_on_node, persistent=persistent),
+        )
+
+    def _dataset(self, split: SplitName, crop_s: float | None) -> ClipDataset:
+        return ClipDataset(
+            self.clips[split],
+            sample_rate=self.sample_rate,
+            crop_s=crop_s,
+            padding=self.padding,
+            mono=self.mono,
+        )
+
+    def _ranks(self) -> tuple[int, int, int]:
+        """Rank, number of ranks, and ranks on this node."""
+        if self.trainer is None:
+            return 0, 1, 1
+        return self.trainer.global_rank, self.trainer.world_size, self.trainer.num_devices
+
+    def _epoch_batches(self, available: int) -> int:
+        """Batches after which Lightning ends an epoch."""
+        limit = self.trainer.limit_train_batches if self.trainer else None
+        if limit is None:
+            return available
+        return min(limit, available) if isinstance(limit, int) else int(limit * available)

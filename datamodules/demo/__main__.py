@@ -1,0 +1,28 @@
+"""Write a demo corpus: ``python -m datamodules.demo asvspoof data/demo/ASVspoof2019_LA``."""
+
+import argparse
+from pathlib import Path
+
+from datamodules.demo.asvspoof import make_demo
+
+
+def main() -> None:
+    """Parse the command line and write the corpus."""
+    parser = argparse.ArgumentParser(
+        prog="python -m datamodules.demo",
+        description="Write a small synthetic corpus in a data set's own layout.",
+        epilog="example: python -m datamodules.demo asvspoof data/demo/ASVspoof2019_LA",
+    )
+    parser.add_argument("corpus", choices=["asvspoof"], help="whose layout")
+    parser.add_argument("folder", type=Path, help="where to write; must not exist")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the same seed gives the same corpus (default: 0)"
+    )
+    arguments = parser.parse_args()
+    if arguments.folder.exists():
+        parser.error(f"{arguments.folder} exists: name a new folder or delete it")
+    make_demo(arguments.folder, seed=arguments.seed)
+
+
+if __name__ == "__main__":
+    main()

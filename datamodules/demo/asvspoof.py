@@ -1,0 +1,146 @@
+"""A small spoofing corpus in the layout of ASVspoof 2019 LA: synthetic voices, real processing artefacts."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.random import Generator
+from scipy.signal import butter, sosfilt
+
+from datamodules.demo.speech import RATE, Signal, Speaker, compose, speak
+from datamodules.demo.vocoders import EVALUATION_SYSTEMS, TRAINING_SYSTEMS, Vocoder
+
+DEMO_ROOT = "data/demo/ASVspoof2019_LA"
+_NOISE_DB, _LEVEL_DB, _LEVEL_SPREAD_DB = -42.0, -26.0, 3.0
+_VOCODER_BAND = 5000.0, 6400.0
+_SYSTEMS: Mapping[str, Vocoder] = TRAINING_SYSTEMS | EVALUATION_SYSTEMS
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One split: its names, its speakers, its systems and its sizes."""
+
+    name: str
+    ending: str
+    letter: str
+    first_speaker: int
+    num_speakers: int
+    systems: Mapping[str, Vocoder]
+    num_bonafide: int
+    num_spoof: int
+
+
+_PARTS = (
+    _Part("train", "trn", "T", 79, 8, TRAINING_SYSTEMS, 28, 32),
+    _Part("dev", "trl", "D", 69, 6, TRAINING_SYSTEMS, 20, 20),
+    _Part("eval", "trl", "E", 1, 10, EVALUATION_SYSTEMS, 40, 40),
+)
+
+
+@dataclass(frozen=True)
+class _Utterance:
+    """One line of a protocol."""
+
+    part: str
+    speaker: str
+    key: str
+    system: str
+    seed: tuple[int, ...]
+
+
+def make_demo(folder: str | Path, *, seed: int = 0) -> None:
+    """Write the corpus: 60 training, 40 development and 80 evaluation utterances of 1 to 2 s.
+
+    The folder appears at once when complete; of several processes that make it, the first wins.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        _write(temporary, seed)
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(root: Path, seed: int) -> None:
+    protocols, verification = root / "ASVspoof2019_LA_cm_protocols", root / "ASVspoof2019_LA_asv_scores"
+    protocols.mkdir()
+    verification.mkdir()
+    utterances = []
+    for number, part in enumerate(_PARTS):
+        (root / f"ASVspoof2019_LA_{part.name}" / "flac").mkdir(parents=True)
+        random = np.random.default_rng([seed, number])
+        rows = _draw_part(part, (seed, number), random)
+        lines = [
+            f"{u.speaker} {u.key} - {u.system} {'bonafide' if u.system == '-' else 'spoof'}\n" for u in rows
+        ]
+        (protocols / f"ASVspoof2019.LA.cm.{part.name}.{part.ending}.txt").write_text("".join(lines))
+        if part.name != "train":
+            scores = verification / f"ASVspoof2019.LA.asv.{part.name}.gi.trl.scores.txt"
+            scores.write_text("".join(_verification_scores(part, random)))
+        utterances += rows
+    with ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool:
+        list(pool.map(partial(_synthesise, root), utterances, chunksize=4))
+
+
+def _draw_part(part: _Part, seed: tuple[int, int], random: Generator) -> list[_Utterance]:
+    systems = ["-"] * part.num_bonafide + list(islice(cycle(part.systems), part.num_spoof))
+    random.shuffle(systems)
+    numbers = 1_000_000 + 137 * np.arange(1, len(systems) + 1)
+    speakers = part.first_speaker + random.integers(part.num_speakers, size=len(systems))
+    return [
+        _Utterance(part.name, f"LA_{speaker:04d}", f"LA_{part.letter}_{number}", system, (*seed, i))
+        for i, (speaker, number, system) in enumerate(zip(speakers, numbers, systems, strict=True))
+    ]
+
+
+def _synthesise(root: Path, utterance: _Utterance) -> None:
+    """Both classes are said, recorded and levelled alike; only the vocoder comes between."""
+    speaker = Speaker.draw(np.random.default_rng([utterance.seed[0], int(utterance.speaker[3:])]))
+    random = np.random.default_rng(utterance.seed)
+    score = compose(speaker, random.uniform(1.0, 2.0), random)
+    speech = speak(score, speaker, random)
+    if utterance.system != "-":
+        speech = _SYSTEMS[utterance.system](speech, score, random)
+        band = butter(12, random.uniform(*_VOCODER_BAND), fs=RATE, output="sos")
+        speech = np.asarray(sosfilt(band, speech))  # acoustic features commonly end below the Nyquist rate
+    recording = _record(speech, random)
+    path = root / f"ASVspoof2019_LA_{utterance.part}" / "flac" / f"{utterance.key}.flac"
+    soundfile.write(path, recording, RATE, subtype="PCM_16")
+
+
+def _record(speech: Signal, random: Generator) -> Signal:
+    """A microphone's tilt, a room's noise, and a level that says nothing about the class."""
+    speech = speech - speech.mean()
+    microphone = butter(4, random.uniform(6200, 7900), fs=RATE, output="sos")
+    tilted = np.convolve(speech, [1.0, random.uniform(-0.3, 0.3)])[: len(speech)]
+    speech = np.asarray(sosfilt(microphone, tilted))
+    noise = random.standard_normal(len(speech)) * 10 ** ((_NOISE_DB + random.uniform(-6, 6)) / 20)
+    recording = speech / (speech.std() + 1e-9) + noise
+    level = 10 ** ((_LEVEL_DB + random.uniform(-_LEVEL_SPREAD_DB, _LEVEL_SPREAD_DB)) / 20)
+    recording *= level / recording.std()
+    return recording * min(1.0, 0.99 / np.abs(recording).max())
+
+
+def _verification_scores(part: _Part, random: Generator) -> list[str]:
+    """Scores of a verification system that spoofing often deceives: source, kind, log-likelihood ratio."""
+    rows = [("bonafide", "target", 4.0, 3 * part.num_bonafide), ("bonafide", "nontarget", -4.0, 200)]
+    rows += [(system, "spoof", 2.0, 40) for system in part.systems]
+    return [
+        f"{source} {kind} {random.normal(mean, 2.0):.6f}\n"
+        for source, kind, mean, count in rows
+        for _ in range(count)
+    ]

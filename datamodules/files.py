@@ -1,0 +1,94 @@
+"""Files around a data set: what must be there, what to predict on, and atomic writing."""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from datamodules.audio import CHECK_COMMAND, SUFFIXES, AudioError
+from datamodules.clips import Clip
+from datamodules.protocol import read_rows
+
+
+def missing_files(clips: Iterable[Clip]) -> list[Clip]:
+    """Clips whose file is absent, found by one listing a folder rather than one look-up a file."""
+    listings: dict[str, set[str]] = {}
+    missing = []
+    for clip in clips:
+        folder, name = os.path.split(clip.path)
+        if folder not in listings:
+            listings[folder] = _names(folder)
+        if name not in listings[folder]:
+            missing.append(clip)
+    return missing
+
+
+def require_files(clips: Sequence[Clip]) -> None:
+    """Refuse a split of which files are absent.
+
+    Raises:
+        AudioError: With the first of them and their number.
+    """
+    if missing := missing_files(clips):
+        raise AudioError(
+            f"{missing[0].path}: no such file, and {len(missing)} of {len(clips)} files of its split are"
+            f" missing: unpack the audio there or correct the data root ({CHECK_COMMAND})"
+        )
+
+
+def _names(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return {entry.name for entry in entries}
+    except OSError:
+        return set()
+
+
+def clips_to_predict(sources: Iterable[str | Path]) -> list[Clip]:
+    """Unlabelled clips of audio files, folders (searched in depth) and ``.txt`` lists (one path a line).
+
+    The key is the file's name without its ending, or its path where two files share that name.
+
+    Raises:
+        ValueError: If a source does not exist or a folder holds no audio.
+    """
+    paths = list(dict.fromkeys(path for source in sources for path in _audio_files(Path(source))))
+    stems = Counter(path.stem for path in paths)
+    return [Clip(key=path.stem if stems[path.stem] == 1 else str(path), path=str(path)) for path in paths]
+
+
+def _audio_files(source: Path) -> Iterator[Path]:
+    if source.is_dir():
+        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise ValueError(
+                f"predict: no audio file in folder {source}: name a folder with {sorted(SUFFIXES)}"
+            )
+        yield from found
+    elif not source.exists():
+        raise ValueError(
+            f"predict: {source} does not exist: name audio files, folders, or .txt lists of paths"
+        )
+    elif source.suffix == ".txt":
+        for _, (name,) in read_rows(source, num_columns=1):
+            yield source.parent / name
+    else:
+        yield source
+
+
+def write_text_atomically(path: str | Path, text: str) -> None:
+    """Write a file as a whole or not at all: a crash or a full disk leaves the old one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise

@@ -1,0 +1,98 @@
+"""A loader that continues an interrupted epoch with the very next batch, and the settings of its workers."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.clips import Batch
+from datamodules.samplers import TrainBatchSampler
+
+_MAX_WORKERS = 8  # more do not help: the disk or the interpreter's main process is the limit by then
+
+
+class ResumableLoader(DataLoader[Batch]):
+    """Loader of training batches whose progress is saved with a checkpoint.
+
+    An iteration goes to the end of an epoch, from its beginning or from where an earlier one or a restored run
+    stopped: nothing is skipped or seen twice. Progress counts batches handed out, not those that workers hold
+    ready. An iteration begins with its first batch, for Lightning may ask for an iterator and drop it unused.
+
+    Args:
+        dataset: What the batches are made of.
+        batch_sampler: Gives the order of an epoch and starts anywhere in it.
+        epoch_batches: Batches after which the caller ends the epoch; None is all.
+        **settings: Of `torch.utils.data.DataLoader`, see `worker_settings`.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        *,
+        batch_sampler: TrainBatchSampler,
+        epoch_batches: int | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(dataset, batch_sampler=batch_sampler, **settings)
+        self.epoch_batches = len(batch_sampler) if epoch_batches is None else epoch_batches
+        self._epoch = self._position = 0
+
+    def __iter__(self) -> Iterator[Batch]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self._position >= self.epoch_batches:
+            self._epoch, self._position = self._epoch + 1, 0
+        assert isinstance(self.batch_sampler, TrainBatchSampler)
+        self.batch_sampler.seek(self._epoch, self._position)
+        for batch in super().__iter__():
+            self._position += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Epoch under way and batches of it handed out so far."""
+        return {"epoch": self._epoch, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next iteration continue at a saved position."""
+        self._epoch, self._position = state["epoch"], state["position"]
+
+
+def worker_settings(
+    num_workers: int | None, *, ranks_on_node: int = 1, persistent: bool = True
+) -> dict[str, Any]:
+    """Arguments of a `DataLoader` that decodes audio.
+
+    Workers come from a fork server that has imported torch once: they start in milliseconds, and inherit
+    neither threads nor locks nor the CUDA context of the training process, all of which deadlock forked
+    workers.
+
+    Args:
+        num_workers: None takes one less than the CPUs of this process, at most 8; 0 decodes in the process
+            itself.
+        ranks_on_node: Processes that share the CPUs.
+        persistent: Keep workers from one epoch to the next.
+    """
+    workers = default_workers(ranks_on_node) if num_workers is None else num_workers
+    settings: dict[str, Any] = {
+        "num_workers": workers,
+        "pin_memory": torch.cuda.is_available(),
+        # Without its own generator a loader draws from the global one and shifts dropout after a resumption.
+        "generator": torch.Generator(),
+    }
+    if workers:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["datamodules.clips"])
+        settings |= {"multiprocessing_context": context, "persistent_workers": persistent}
+    return settings
+
+
+def default_workers(ranks_on_node: int = 1) -> int:
+    """Loader workers that leave one CPU to the process itself.
+
+    SLURM's number is per task; the scheduler's affinity may cover the whole node and is shared between its
+    ranks.
+    """
+    allowed = len(os.sched_getaffinity(0))
+    share = min(int(os.environ.get("SLURM_CPUS_PER_TASK", allowed // ranks_on_node)), allowed)
+    return min(max(share - 1, 0), _MAX_WORKERS)

@@ -1,0 +1,67 @@
+"""Read the lists that come with a data set, and refuse faulty ones with the line and the way out."""
+
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+BOM = b"\xef\xbb\xbf"
+
+
+class ProtocolError(ValueError):
+    """A faulty list of a data set; one line that names the file, the line and the way out."""
+
+
+def read_rows(path: Path, *, num_columns: int) -> Iterator[tuple[str, list[str]]]:
+    """Rows of a list with columns separated by white space.
+
+    A byte order mark and Windows line ends are accepted.
+
+    Args:
+        path: The list.
+        num_columns: Columns that every line must have.
+
+    Yields:
+        ``file:line`` for messages, and the columns.
+
+    Raises:
+        ProtocolError: If the file is missing, unreadable, empty or not text, or a line is blank or of other
+            columns.
+    """
+    try:
+        content = path.read_bytes().removeprefix(BOM)
+    except OSError as error:
+        raise ProtocolError(
+            f"{path}: cannot be read ({error.strerror}): check the data root, or unpack the data set's"
+            " protocols there"
+        ) from None
+    if not content.strip():
+        raise ProtocolError(f"{path}: is empty: unpack the data set's protocols again")
+    for number, line in enumerate(content.splitlines(), start=1):
+        place = f"{path}:{number}"
+        if b"\0" in line:
+            raise ProtocolError(f"{place}: holds a NUL byte: the file is damaged, unpack it again")
+        try:
+            columns = line.decode("utf-8").split()
+        except UnicodeDecodeError as error:
+            raise ProtocolError(
+                f"{place}: byte 0x{line[error.start]:02x} is not UTF-8: convert the file with"
+                " `iconv -f latin1 -t utf-8`"
+            ) from None
+        if len(columns) != num_columns:
+            found = f"{len(columns)} columns" if columns else "a blank line"
+            raise ProtocolError(
+                f"{place}: {found} where {num_columns} columns were expected: compare with the data set's own"
+                " protocol and remove spaces within names and blank lines"
+            )
+        yield place, columns
+
+
+def check_key(place: str, key: str, known: Container[str]) -> None:
+    """Refuse an id that occurs twice or that would lead out of the audio folder.
+
+    Raises:
+        ProtocolError: With the place and the id.
+    """
+    if key in known:
+        raise ProtocolError(f"{place}: id {key!r} occurs twice: remove one of the lines")
+    if "/" in key or "\\" in key or key in {".", ".."}:
+        raise ProtocolError(f"{place}: id {key!r} is a path, not the plain name of a file: correct the line")

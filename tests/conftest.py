@@ -1,0 +1,27 @@
+"""What tests of several folders share: a tiny corpus, and real ones where this machine has them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from datamodules.demo.asvspoof import make_demo
+
+_DEFAULT_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+
+
+@pytest.fixture(scope="session")
+def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo corpus in the layout of ASVspoof 2019 LA; made once a session, not to be changed."""
+    folder = tmp_path_factory.mktemp("demo") / "ASVspoof2019_LA"
+    make_demo(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """Folder of real recordings, from AUDIO_CORPORA."""
+    folder = Path(os.environ.get("AUDIO_CORPORA", _DEFAULT_CORPORA))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings at {folder}: set AUDIO_CORPORA")
+    return folder
