@@ -72,12 +72,14 @@ class LFCC(nn.Module):
         """
         check_length(waveform, self.win_length)
         with torch.autocast(waveform.device.type, enabled=False):
-            power = self._power(waveform.to(self.window.dtype).flatten(0, -2))  # (clip, bin, frame)
+            power = self._power(
+                waveform.to(self.window.dtype).reshape(-1, waveform.shape[-1])
+            )  # (clip, bin, frame)
             eps = torch.finfo(torch.float32).eps
             energy = (power.sum(dim=1, keepdim=True) / self.n_fft + eps).log10()
             cepstrum = self.dct[1:] @ (self.filters @ power + eps).log10()
             features = append_deltas(torch.cat([energy, cepstrum], dim=1), self.num_deltas)
-            return features.unflatten(0, waveform.shape[:-1])
+            return features.reshape(*waveform.shape[:-1], *features.shape[1:])
 
     def _power(self, waveform: Tensor) -> Tensor:
         """Power of the pre-emphasised clips in the bins of the bands: (clip, time) -> (clip, bin, frame)."""

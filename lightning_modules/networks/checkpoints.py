@@ -21,9 +21,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path}: not a checkpoint of plain tensors ({type(error).__name__})") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(
-            f"{path}: expected a dictionary of tensors (a state_dict), found {type(state).__name__}"
-        )
+        raise ValueError(f"{path}: expected a flat state_dict, tensors by name")
     return dict(state)
 
 

@@ -1,0 +1,107 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lightning_modules.networks import AASIST, LCNN
+from lightning_modules.networks.aasist import ResidualBlock
+
+
+@pytest.fixture(scope="module")
+def waveform():
+    return 0.1 * torch.randn(3, 5000, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("build", "total"), [(AASIST, 297_866), (AASIST.light, 85_306)])
+def test_parameters_are_the_published_ones(build, total):
+    network = build()
+    assert len(network.state_dict()) == 229
+    assert len(list(network.parameters())) == 175
+    assert sum(parameter.numel() for parameter in network.parameters()) == total
+
+
+def test_output_shapes_and_embedding_before_dropout(waveform):
+    network = AASIST.light().eval()
+    embedding, logits = network(waveform)
+    assert embedding.shape == (3, 160)
+    torch.testing.assert_close(logits, network.out_layer(embedding))
+    torch.testing.assert_close(network(waveform[:, None]).logits, logits)
+
+
+def test_residual_block_against_plain_convolutions():
+    torch.manual_seed(0)
+    block, x = ResidualBlock(3, 5).double(), torch.randn(2, 3, 4, 10, dtype=torch.float64)
+    hidden = F.conv2d(F.pad(x, (1, 1, 1, 1)), block.conv1.weight, block.conv1.bias)
+    centred = hidden - hidden.mean((0, 2, 3), keepdim=True)
+    hidden = F.selu(centred / (hidden.var((0, 2, 3), correction=0, keepdim=True) + 1e-5).sqrt())
+    hidden = F.conv2d(F.pad(hidden, (1, 1)), block.conv2.weight, block.conv2.bias)
+    assert block.conv_downsample is not None
+    skip = F.conv2d(F.pad(x, (1, 1)), block.conv_downsample.weight, block.conv_downsample.bias)
+    expected = (hidden + skip)[..., :9].unflatten(-1, (3, 3)).amax(-1)
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_every_parameter_that_wants_a_gradient_gets_one(waveform):
+    """Or plain distributed training would wait for it forever; the published dead branch wants none."""
+    network = AASIST.light()
+    F.cross_entropy(network(waveform).logits, torch.tensor([0, 1, 1])).backward()
+    frozen = {name for name, parameter in network.named_parameters() if parameter.grad is None}
+    assert frozen == {f"encoder.{i}.0.bn1.{kind}" for i in range(1, 6) for kind in ("weight", "bias")}
+    assert not any(
+        parameter.requires_grad for name, parameter in network.named_parameters() if name in frozen
+    )
+
+
+def test_gradients_reach_a_waveform_that_asks(waveform):
+    waveform = waveform.clone().requires_grad_()
+    AASIST.light()(waveform).logits.sum().backward()
+    assert waveform.grad is not None
+    assert waveform.grad.abs().sum() > 0
+
+
+def test_trains_in_half_precision(waveform):
+    network = AASIST.light()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(waveform).logits
+    F.cross_entropy(logits.float(), torch.tensor([0, 1, 1])).backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
+def test_compiles_into_one_graph(waveform):
+    network = AASIST.light().eval()
+    compiled = torch.compile(network, backend="eager", fullgraph=True, dynamic=False)
+    torch.testing.assert_close(compiled(waveform).logits, network(waveform).logits)
+
+
+@pytest.mark.parametrize("shape", [(2, 2314), (2, 2, 5000)])
+def test_unfit_waveforms_are_refused(shape):
+    with pytest.raises(ValueError, match=r"expects \(batch, 1, time\) with time at least 2315"):
+        AASIST.light()(torch.zeros(shape))
+
+
+def test_shortest_clip():
+    assert AASIST.light().eval()(torch.randn(1, 2315)).logits.isfinite().all()
+
+
+def test_checkpoints_of_other_models_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "light.pth"
+    torch.save(AASIST.light().state_dict(), path)
+    assert AASIST.light().load_official(path)
+    with pytest.raises(
+        ValueError, match=r"light.pth: weights of another model than this AASIST: keys \d+ of"
+    ) as error:
+        AASIST().load_official(path)
+    assert "\n" not in str(error.value)
+    with pytest.raises(
+        ValueError, match=r"light.pth: weights of another model than this LCNN: keys \d+ missing"
+    ):
+        LCNN.lstm_sum().load_official(path)
+
+
+def test_files_that_are_no_checkpoint_are_refused(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not weights")
+    with pytest.raises(ValueError, match=r"notes.txt: not a checkpoint of plain tensors"):
+        AASIST().load_official(path)
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(ValueError, match=r"notes.txt: expected a flat state_dict, tensors by name"):
+        AASIST().load_official(path)
