@@ -122,7 +122,7 @@ class AASIST(nn.Module):
         self.out_layer = nn.Linear(self.embedding_dim, 2)
 
     @classmethod
-    def light(cls) -> Self:
+    def light(cls) -> "AASIST":
         """AASIST-L: 85,306 parameters instead of 297,866."""
         return cls(channels=(32, 32, 24, 24, 24, 24), graph_dims=(24, 32), pool_ratios=(0.4, 0.5, 0.7))
 

@@ -115,7 +115,7 @@ class LCNN(nn.Module):
         self.classifier = nn.Linear(self.embedding_dim, 1)
 
     @classmethod
-    def lstm_sum(cls, feature_dim: int = 60) -> Self:
+    def lstm_sum(cls, feature_dim: int = 60) -> "LCNN":
         """The network of the ASVspoof 2021 LFCC-LCNN baseline, for clips of any length."""
         return cls(feature_dim, num_frames=None)
 
