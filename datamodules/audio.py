@@ -164,7 +164,8 @@ def _read_soundfile(
     wanted = max(file.frames - start, 0)
     wanted = wanted if frames is None else min(frames, wanted)
     try:
-        file.seek(start if wanted else 0)
+        if start and wanted:
+            file.seek(start)
         samples = file.read(wanted, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         _fail(path, f"decoding broke off ({error.error_string})", "copy or download it again")

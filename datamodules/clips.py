@@ -144,7 +144,7 @@ class ClipDataset(Dataset[Item]):
         spare = max(end - begin - wanted, 0)
         begin += draw * (spare + 1) >> 64
         waveform, rate = audio.read(clip.path, begin, min(wanted, end - begin))
-        if self.mono:
+        if self.mono and waveform.shape[0] > 1:
             waveform = waveform.mean(dim=0, keepdim=True)
         waveform = audio.resample(waveform, rate, self.sample_rate)
         if self.crop is None:

@@ -3,11 +3,8 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import cycle, islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +17,7 @@ from datamodules.demo.vocoders import EVALUATION_SYSTEMS, TRAINING_SYSTEMS, Voco
 
 DEMO_ROOT = "data/demo/ASVspoof2019_LA"
 _NOISE_DB, _LEVEL_DB, _LEVEL_SPREAD_DB = -42.0, -26.0, 3.0
-_VOCODER_BAND = 5000.0, 6400.0
+_VOCODER_BAND = 4200.0, 5600.0
 _SYSTEMS: Mapping[str, Vocoder] = TRAINING_SYSTEMS | EVALUATION_SYSTEMS
 
 
@@ -79,7 +76,6 @@ def _write(root: Path, seed: int) -> None:
     protocols, verification = root / "ASVspoof2019_LA_cm_protocols", root / "ASVspoof2019_LA_asv_scores"
     protocols.mkdir()
     verification.mkdir()
-    utterances = []
     for number, part in enumerate(_PARTS):
         (root / f"ASVspoof2019_LA_{part.name}" / "flac").mkdir(parents=True)
         random = np.random.default_rng([seed, number])
@@ -91,9 +87,8 @@ def _write(root: Path, seed: int) -> None:
         if part.name != "train":
             scores = verification / f"ASVspoof2019.LA.asv.{part.name}.gi.trl.scores.txt"
             scores.write_text("".join(_verification_scores(part, random)))
-        utterances += rows
-    with ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool:
-        list(pool.map(partial(_synthesise, root), utterances, chunksize=4))
+        for row in rows:
+            _synthesise(root, row)
 
 
 def _draw_part(part: _Part, seed: tuple[int, int], random: Generator) -> list[_Utterance]:
@@ -125,7 +120,7 @@ def _synthesise(root: Path, utterance: _Utterance) -> None:
 def _record(speech: Signal, random: Generator) -> Signal:
     """A microphone's tilt, a room's noise, and a level that says nothing about the class."""
     speech = speech - speech.mean()
-    microphone = butter(4, random.uniform(6200, 7900), fs=RATE, output="sos")
+    microphone = butter(4, random.uniform(6600, 7900), fs=RATE, output="sos")
     tilted = np.convolve(speech, [1.0, random.uniform(-0.3, 0.3)])[: len(speech)]
     speech = np.asarray(sosfilt(microphone, tilted))
     noise = random.standard_normal(len(speech)) * 10 ** ((_NOISE_DB + random.uniform(-6, 6)) / 20)
