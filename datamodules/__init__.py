@@ -1,7 +1,19 @@
 """What comes in: data sets on disk become batches of waveforms."""
 
-from datamodules.asvspoof import ASVspoof
-from datamodules.base import ClipDataModule
-from datamodules.clips import Batch, Clip
+from importlib import import_module
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from datamodules.asvspoof import ASVspoof
+    from datamodules.base import ClipDataModule
+    from datamodules.clips import Batch, Clip
+
+_HOMES = {"ASVspoof": "asvspoof", "ClipDataModule": "base", "Batch": "clips", "Clip": "clips"}
 __all__ = ["ASVspoof", "Batch", "Clip", "ClipDataModule"]
+
+
+def __getattr__(name: str) -> object:
+    """Imports a class on first use: the loaders' worker processes need none of Lightning."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -4,65 +4,16 @@ Sources: the databases' own README files and https://www.asvspoof.org; a score i
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from datamodules.asvspoof_layouts import LAYOUTS, Edition, Layout
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
 from datamodules.demo.asvspoof import DEMO_ROOT, make_demo
-from datamodules.files import write_text_atomically
-from datamodules.protocol import ProtocolError, check_key, read_rows
-
-Edition = Literal["2019_LA", "2019_PA", "2021_LA", "2021_DF", "2021_PA", "5"]
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where a split lies under the root, and in which columns of its protocol things stand."""
-
-    protocol: str
-    folder: str
-    num_columns: int
-    columns: Mapping[str, int]
-
-
-def _layout_2019(track: str, part: str, ending: str) -> _Layout:
-    name = f"ASVspoof2019_{track}"
-    protocol = f"{name}_cm_protocols/ASVspoof2019.{track}.cm.{part}.{ending}.txt"
-    columns = {"speaker": 0, "key": 1, "attack": 3, "label": 4}
-    if track == "PA":
-        columns["environment"] = 2
-    return _Layout(protocol, f"{name}_{part}/flac", 5, columns)
-
-
-def _layout_2021(track: str, num_columns: int, **columns: int) -> _Layout:
-    protocol, folder = f"keys/{track}/CM/trial_metadata.txt", f"ASVspoof2021_{track}_eval/flac"
-    return _Layout(protocol, folder, num_columns, {"speaker": 0, "key": 1, **columns})
-
-
-def _layout_5(protocol: str, folder: str) -> _Layout:
-    return _Layout(protocol, folder, 10, {"speaker": 0, "key": 1, "codec": 3, "attack": 7, "label": 8})
-
-
-def _splits_2019(track: str) -> dict[str, _Layout]:
-    parts = {"train": ("train", "trn"), "validation": ("dev", "trl"), "test": ("eval", "trl")}
-    return {split: _layout_2019(track, *part) for split, part in parts.items()}
-
-
-_LAYOUTS: dict[Edition, dict[str, _Layout]] = {
-    "2019_LA": _splits_2019("LA"),
-    "2019_PA": _splits_2019("PA"),
-    "2021_LA": {"test": _layout_2021("LA", 8, codec=2, transmission=3, attack=4, label=5, subset=7)},
-    "2021_DF": {"test": _layout_2021("DF", 13, codec=2, source=3, attack=4, label=5, subset=7, vocoder=8)},
-    "2021_PA": {"test": _layout_2021("PA", 12, room=2, microphone=3, attack=7, label=9, subset=11)},
-    "5": {
-        "train": _layout_5("ASVspoof5.train.tsv", "flac_T"),
-        "validation": _layout_5("ASVspoof5.dev.track_1.tsv", "flac_D"),
-        "test": _layout_5("ASVspoof5.eval.track_1.tsv", "flac_E_eval"),
-    },
-}
+from datamodules.files import clips_to_predict, write_text_atomically
+from datamodules.protocol import ProtocolError, check_key, is_table, read_rows
 
 
 class ASVspoof(ClipDataModule):
@@ -83,6 +34,7 @@ class ASVspoof(ClipDataModule):
     """
 
     classes = ("spoof", "bonafide")
+    demo_root = Path(DEMO_ROOT)
 
     def __init__(
         self,
@@ -94,16 +46,15 @@ class ASVspoof(ClipDataModule):
         **settings: Any,
     ) -> None:
         super().__init__(root=root, **settings)
-        if edition not in _LAYOUTS:
-            raise ValueError(f"edition {edition!r} is unknown: choose one of {', '.join(_LAYOUTS)}")
+        if edition not in LAYOUTS:
+            raise ValueError(f"edition {edition!r} is unknown: choose one of {', '.join(LAYOUTS)}")
         self.edition: Edition = edition
         self.train_root = Path(train_root).expanduser() if train_root else None
         self.subset = subset
 
-    def prepare_data(self) -> None:
-        """Make the demo corpus where the root is its place and it is missing."""
-        if self.root == Path(DEMO_ROOT) and not self.root.exists():
-            make_demo(self.root)
+    def make_demo(self, folder: Path) -> None:
+        """Write the synthetic corpus in the layout of 2019 LA."""
+        make_demo(folder)
 
     def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
         """Rows of a protocol.
@@ -112,7 +63,25 @@ class ASVspoof(ClipDataModule):
             ProtocolError: With the file, the line and the way out.
         """
         layout, root, protocol = self._locate(name)
-        folder = root / layout.folder
+        return self._read(layout, root / layout.folder, protocol)
+
+    def rows_to_predict(self) -> list[Clip]:
+        """Clips of files, folders, lists and protocols of this edition, whose audio lies where that of a split does."""
+        protocols = [Path(source) for source in self.predict if is_table(Path(source))]
+        files = [source for source in self.predict if Path(source) not in protocols]
+        return clips_to_predict(files) + [clip for path in protocols for clip in self._of_protocol(path)]
+
+    def _of_protocol(self, path: Path) -> list[Clip]:
+        for name in ("test", "validation", "train"):
+            layout, root, _ = self._locate(name)
+            clips = self._read(layout, root / layout.folder, path)
+            if Path(clips[0].path).exists():
+                return clips
+        raise ProtocolError(
+            f"{path}: {clips[0].key} is in no audio folder of ASVspoof {self.edition} at {self.root}"
+        )
+
+    def _read(self, layout: Layout, folder: Path, protocol: Path) -> list[Clip]:
         wanted = self.subset if "subset" in layout.columns else "all"
         clips, keys = [], set()
         shared: dict[
@@ -138,15 +107,18 @@ class ASVspoof(ClipDataModule):
             raise ProtocolError(f"{protocol}: no trial of subset {wanted!r}: choose another subset")
         return clips
 
-    def asv_scores(self, split: Literal["validation", "test"]) -> Path:
-        """File of speaker verification scores for the 2019 t-DCF: source, target|nontarget|spoof, score."""
-        if not self.edition.startswith("2019"):
-            raise ValueError(
-                f"edition {self.edition} has no verification scores beside its audio: use 2019_LA or 2019_PA"
-            )
-        track, part = self.edition[5:], {"validation": "dev", "test": "eval"}[split]
-        _, root, _ = self._locate(split)
-        return root / f"ASVspoof2019_{track}_asv_scores/ASVspoof2019.{track}.asv.{part}.gi.trl.scores.txt"
+    def asv_scores(self, split: Literal["validation", "test"]) -> Path | None:
+        """Speaker verification scores that the t-DCF of a split needs, where they lie beside the data.
+
+        The file of 2019 (``SOURCE target|nontarget|spoof SCORE``), or the folder ``keys/<track>/ASV`` of 2021.
+        """
+        layout, root, protocol = self._locate(split)
+        if layout.protocol.startswith("ASVspoof2019"):
+            track, part = layout.protocol.split("_")[1], {"validation": "dev", "test": "eval"}[split]
+            path = root / f"ASVspoof2019_{track}_asv_scores/ASVspoof2019.{track}.asv.{part}.gi.trl.scores.txt"
+        else:
+            path = protocol.parent.parent / "ASV"
+        return path if path.exists() else None
 
     def write_scores(self, path: str | Path, keys: Sequence[str], scores: Sequence[float]) -> None:
         """Write scores as the edition's evaluation package reads them.
@@ -166,13 +138,13 @@ class ASVspoof(ClipDataModule):
         clips = (clip for split in self.clips.values() for clip in split if clip.target >= 0)
         return {clip.key: f"{clip.attributes['attack']} {self.classes[clip.target]} " for clip in clips}
 
-    def _locate(self, split: str) -> tuple[_Layout, Path, Path]:
+    def _locate(self, split: str) -> tuple[Layout, Path, Path]:
         """Layout of a split, the folder it is relative to (root, or the track's in it), its protocol."""
         edition, root, option = self.edition, self.root, "root"
         if edition.startswith("2021") and split != "test":
             edition = "2019_PA" if edition == "2021_PA" else "2019_LA"
             root, option = self.train_root or root, "train_root"
-        layout = _LAYOUTS[edition][split]
+        layout = LAYOUTS[edition][split]
         for folder in (root, root / edition[5:]):
             for protocol in (folder / layout.protocol, folder / "ASVspoof5_protocols" / layout.protocol):
                 if protocol.exists():

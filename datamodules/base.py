@@ -50,6 +50,9 @@ class ClipDataModule(LightningDataModule, ABC):
     classes: ClassVar[Sequence[str]]
     """Class names by index."""
 
+    demo_root: ClassVar[Path | None] = None
+    """Where the data set's demo corpus lies, if it has one."""
+
     def __init__(
         self,
         *,
@@ -87,11 +90,26 @@ class ClipDataModule(LightningDataModule, ABC):
     def write_scores(self, path: str | Path, keys: Sequence[str], scores: Sequence[float]) -> None:
         """Write detection scores in the data set's official format."""
 
+    def make_demo(self, folder: Path) -> None:
+        """Write a small corpus in the data set's own layout."""
+        raise ValueError(
+            f"{type(self).__name__} has no demo corpus: set root to the data set's folder, not {folder}"
+        )
+
+    def prepare_data(self) -> None:
+        """Make the demo corpus where the root is its place and it is missing."""
+        if self.root == self.demo_root and not self.root.exists():
+            self.make_demo(self.root)
+
+    def rows_to_predict(self) -> list[Clip]:
+        """Clips of what `predict` names; a data set may also know its own protocols."""
+        return clips_to_predict(self.predict)
+
     def setup(self, stage: str | None = None) -> None:
         """Read the splits of a stage, each once, and make sure that their audio is there."""
         for name in _SPLITS_OF_STAGE[stage]:
             if name not in self.clips:
-                clips = clips_to_predict(self.predict) if name == "predict" else self.split(name)
+                clips = self.rows_to_predict() if name == "predict" else self.split(name)
                 require_files(clips)
                 self.clips[name] = clips
 

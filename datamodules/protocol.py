@@ -65,3 +65,11 @@ def check_key(place: str, key: str, known: Container[str]) -> None:
         raise ProtocolError(f"{place}: id {key!r} occurs twice: remove one of the lines")
     if "/" in key or "\\" in key or key in {".", ".."}:
         raise ProtocolError(f"{place}: id {key!r} is a path, not the plain name of a file: correct the line")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is text of several columns, judged by its first line."""
+    if path.suffix not in {".txt", ".tsv"} or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return len(file.readline(10_000).split()) > 1

@@ -4,13 +4,14 @@ import contextlib
 import os
 import pickle
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
+
+from lightning_modules.networks.checkpoints import describe_difference
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -112,22 +113,3 @@ def load_weights(
         raise ValueError(f"{path}: checkpoint of another model or configuration: {difference}")
     module.load_state_dict(theirs, strict=False)
     return checkpoint
-
-
-def describe_difference(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor]) -> str:
-    """Returns one line on how two state dicts differ in names and shapes, empty if they do not.
-
-    >>> describe_difference({"a": torch.zeros(2)}, {"a": torch.zeros(3), "b": torch.zeros(1)})
-    "1 unexpected (b); 1 of another shape (a: (3,) for (2,))"
-    """
-    missing = [key for key in ours if key not in theirs]
-    unexpected = [key for key in theirs if key not in ours]
-    reshaped = [
-        f"{key}: {tuple(theirs[key].shape)} for {tuple(ours[key].shape)}"
-        for key in ours
-        if key in theirs and theirs[key].shape != ours[key].shape
-    ]
-    named = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
-    return "; ".join(
-        f"{len(keys)} {what} ({keys[0]}{', ...' if len(keys) > 1 else ''})" for what, keys in named if keys
-    )

@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
+from lightning_modules.allocator import keep_freed_memory
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.config_errors import one_line
@@ -152,7 +153,8 @@ def _trainer_of_one_batch(**settings: Any) -> Trainer:
         enable_model_summary=False,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
-        max_steps=1,
+        max_epochs=1,
+        limit_train_batches=1,
         limit_val_batches=1,
         limit_test_batches=1,
         **settings,
@@ -165,6 +167,7 @@ def build(command: str, description: str, args: Sequence[str] | None = None) -> 
     Without ``--config``, the configuration inside the checkpoint named by ``--ckpt_path`` is used.
     """
     _quieten()
+    keep_freed_memory()
     arguments = list(sys.argv[1:] if args is None else args)
     with tempfile.TemporaryDirectory() as folder:
         if not {"--config", "-c", "--help", "-h"} & {argument.split("=")[0] for argument in arguments}:
@@ -228,6 +231,10 @@ def _quieten() -> None:
         )
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*predict returned None.*")
+    warnings.filterwarnings(
+        "ignore", message=".*custom batch sampler.*"
+    )  # ours repeats batches, `index` tells
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings(
         "ignore", message=".*recommended to use `self.log.*sync_dist=True.*"

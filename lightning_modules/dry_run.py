@@ -1,9 +1,11 @@
 """One small batch through training, validation and scoring, and a table of what it passed through."""
 
-from typing import Any
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -12,7 +14,21 @@ from torchmetrics import Metric
 BATCH_SIZE = 2
 
 
-def dry_run(model: LightningModule, datamodule: LightningDataModule, trainer: Trainer) -> None:
+class CheckedData(Protocol):
+    """What the check changes in a data module."""
+
+    root: Path
+    demo_root: Path | None
+    batch_size: int
+    eval_batch_size: int
+    num_workers: int | None
+
+    def make_demo(self, folder: Path) -> None:
+        """Writes the demo corpus."""
+        ...
+
+
+def dry_run(model: LightningModule, datamodule: CheckedData, trainer: Trainer) -> None:
     """Trains, validates and tests on one batch of two clips and prints the parts; writes nothing.
 
     Args:
@@ -20,13 +36,21 @@ def dry_run(model: LightningModule, datamodule: LightningDataModule, trainer: Tr
         datamodule: Its batch sizes are cut, so that the check takes seconds.
         trainer: Limited to one batch, without loggers and checkpoints.
     """
-    for name in ("batch_size", "eval_batch_size"):
-        setattr(datamodule, name, min(getattr(datamodule, name), BATCH_SIZE))
-    datamodule.num_workers = 0  # pyright: ignore[reportAttributeAccessIssue]
+    datamodule.batch_size = min(datamodule.batch_size, BATCH_SIZE)
+    datamodule.eval_batch_size = min(datamodule.eval_batch_size, BATCH_SIZE)
+    datamodule.num_workers = 0
+    with tempfile.TemporaryDirectory() as folder:
+        if datamodule.root == datamodule.demo_root and not datamodule.root.exists():
+            datamodule.root = Path(folder) / datamodule.root.name
+            datamodule.make_demo(datamodule.root)
+        _pass_one_batch(model, datamodule, trainer)
+
+
+def _pass_one_batch(model: LightningModule, datamodule: CheckedData, trainer: Trainer) -> None:
     shapes: dict[str, tuple[str, str]] = {}
     hooks = [part.register_forward_hook(_record(shapes, name)) for name, part in _parts(model)]
-    trainer.fit(model, datamodule)
-    trainer.test(model, datamodule, verbose=False)
+    trainer.fit(model, datamodule)  # pyright: ignore[reportArgumentType]
+    trainer.test(model, datamodule, verbose=False)  # pyright: ignore[reportArgumentType]
     for hook in hooks:
         hook.remove()
     Console(width=max(Console().width, 130)).print(_table(model, shapes))

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -31,19 +32,30 @@ def load_strictly(model: nn.Module, state: dict[str, Tensor], path: str | Path) 
     Raises:
         ValueError: When they do not; the line counts the differences and names the first of each kind.
     """
-    expected = model.state_dict()
-    differences = {
-        "missing": sorted(expected.keys() - state.keys()),
-        "unexpected": sorted(state.keys() - expected.keys()),
-        "of another shape": [
-            f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-            for key, value in expected.items()
-            if key in state and state[key].shape != value.shape
-        ],
-    }
-    found = [f"{len(keys)} {kind} (first: {keys[0]})" for kind, keys in differences.items() if keys]
-    if found:
-        name = type(model).__name__
-        raise ValueError(f"{path}: weights of another model than this {name}: keys {', '.join(found)}")
+    if difference := describe_difference(model.state_dict(), state):
+        raise ValueError(f"{path}: weights of another model than this {type(model).__name__}: {difference}")
     model.load_state_dict(state)
     logger.info("%s: loaded %d tensors from %s", type(model).__name__, len(state), path)
+
+
+def describe_difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> str:
+    """Say in one line how two state dicts differ in names and shapes; empty when they do not.
+
+    >>> describe_difference({"a": torch.zeros(2)}, {"a": torch.zeros(3), "b": torch.zeros(1)})
+    '1 unexpected (b); 1 of another shape (a: (3,) instead of (2,))'
+    """
+    reshaped = [
+        f"{key}: {tuple(theirs[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in ours.items()
+        if key in theirs and theirs[key].shape != value.shape
+    ]
+    differences = {
+        "missing": [key for key in ours if key not in theirs],
+        "unexpected": [key for key in theirs if key not in ours],
+        "of another shape": reshaped,
+    }
+    return "; ".join(
+        f"{len(keys)} {kind} ({keys[0]}{', ...' if len(keys) > 1 else ''})"
+        for kind, keys in differences.items()
+        if keys
+    )

@@ -174,7 +174,8 @@ class SyntheticSpeechDetector(LightningModule):
         self._gather_scores()
 
     def _gather_scores(self) -> None:
-        self.gathered = self.scores.compute()
+        index, scores, target = self.scores.compute()
+        self.gathered = (index.flatten(), scores.flatten(), target.flatten())  # torchmetrics squeezes one row
         self.scores.reset()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> None:

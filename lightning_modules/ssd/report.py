@@ -9,25 +9,24 @@ from torch import Tensor
 
 from datamodules.clips import Clip
 from lightning_modules.callbacks.figures import det_figure, score_histogram
-from lightning_modules.metrics.asv_scores import read_asv_scores
+from lightning_modules.metrics.asv_scores import AsvScores, read_asv_scores
 from lightning_modules.metrics.asvspoof_evaluation import Result, ScoreArrays, evaluate
-from lightning_modules.metrics.breakdown import Groups
+from lightning_modules.metrics.breakdown import Factor, Groups
 from lightning_modules.metrics.functional import looks_inverted
 from lightning_modules.results import Report
 
-_GROUPS = ("attack", "codec")
+_GROUPS = ("attack", "vocoder", "codec")
 
 
-def detection_report(
-    clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path | None = None, revision: int = 2019
-) -> Report:
+def detection_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path | None = None) -> Report:
     """Evaluates one score a clip.
 
     Args:
         clips: The scored clips, of both classes (0 spoof, 1 bona fide).
         scores: (clip,), higher = bona fide.
-        asv_scores: Scores of the speaker verification system behind the detector, for the t-DCF.
-        revision: Of the t-DCF, 2019 or 2021.
+        asv_scores: Scores of the speaker verification system behind the detector, for the t-DCF: the file of
+            ASVspoof 2019, judged by the t-DCF of that year, or the folder of 2021, by the revised one and with
+            the trials of the clips' subset.
 
     Raises:
         ValueError: All clips are of one class, or a score is not finite.
@@ -35,8 +34,11 @@ def detection_report(
     is_bonafide = np.array([clip.target == 1 for clip in clips])
     names = [name for name in _GROUPS if all(name in clip.attributes for clip in clips)]
     columns = {name: np.array([clip.attributes[name] for clip in clips]) for name in names}
-    asv = read_asv_scores(asv_scores) if asv_scores is not None else None
-    results = evaluate(ScoreArrays(scores, Groups(columns, is_bonafide)), asv=asv, revision=revision)
+    trials = ScoreArrays(scores, Groups(columns, is_bonafide))
+    asv = _read_asv_scores(asv_scores, {clip.attributes.get("subset") for clip in clips})
+    revision = 2021 if asv_scores is not None and asv_scores.is_dir() else 2019
+    row = "vocoder" if "vocoder" in columns else "attack"  # 2021 DF has a hundred attacks
+    results = evaluate(trials, asv=asv, revision=revision, rows=[Factor(row, "spoof")])
     pooled = results[0]
     metrics = {"eer": pooled.eer, "min_tdcf": pooled.min_tdcf, "min_dcf": pooled.min_dcf, "cllr": pooled.cllr}
     return Report(
@@ -50,6 +52,12 @@ def detection_report(
         },
         warnings=_warnings(scores, is_bonafide),
     )
+
+
+def _read_asv_scores(path: Path | None, subsets: set[str | None]) -> AsvScores | None:
+    if path is None or len(subsets) > 1:  # several subsets together are no condition of the challenge
+        return None
+    return read_asv_scores(path, subset=next(iter(subsets)))
 
 
 def _row(result: Result, with_tdcf: bool) -> dict[str, str | int | float]:

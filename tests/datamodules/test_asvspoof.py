@@ -83,7 +83,7 @@ def test_missing_audio_is_counted_with_the_first_named(tmp_path) -> None:
 def test_root_may_be_one_level_off(demo_corpus, tmp_path) -> None:
     (tmp_path / "LA").symlink_to(demo_corpus)
     assert len(ASVspoof(root=str(tmp_path)).split("validation")) == 40
-    assert ASVspoof(root=str(tmp_path)).asv_scores("validation").exists()
+    assert ASVspoof(root=str(tmp_path)).asv_scores("validation")
 
 
 def _2021(tmp_path: Path, track: str, rows: list[str]) -> Path:
@@ -213,7 +213,9 @@ def test_demo_has_the_official_layout(demo_corpus) -> None:
         assert (header.samplerate, header.channels, header.subtype) == (16000, 1, "PCM_16")
         assert 1.0 <= header.duration <= 2.0
     for split in ("validation", "test"):
-        rows = [line.split() for line in data.asv_scores(split).read_text().splitlines()]
+        path = data.asv_scores(split)
+        assert path is not None
+        rows = [line.split() for line in path.read_text().splitlines()]
         assert Counter(kind for _, kind, _ in rows).keys() == {"target", "nontarget", "spoof"}
         assert {source for source, kind, _ in rows if kind == "spoof"} == attacks[split] - {"-"}
         assert all(float(score) == float(score) for _, _, score in rows)
@@ -266,4 +268,14 @@ def test_real_corpus_in_the_2019_layout(corpora) -> None:
     batch = next(iter(data.train_dataloader()))
     assert batch.waveform.shape == (8, 1, 16000)
     assert 0.001 < batch.waveform.std() < 0.5
-    assert data.asv_scores("test").exists()
+    assert data.asv_scores("test")
+
+
+def test_a_protocol_can_be_predicted_on(demo_corpus) -> None:
+    protocol = demo_corpus / "ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.dev.trl.txt"
+    flac = next((demo_corpus / "ASVspoof2019_LA_train/flac").iterdir())
+    data = ASVspoof(root=str(demo_corpus), predict=[str(flac), str(protocol)])
+    data.setup("predict")
+    keys = [clip.key for clip in data.clips["predict"]]
+    assert keys == [flac.stem, *(line.split()[1] for line in protocol.read_text().splitlines())]
+    assert all(Path(clip.path).is_file() for clip in data.clips["predict"])

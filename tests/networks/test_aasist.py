@@ -87,13 +87,11 @@ def test_checkpoints_of_other_models_are_refused_in_one_line(tmp_path):
     torch.save(AASIST.light().state_dict(), path)
     assert AASIST.light().load_official(path)
     with pytest.raises(
-        ValueError, match=r"light.pth: weights of another model than this AASIST: keys \d+ of"
+        ValueError, match=r"light.pth: weights of another model than this AASIST: .*\d+ of"
     ) as error:
         AASIST().load_official(path)
     assert "\n" not in str(error.value)
-    with pytest.raises(
-        ValueError, match=r"light.pth: weights of another model than this LCNN: keys \d+ missing"
-    ):
+    with pytest.raises(ValueError, match=r"light.pth: weights of another model than this LCNN: \d+ missing"):
         LCNN.lstm_sum().load_official(path)
 
 
