@@ -36,7 +36,8 @@ def train(module, tmp_path, **settings):
         default_root_dir=tmp_path,
         **settings,
     )
-    trainer.fit(module, DataLoader(list(torch.zeros(4)), batch_size=1)  # pyright: ignore[reportArgumentType])
+    batches = DataLoader(list(torch.zeros(4)), batch_size=1)  # pyright: ignore[reportArgumentType]
+    trainer.fit(module, batches)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -1,0 +1,22 @@
+"""results.csv grows by a row an evaluation."""
+
+import csv
+
+from lightning_modules.results import Report, append_row, result_row
+from lightning_modules.runs import Run
+
+
+def test_rows_are_appended_and_new_columns_added(tmp_path):
+    path = tmp_path / "results.csv"
+    append_row(path, {"a": 1})
+    append_row(path, {"a": 2, "b": 3})
+    with path.open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"a": "1", "b": ""}, {"a": "2", "b": "3"}]
+    assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_row_says_what_was_scored_how():
+    report = Report(keys=["x", "y"], scores=[0.1, 0.2], metrics={"eer": 0.25})
+    row = result_row(Run(experiment="e", id="r"), "test", "runs/best.ckpt", 7, report)
+    assert (row["experiment"], row["run"], row["seed"], row["clips"]) == ("e", "r", 7, 2)
+    assert (row["checkpoint"], row["eer"]) == ("best.ckpt", "0.250000")
