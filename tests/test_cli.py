@@ -25,6 +25,11 @@ BASES = {  # overlay -> configurations that it is made for
     "multi_node": ["ssd_lcnn"],
     "wandb_offline": ["ssd_lcnn"],
     "ema": ["ssd_lcnn_inf_ini"],
+    "swa": ["ssd_lcnn"],
+    "small_corpus": ["ssd_aasist"],
+    "ssd_2021_la": [],  # these three need data sets of their own: test_overlays.py
+    "ssd_2021_df": [],
+    "ssd_asvspoof5": [],
     "compile": ["ssd_lcnn"],
 }
 
@@ -90,7 +95,7 @@ def test_check_passes_and_writes_nothing(config, monkeypatch, capsys, tmp_path):
 def test_check_passes_with_overlays(overlay, config, monkeypatch, capsys):
     files = [f"--config=configs/{config}.yaml", f"--config=configs/overlays/{overlay}.yaml"]
     short = ["--data.train_crop_s=1", "--data.eval_crop_s=1"]
-    frames = ["--model.network.num_frames=126"] if "lcnn" in config else []
+    frames = ["--model.network.num_frames=126"] if config in ("ssd_lcnn", "ssd_lcnn_inf_ini") else []
     run(monkeypatch, fit, *files, *short, *frames, "--check")
     assert "check passed" in capsys.readouterr().out
 
