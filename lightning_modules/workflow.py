@@ -46,6 +46,8 @@ def train(platform: Platform) -> None:
     if ckpt_path:
         rank_zero_info(f"{run.folder}: continues at step {step} from {ckpt_path}")
     trainer.fit(platform.model, platform.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if not run.last_checkpoint.is_file():  # no step was asked for: the untrained model is the run's result
+        trainer.save_checkpoint(run.last_checkpoint)
 
 
 def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = None) -> None:
