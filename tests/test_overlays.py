@@ -16,7 +16,12 @@ REPOSITORY = Path(__file__).parents[1]
 def test_editions(overlay, edition, root, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     for name in ("ASVSPOOF2019_LA", "ASVSPOOF2021_LA", "ASVSPOOF2021_DF", "ASVSPOOF5"):
-        short = {"ASVSPOOF2019_LA": "LA19", "ASVSPOOF2021_LA": "LA21", "ASVSPOOF2021_DF": "DF21", "ASVSPOOF5": "FIVE"}
+        short = {
+            "ASVSPOOF2019_LA": "LA19",
+            "ASVSPOOF2021_LA": "LA21",
+            "ASVSPOOF2021_DF": "DF21",
+            "ASVSPOOF5": "FIVE",
+        }
         monkeypatch.setenv(f"{name}_ROOT", f"/data/{short[name]}")
     files = ["--config=configs/ssd_lcnn.yaml", f"--config=configs/overlays/{overlay}.yaml"]
     data = cli.build("fit", "", [*files, "--tracking.wandb=disabled"]).datamodule
