@@ -231,6 +231,9 @@ def _quieten() -> None:
         )
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings(
+        "ignore", message=".*could not find the monitored key.*"
+    )  # epochs without validation
     warnings.filterwarnings("ignore", message=".*predict returned None.*")
     warnings.filterwarnings(
         "ignore", message=".*custom batch sampler.*"
