@@ -55,7 +55,9 @@ class TakeTurns(Callback):
         done = batch_idx - WARMUP_STEPS
         if done == 0:
             self.steps = self._block_length(trainer, pl_module)
-        elif self.steps and done % self.steps == 0:
+        elif done < 0 or done % self.steps:
+            return
+        else:
             self.platform_s.append(_now(pl_module) - self._since)
             self.bare_s.append(self._bare_block(trainer, pl_module, self.steps))
             trainer.should_stop = len(self.bare_s) == ROUNDS

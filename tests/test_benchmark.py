@@ -5,6 +5,10 @@ import math
 import sys
 from pathlib import Path
 
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch.utils.data import DataLoader
+
 from lightning_modules import benchmark, cli
 
 REPOSITORY = Path(__file__).parents[1]
@@ -34,3 +38,35 @@ def test_figures_are_written(monkeypatch, tmp_path, demo_corpus, capsys):
         assert math.isfinite(figures[name])
     assert 0 <= figures["data_wait_share"] <= 1
     assert "platform_over_bare" in capsys.readouterr().out
+
+
+def test_both_loops_are_timed_over_as_many_steps(monkeypatch, tmp_path):
+    class OneSecondAStep(LightningModule):
+        clock = 0.0
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def training_step(self, batch, batch_idx):
+            type(self).clock += 1.0
+            return self.weight.sum()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    monkeypatch.setattr(benchmark, "_now", lambda module: module.clock)
+    batches = [torch.zeros(1)] * 3
+    turns = benchmark.TakeTurns(batches, budget_s=40)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        callbacks=[turns],
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(OneSecondAStep(), DataLoader([torch.zeros(1)] * 100, batch_size=None))  # pyright: ignore[reportArgumentType]
+    assert turns.steps == 4  # 40 s for five rounds of two blocks
+    assert turns.platform_s == turns.bare_s == [4.0] * benchmark.ROUNDS
