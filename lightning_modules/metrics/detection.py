@@ -1,5 +1,6 @@
 """Torchmetrics classes of the detection metrics: target 1 = bona fide, 0 = spoofed."""
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ class _DetectionMetric(ScoreTable):
             rank_zero_warn(f"{type(self).__name__} is undefined, logged as NaN: {reason}")
             return scores.new_tensor(torch.nan)
 
+    @abstractmethod
     def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
         """The metric as a function of (trials,) scores and labels."""
-        raise NotImplementedError
 
 
 class EqualErrorRate(_DetectionMetric):
