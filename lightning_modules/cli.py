@@ -27,7 +27,7 @@ from lightning_modules.tracking import Tracking
 _NOT_IDENTITY = ("config", "run", "tracking", "ckpt_path", "check", "output")
 _TRAINER_DEFAULTS = {
     "logger": False,  # set from `tracking`
-    "num_sanity_val_steps": 0,  # `--check` runs validation before training
+    "num_sanity_val_steps": 0,  # `--check` tries validation without the wait for an epoch
     "use_distributed_sampler": False,  # the data modules deal clips to ranks themselves
     "log_every_n_steps": 50,
 }

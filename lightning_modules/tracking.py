@@ -2,7 +2,6 @@
 
 import csv
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -128,9 +127,4 @@ def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
-    return netrc.is_file() and any("wandb" in line for line in _lines(netrc))
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open() as file:
-        yield from file
+    return netrc.is_file() and "wandb" in netrc.read_text()
