@@ -4,10 +4,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lightning_modules.metrics.detection import ActDCF, Cllr, EqualErrorRate, MinDCF, MinTDCF
+    from lightning_modules.metrics.detection import (
+        ActDCF,
+        AreaUnderROC,
+        Cllr,
+        EqualErrorRate,
+        MinDCF,
+        MinTDCF,
+        PartialAUC,
+    )
     from lightning_modules.metrics.score_table import ScoreTable
 
-__all__ = ["ActDCF", "Cllr", "EqualErrorRate", "MinDCF", "MinTDCF", "ScoreTable"]
+__all__ = [
+    "ActDCF",
+    "AreaUnderROC",
+    "Cllr",
+    "EqualErrorRate",
+    "MinDCF",
+    "MinTDCF",
+    "PartialAUC",
+    "ScoreTable",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Torchmetrics classes of the detection metrics: target 1 = bona fide, 0 = spoofed."""
+"""Torchmetrics classes of the detection metrics: target 1 = bona fide or anomalous, 0 = spoofed or normal."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -15,7 +15,7 @@ from lightning_modules.metrics.score_table import ScoreTable
 
 
 class _DetectionMetric(ScoreTable):
-    """A number computed from a split's scores and labels; lower is better."""
+    """A number computed from a split's scores and labels; lower is better unless a class says otherwise."""
 
     higher_is_better = False
     is_differentiable = False
@@ -32,7 +32,9 @@ class _DetectionMetric(ScoreTable):
         _, scores, target = super().compute()
         if bool(((target != 0) & (target != 1)).any()):
             unknown = int(((target != 0) & (target != 1)).sum())
-            raise ValueError(f"{unknown} of {len(target)} targets are neither 1 (bona fide) nor 0 (spoofed)")
+            raise ValueError(
+                f"{unknown} of {len(target)} targets are neither 1 (bona fide, anomalous) nor 0 (spoofed, normal)"
+            )
         try:
             return self.value(scores, target == 1)
         except ValueError as reason:
@@ -97,3 +99,36 @@ class Cllr(_DetectionMetric):
     def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
         """See the class."""
         return functional.cllr(scores, is_positive)
+
+
+# torchmetrics has both areas too, but passes scores outside [0, 1] through a sigmoid in float32: large ones
+# become ties, and a good detector gets 0.5.
+class AreaUnderROC(_DetectionMetric):
+    """Area under the ROC, a fraction in [0, 1]; see `functional.auc`."""
+
+    higher_is_better = True
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """See the class."""
+        return functional.auc(scores, is_positive)
+
+
+class PartialAUC(_DetectionMetric):
+    """Standardised partial area under the ROC, a fraction in [0, 1]; see `functional.partial_auc`.
+
+    Args:
+        max_fpr: False-positive rate where the area ends, in (0, 1].
+    """
+
+    higher_is_better = True
+
+    def __init__(self, *, max_fpr: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_fpr = max_fpr
+        functional.partial_auc(
+            [0, 1], [False, True], max_fpr=max_fpr
+        )  # a wrong one shows before the first epoch
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """See the class."""
+        return functional.partial_auc(scores, is_positive, max_fpr=self.max_fpr)

@@ -1,4 +1,7 @@
-"""Detection metrics as functions of scores (higher = bona fide) and labels; fractions in [0, 1], float64."""
+"""Detection metrics as functions of scores (higher = positive) and labels; fractions in [0, 1], float64.
+
+Positive is bona fide in spoofing detection and anomalous in anomalous sound detection.
+"""
 
 from lightning_modules.metrics.functional.bootstrap import bootstrap_interval
 from lightning_modules.metrics.functional.detection_cost import act_dcf, cllr, min_dcf
@@ -8,6 +11,7 @@ from lightning_modules.metrics.functional.error_rates import (
     equal_error_rate,
     looks_inverted,
 )
+from lightning_modules.metrics.functional.roc import auc, partial_auc, top_negatives_auc
 from lightning_modules.metrics.functional.tandem import AsvErrorRates, asv_error_rates, min_tdcf
 
 __all__ = [
@@ -15,6 +19,7 @@ __all__ = [
     "DetCurve",
     "act_dcf",
     "asv_error_rates",
+    "auc",
     "bootstrap_interval",
     "cllr",
     "det_curve",
@@ -22,4 +27,6 @@ __all__ = [
     "looks_inverted",
     "min_dcf",
     "min_tdcf",
+    "partial_auc",
+    "top_negatives_auc",
 ]
