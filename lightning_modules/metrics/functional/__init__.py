@@ -11,12 +11,13 @@ from lightning_modules.metrics.functional.error_rates import (
     equal_error_rate,
     looks_inverted,
 )
-from lightning_modules.metrics.functional.roc import auc, partial_auc, top_negatives_auc
+from lightning_modules.metrics.functional.roc import RocCurve, auc, partial_auc, roc_curve, top_negatives_auc
 from lightning_modules.metrics.functional.tandem import AsvErrorRates, asv_error_rates, min_tdcf
 
 __all__ = [
     "AsvErrorRates",
     "DetCurve",
+    "RocCurve",
     "act_dcf",
     "asv_error_rates",
     "auc",
@@ -28,5 +29,6 @@ __all__ = [
     "min_dcf",
     "min_tdcf",
     "partial_auc",
+    "roc_curve",
     "top_negatives_auc",
 ]

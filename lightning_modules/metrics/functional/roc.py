@@ -1,12 +1,42 @@
 """Area under the receiver operating characteristic (ROC), whole and partial, as anomaly detection uses it."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lightning_modules.metrics.functional.error_rates import as_trials
+
+
+class RocCurve(NamedTuple):
+    """Corners of the curve, from (0, 0) to (1, 1); float64 (levels + 1,) each.
+
+    Attributes:
+        false_alarm: Fraction of negatives at or above the threshold.
+        hit: Fraction of positives at or above the threshold.
+    """
+
+    false_alarm: Tensor
+    hit: Tensor
+
+
+def roc_curve(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> RocCurve:
+    """False-alarm and hit rates while the threshold sinks over every distinct score.
+
+    Args:
+        scores: (clips,), higher means positive, e.g. anomalous.
+        is_positive: bool (clips,).
+
+    Raises:
+        ValueError: As in `auc`.
+    """
+    rise, run = _steps(*_binary(scores, is_positive))
+    zero = rise.new_zeros(1)
+    return RocCurve(
+        torch.cat([zero, run.cumsum(0) / run.sum()]), torch.cat([zero, rise.cumsum(0) / rise.sum()])
+    )
 
 
 def auc(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> Tensor:
@@ -91,18 +121,23 @@ def top_negatives_auc(
 
 
 def _area(scores: Tensor, is_positive: Tensor, *, max_fpr: float) -> Tensor:
-    """Area left of `max_fpr`. Equal scores share one threshold, so that they make one sloping segment."""
-    _, level = scores.unique(return_inverse=True)
-    num_levels = int(level.max()) + 1
-    rise = level[is_positive].bincount(minlength=num_levels).flip(0)  # of each segment, highest scores first
-    run = level[~is_positive].bincount(minlength=num_levels).flip(0)
-    num_positive, num_negative = is_positive.sum().double(), (~is_positive).sum().double()
+    """Area left of `max_fpr`."""
+    rise, run = _steps(scores, is_positive)
     start, floor = run.cumsum(0) - run, rise.cumsum(0) - rise
-    inside = (
-        (max_fpr * num_negative - start).clamp(min=0).minimum(run.double())
-    )  # the segment's width that counts
+    inside = (max_fpr * run.sum() - start).clamp(min=0).minimum(run)  # the part of a step's width that counts
     mean_height = floor + rise * inside / run.clamp(min=1) / 2
-    return (inside * mean_height).sum() / (num_positive * num_negative)
+    return (inside * mean_height).sum() / (rise.sum() * run.sum())
+
+
+def _steps(scores: Tensor, is_positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Positives and negatives of each distinct score, highest first; float64 (levels,) each.
+
+    Equal scores share one threshold: together they make one sloping step of the curve.
+    """
+    levels, level = scores.unique(return_inverse=True)
+    counts = (level[members].bincount(minlength=len(levels)) for members in (is_positive, ~is_positive))
+    rise, run = (count.flip(0).double() for count in counts)
+    return rise, run
 
 
 def _binary(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,110 @@
+"""Names and rows of the CSV files of DCASE Task 2; errors name file and line."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_modules.metrics.text_columns import fail
+
+_PART = re.compile(
+    r"(?:DCASE(?P<year>\d{4})T2)?(?P<machine>.+?)_(?P<section>(?:id|section)_\d+)"
+    r"(?:_(?P<domain>source|target))?(?:_test)?(?:_seed.*)?"  # the baseline appends seed and model
+)
+_CLIP = re.compile(
+    r"(?:(?:normal|anomaly)_)?(?P<section>(?:id|section)_\d+)(?:_(?P<domain>source|target))?(?=_|$)"
+)
+_LABEL = re.compile(r"(?:^|_)(normal|anomaly)_")
+
+
+class Part(NamedTuple):
+    """What one CSV file covers; `domain` is "" where it covers both or there is none, `year` where unsaid."""
+
+    machine: str
+    section: str
+    domain: str
+    year: str
+
+
+class ClipName(NamedTuple):
+    """What the name of a clip says; `domain` is "" and `is_anomaly` None where it is silent."""
+
+    section: str
+    domain: str
+    is_anomaly: bool | None
+
+
+def parse_file_name(path: Path, prefix: str) -> Part:
+    """Reads ``<prefix>_<machine>_<section>[_<domain>][_test].csv`` or the baseline's form of 2023 and later.
+
+    Raises:
+        ValueError: The name has another form.
+    """
+    match = _PART.fullmatch(path.stem.removeprefix(f"{prefix}_"))
+    if match is None:
+        raise ValueError(
+            f"{path}: cannot tell machine and section; expected a name as {prefix}_fan_section_00_test.csv"
+        )
+    return Part(match["machine"], match["section"], match["domain"] or "", match["year"] or "")
+
+
+def parse_clip_name(name: str) -> ClipName | None:
+    """Reads names as ``anomaly_id_00_00000000.wav`` or ``section_00_source_test_normal_0000.wav``."""
+    match, label = _CLIP.match(name), _LABEL.search(name)
+    if match is None:
+        return None
+    return ClipName(match["section"], match["domain"] or "", label[1] == "anomaly" if label else None)
+
+
+def clip_key(machine: str, name: str) -> str:
+    """Key of a clip in all years: ``<machine>/<file name without .wav>``."""
+    return f"{machine}/{name.removesuffix('.wav')}"
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """Fields of all lines that are not blank.
+
+    Raises:
+        ValueError: The file is missing, empty or not UTF-8 text.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text; convert it with iconv -t utf-8") from None
+    rows = [[field.strip() for field in line.split(",")] for line in lines if line and not line.isspace()]
+    if not rows:
+        raise ValueError(f"{path}: the file is empty")
+    return rows
+
+
+def read_pairs(path: Path) -> tuple[list[str], list[str]]:
+    """Clip names and values of a file of ``name,value`` lines without header.
+
+    Raises:
+        ValueError: A line has another number of fields, a name comes twice, or as in `read_rows`.
+    """
+    values: dict[str, str] = {}
+    for row, fields in enumerate(read_rows(path)):
+        if len(fields) != 2:
+            fail(path, row, f"{len(fields)} fields, expected two: 'name.wav,value'")
+        if fields[0] in values:
+            fail(path, row, f"{fields[0]} comes a second time; keep one line for each clip")
+        values[fields[0]] = fields[1]
+    return list(values), list(values.values())
+
+
+def as_flags(path: Path, texts: list[str], names: list[str], what: str) -> NDArray[np.bool_]:
+    """Converts a column of 0 and 1, also written 0.0 and 1.0, to bool (rows,).
+
+    Raises:
+        ValueError: One is something else; the message names line and clip.
+    """
+    known = {"0": False, "0.0": False, "1": True, "1.0": True}
+    for row, text in enumerate(texts):
+        if text not in known:
+            fail(path, row, f"{what} {text!r} of {names[row]} is neither 0 nor 1")
+    return np.array([known[text] for text in texts])

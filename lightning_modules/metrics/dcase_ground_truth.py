@@ -1,0 +1,108 @@
+"""Labels and domains of the test clips of DCASE Task 2, as the organisers publish them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from lightning_modules.metrics.dcase_files import (
+    as_flags,
+    clip_key,
+    parse_clip_name,
+    parse_file_name,
+    read_pairs,
+    read_rows,
+)
+from lightning_modules.metrics.text_columns import fail
+
+# A list of the 2022 evaluation set that circulates gives these two clips the other label, and 606 more.
+_WRONG_IN_2022 = {"ToyCar/section_03_0004": True, "ToyTrain/section_03_0001": True}
+
+
+class Truth(NamedTuple):
+    """The truth about one clip; `domain` is "" where it is unknown or there is none."""
+
+    section: str
+    domain: str
+    is_anomaly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroundTruth:
+    """The truth about a test set.
+
+    Attributes:
+        path: Where it was read.
+        clips: Key of a clip (see `dcase_files.clip_key`) -> its truth.
+    """
+
+    path: Path
+    clips: dict[str, Truth]
+
+
+def read_ground_truth(path: str | Path) -> GroundTruth:
+    """Reads the ground truth of any year.
+
+    Args:
+        path: An official evaluator's folder (2021 to 2024) or its ``ground_truth_data``, with
+            ``ground_truth_domain`` beside it where it has one; or a list as ``eval_data_list.csv``: a line with
+            the machine, then ``name,original name[,0 or 1]`` lines.
+
+    Raises:
+        ValueError: Nothing there, another form, a value other than 0 and 1, or a clip twice.
+    """
+    path = Path(path)
+    return GroundTruth(path, _read_folder(path) if path.is_dir() else _read_list(path))
+
+
+def _read_folder(folder: Path) -> dict[str, Truth]:
+    data = folder / "ground_truth_data" if (folder / "ground_truth_data").is_dir() else folder
+    paths = sorted(data.glob("ground_truth_*.csv"))
+    if not paths:
+        raise ValueError(
+            f"{folder}: no ground_truth_<machine>_<section>_test.csv in it or in its ground_truth_data"
+        )
+    truths: dict[str, Truth] = {}
+    for path in paths:
+        part = parse_file_name(path, "ground_truth")
+        names, labels = read_pairs(path)
+        anomalies = as_flags(path, labels, names, "label").tolist()
+        domains = _read_domains(data.parent / "ground_truth_domain" / path.name, names, part.domain)
+        for name, domain, is_anomaly in zip(names, domains, anomalies, strict=True):
+            truths[clip_key(part.machine, name)] = Truth(part.section, domain, is_anomaly)
+    return truths
+
+
+def _read_domains(path: Path, names: list[str], of_file: str) -> list[str]:
+    """Domains of the named clips: those of a file of 0 (source) and 1 (target) where it is there."""
+    if not path.is_file():
+        return [of_file] * len(names)
+    listed, texts = read_pairs(path)
+    is_target = dict(zip(listed, as_flags(path, texts, listed, "domain").tolist(), strict=True))
+    if missing := [name for name in names if name not in is_target]:
+        raise ValueError(
+            f"{path}: no domain for {missing[0]} and {len(missing) - 1} others; restore the file"
+        )
+    return ["target" if is_target[name] else "source" for name in names]
+
+
+def _read_list(path: Path) -> dict[str, Truth]:
+    truths: dict[str, Truth] = {}
+    machine = ""
+    for row, fields in enumerate(read_rows(path)):
+        if len(fields) == 1:
+            machine = fields[0]
+            continue
+        name, told = parse_clip_name(fields[0]), parse_clip_name(fields[1])
+        if not machine or name is None or told is None or len(fields) > 3:
+            fail(path, row, "expected the machine's name or 'name.wav,original name.wav[,0 or 1]'")
+        flags = as_flags(path, fields[2:], fields[:1], "label") if len(fields) == 3 else [told.is_anomaly]
+        key = clip_key(machine, fields[0])
+        if flags[0] is None or key in truths:
+            fail(path, row, f"{key} comes a second time" if key in truths else f"{fields[1]} tells no label")
+        truths[key] = Truth(name.section, name.domain or told.domain, bool(flags[0]))
+    if all(key in truths and truths[key].is_anomaly == label for key, label in _WRONG_IN_2022.items()):
+        raise ValueError(
+            f"{path}: this list of 2022 has 608 wrong labels of ToyCar and ToyTrain; take the official evaluator's "
+            "folder ground_truth_data"
+        )
+    return truths
