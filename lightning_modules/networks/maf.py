@@ -1,0 +1,233 @@
+"""MAF: masked autoregressive flow, the density of spectrogram snippets given a machine.
+
+Sources: Papamakarios et al., "Masked autoregressive flow for density estimation" (NeurIPS 2017) with the layers
+of Germain et al., "MADE" (ICML 2015) and the batch norm of Dinh et al., "Density estimation using Real NVP"
+(ICLR 2017); Haunschmid and Praher (DCASE 2020) for its use. Letters b batch, d variable.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+
+class MaskedLinear(nn.Linear):
+    """Linear layer whose units see only inputs of at most their own degree (MADE paper, eq. 13).
+
+    Args:
+        in_degrees: int64 (in,).
+        out_degrees: int64 (out,).
+    """
+
+    mask: Tensor
+
+    def __init__(self, in_degrees: Tensor, out_degrees: Tensor) -> None:
+        super().__init__(len(in_degrees), len(out_degrees))
+        self.register_buffer("mask", out_degrees[:, None] >= in_degrees, persistent=False)
+
+    def masked_weight(self) -> Tensor:
+        """Weight (out, in) with zeros where the mask forbids."""
+        return torch.where(self.mask, self.weight, 0)
+
+
+class MADE(nn.Module):
+    """Normalize each variable by a mean and a scale that depend on the earlier ones (MAF paper, eq. 4).
+
+    Args:
+        input_dim: Variables, at least 2.
+        hidden_dim: Units of every hidden layer.
+        num_hidden: Hidden layers after the first.
+        num_conditions: Values of the condition; 0 for none.
+        backwards: Whether the last variable is the earliest.
+    """
+
+    def __init__(
+        self, input_dim: int, hidden_dim: int, num_hidden: int, num_conditions: int, *, backwards: bool
+    ) -> None:
+        super().__init__()
+        self.order = range(input_dim)[:: -1 if backwards else 1]
+        order = torch.tensor(self.order)
+        hidden = [torch.arange(hidden_dim) % (input_dim - 1)] * (num_hidden + 1)
+        # Mean and scale of variable i see only degrees below i.
+        degrees = [order, *hidden, (order - 1).repeat(2)]
+        self.layers = nn.ModuleList(MaskedLinear(*pair) for pair in pairwise(degrees))
+        self.condition = None
+        if num_conditions:
+            self.condition = nn.Embedding(num_conditions, hidden_dim)
+            nn.init.uniform_(self.condition.weight, 0, num_conditions**-0.5)
+
+    def _dense(self) -> list[tuple[Tensor, Tensor]]:
+        """Masked weight and bias of every layer."""
+        return [
+            (layer.masked_weight(), layer.bias) for layer in self.layers if isinstance(layer, MaskedLinear)
+        ]
+
+    def _shift_and_log_scale(
+        self, x: Tensor, condition: Tensor | None, layers: list[tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the scale (b, d) of all variables, from the earlier ones in x (b, d)."""
+        h = F.linear(x, *layers[0])
+        if self.condition is not None:
+            h = h + self.condition(condition)
+        for weight, bias in layers[1:]:
+            h = F.linear(h.relu(), weight, bias)
+        # Half precision perturbs the two functions, not the change of variables made with them.
+        shift, log_scale = h.to(torch.promote_types(h.dtype, x.dtype)).chunk(2, dim=1)
+        return shift, log_scale
+
+    def forward(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Map x (b, d) to u (b, d) and log|det du/dx| (b,)."""
+        shift, log_scale = self._shift_and_log_scale(x, condition, self._dense())
+        return (x - shift) * torch.exp(-log_scale), -log_scale.sum(1)
+
+    def inverse(self, u: Tensor, condition: Tensor | None) -> Tensor:
+        """Map u (b, d) to x (b, d), one variable after the other."""
+        layers, x = self._dense(), torch.zeros_like(u)
+        for i in self.order:
+            shift, log_scale = self._shift_and_log_scale(x, condition, layers)
+            x[:, i] = u[:, i] * log_scale[:, i].exp() + shift[:, i]
+        return x
+
+
+class FlowBatchNorm(nn.Module):
+    """Batch norm as an invertible layer of a flow (Real NVP paper, appendix E).
+
+    As published with the DCASE system: unbiased variance of the batch, running statistics that keep 0.9 of their
+    value. Processes of distributed training normalize by their own batches.
+
+    Args:
+        dim: Variables.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    momentum, eps = 0.1, 1e-5
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.log_gamma = nn.Parameter(torch.zeros(dim))
+        self.beta = nn.Parameter(torch.zeros(dim))
+        self.register_buffer("running_mean", torch.zeros(dim))
+        self.register_buffer("running_var", torch.ones(dim))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map x (b, d) to u (b, d) and log|det du/dx|, a scalar."""
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            if len(x) < 2:
+                raise ValueError(
+                    "a batch of 1 has no variance: train the flow on batches of at least 2 snippets"
+                )
+            var, mean = torch.var_mean(x, dim=0)
+            self.running_mean.lerp_(mean.detach(), self.momentum)
+            self.running_var.lerp_(var.detach(), self.momentum)
+        u = (x - mean) * (var + self.eps).rsqrt() * self.log_gamma.exp() + self.beta
+        return u, (self.log_gamma - 0.5 * torch.log(var + self.eps)).sum()
+
+    def inverse(self, u: Tensor) -> Tensor:
+        """Map u (b, d) to x (b, d) by the running statistics."""
+        x = (u - self.beta) * torch.exp(-self.log_gamma)
+        return x * torch.sqrt(self.running_var + self.eps) + self.running_mean
+
+
+class MAF(nn.Module):
+    """Masked autoregressive flow on vectors, conditioned on a class.
+
+    Args:
+        input_dim: Variables d, as 4 frames of 128 mel bands.
+        hidden_dim: Units of every hidden layer.
+        num_hidden: Hidden layers after the first, in every block.
+        num_blocks: MADE layers, each followed by a batch norm; every other one takes the variables backwards.
+        num_conditions: Values of the condition, as machine ids; 0 for a flow without.
+    """
+
+    def __init__(
+        self,
+        input_dim: int = 512,
+        hidden_dim: int = 2048,
+        num_hidden: int = 1,
+        num_blocks: int = 4,
+        num_conditions: int = 41,
+    ) -> None:
+        super().__init__()
+        if input_dim < 2:
+            raise ValueError(f"input_dim={input_dim}: an autoregressive flow needs at least 2 variables")
+        self.num_conditions = num_conditions
+        self.made = nn.ModuleList(
+            MADE(input_dim, hidden_dim, num_hidden, num_conditions, backwards=bool(i % 2))
+            for i in range(num_blocks)
+        )
+        self.batch_norm = nn.ModuleList(FlowBatchNorm(input_dim) for _ in range(num_blocks))
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map data to normal noise.
+
+        Args:
+            x: (b, d).
+            condition: int64 (b,); None in a flow without conditions.
+
+        Returns:
+            u (b, d) and log|det du/dx| (b,).
+
+        Raises:
+            ValueError: For a condition that is missing, not wanted or out of range; the range is looked at only
+                on the CPU, elsewhere the device's own check remains.
+        """
+        self._check(condition)
+        log_det = x.new_zeros(len(x))
+        for made, batch_norm in zip(self.made, self.batch_norm, strict=True):
+            x, made_log_det = made(x, condition)
+            x, norm_log_det = batch_norm(x)
+            log_det = log_det + made_log_det + norm_log_det
+        return x, log_det
+
+    def log_prob(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Log density (b,) of x (b, d) given its condition (b,), in nats."""
+        u, log_det = self(x, condition)
+        return log_det - 0.5 * u.square().sum(1) - 0.5 * math.log(2 * math.pi) * u.shape[1]
+
+    @torch.no_grad()
+    def inverse(self, u: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map noise u (b, d) to data x (b, d) by the running statistics, in d passes a block."""
+        self._check(condition)
+        for made, batch_norm in zip(reversed(self.made), reversed(self.batch_norm), strict=True):
+            u = made.inverse(batch_norm.inverse(u), condition)  # pyright: ignore[reportCallIssue]
+        return u
+
+    def marginal_log_prob(self, x: Tensor, conditions: Tensor, *, rows_at_once: int = 8192) -> Tensor:
+        """Log of the mean of p(x | y) over conditions y; for all of them, the log density of x alone.
+
+        Args:
+            x: (b, d).
+            conditions: int64 (n,), each as likely as the others.
+            rows_at_once: Pairs of x and condition evaluated together; bounds the memory.
+
+        Returns:
+            (b,), in nats.
+
+        Raises:
+            ValueError: In training mode, whose batch statistics would mix the conditions.
+        """
+        if self.training:
+            raise ValueError("marginal_log_prob needs evaluation mode: call eval() on the flow first")
+        n = len(conditions)
+        log_probs = []
+        for part in x.split(max(1, rows_at_once // n)):
+            pairs = repeat(part, "b d -> (b n) d", n=n), conditions.repeat(len(part))
+            log_probs.append(rearrange(self.log_prob(*pairs), "(b n) -> b n", n=n).logsumexp(1))
+        return torch.cat(log_probs) - math.log(n)
+
+    def _check(self, condition: Tensor | None) -> None:
+        if (condition is None) != (self.num_conditions == 0):
+            given = "none" if condition is None else "one"
+            raise ValueError(f"this MAF has {self.num_conditions} conditions, but {given} was given")
+        if condition is not None and condition.device.type == "cpu" and len(condition):
+            low, high = condition.min().item(), condition.max().item()
+            if low < 0 or high >= self.num_conditions:
+                wrong = low if low < 0 else high
+                raise ValueError(
+                    f"condition {wrong} is not in 0 to {self.num_conditions - 1}, this MAF's range"
+                )
