@@ -3,7 +3,6 @@
 Sources: the databases' own README files and https://www.asvspoof.org; a score is higher for bona fide speech.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from datamodules.asvspoof_layouts import LAYOUTS, Edition, Layout
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
 from datamodules.demo.asvspoof import DEMO_ROOT, make_demo
-from datamodules.files import clips_to_predict, write_text_atomically
+from datamodules.files import clips_to_predict, score_rows, write_text_atomically
 from datamodules.protocol import ProtocolError, check_key, is_table, read_rows
 
 
@@ -120,12 +119,18 @@ class ASVspoof(ClipDataModule):
             path = protocol.parent.parent / "ASV"
         return path if path.exists() else None
 
-    def write_scores(self, path: str | Path, keys: Sequence[str], scores: Sequence[float]) -> None:
-        """Write scores as the edition's evaluation package reads them.
+    def write_scores(
+        self,
+        path: str | Path,
+        keys: Sequence[str],
+        scores: Sequence[float],
+        decisions: Sequence[int] | None = None,
+    ) -> None:
+        """Write scores, without decisions, as the edition's evaluation package reads them.
 
         2019: ``UTT SYSTEM KEY SCORE``, 2021 and unlabelled clips: ``UTT SCORE``, 5: with header and tabs.
         """
-        rows = _score_rows(path, keys, scores)
+        rows = score_rows(path, keys, scores)
         if self.edition == "5":
             lines = ["filename\tcm-score", *(f"{key}\t{score}" for key, score in rows)]
         else:
@@ -153,13 +158,3 @@ class ASVspoof(ClipDataModule):
             f"{root / layout.protocol}: no such protocol: set {option} of ASVspoof {edition} to the folder"
             f" that holds {Path(layout.protocol).parts[0]} and {Path(layout.folder).parts[0]}"
         )
-
-
-def _score_rows(path: str | Path, keys: Sequence[str], scores: Sequence[float]) -> list[tuple[str, str]]:
-    if len(keys) != len(scores):
-        raise ValueError(f"{path}: {len(scores)} scores for {len(keys)} utterances: give one score each")
-    for key, score in zip(keys, scores, strict=True):
-        if not math.isfinite(score):
-            raise ValueError(f"{path}: score {score} of {key} is not finite: look for NaN in training")
-    # nine digits give a float32 back exactly
-    return [(key, f"{float(score):.9g}") for key, score in zip(keys, scores, strict=True)]

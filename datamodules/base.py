@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 from datamodules.clips import Clip, ClipDataset, Padding, collate
 from datamodules.files import clips_to_predict, require_files
 from datamodules.loader import ResumableLoader, worker_settings
-from datamodules.samplers import EvaluationBatchSampler, TrainBatchSampler
+from datamodules.recordings import Recordings
+from datamodules.samplers import EvaluationBatchSampler, TrainBatchSampler, TrainSampler
 
 SplitName = Literal["train", "validation", "test", "predict"]
 _SPLITS_OF_STAGE: dict[str | None, tuple[SplitName, ...]] = {
@@ -33,11 +34,14 @@ class ClipDataModule(LightningDataModule, ABC):
     Args:
         root: Folder of the data set.
         sample_rate: What waveforms are resampled to, in Hz.
-        train_crop_s: Length of the random training crop in seconds.
+        train_crop_s: Length of the random training crop in seconds; None takes whole clips.
         eval_crop_s: Length of the evaluation crop from the beginning of a clip; None takes whole clips.
-        padding: How shorter clips are filled: ``repeat`` (of the clip) or ``zero``.
+        padding: How shorter clips are filled: ``repeat`` (of the clip), ``zero``, or ``mirror`` (as a centred
+            short-time transform continues a clip).
         mono: Average the channels.
+        in_memory: Decode a split once and keep it: 38 MB for ten minutes of mono at 16 kHz, shared by workers.
         batch_size: Training clips a rank.
+        drop_last: Leave out what does not fill the last batch of a training epoch.
         eval_batch_size: Clips a batch in validation, test and prediction.
         num_workers: Loader processes a rank; None follows the CPUs, 0 decodes in the training process.
         seed: Of the order of clips and of the crops.
@@ -49,6 +53,9 @@ class ClipDataModule(LightningDataModule, ABC):
 
     classes: ClassVar[Sequence[str]]
     """Class names by index."""
+
+    unique_keys: ClassVar[bool] = True
+    """Whether a key names one recording in all splits, not only within its own."""
 
     demo_root: ClassVar[Path | None] = None
     """Where the data set's demo corpus lies, if it has one."""
@@ -62,7 +69,9 @@ class ClipDataModule(LightningDataModule, ABC):
         eval_crop_s: float | None = 4.0375,
         padding: Padding = "repeat",
         mono: bool = True,
+        in_memory: bool = False,
         batch_size: int = 24,
+        drop_last: bool = True,
         eval_batch_size: int = 24,
         num_workers: int | None = None,
         seed: int = 0,
@@ -76,9 +85,11 @@ class ClipDataModule(LightningDataModule, ABC):
         self.sample_rate, self.mono = sample_rate, mono
         self.padding: Padding = padding
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.batch_size, self.eval_batch_size, self.drop_last = batch_size, eval_batch_size, drop_last
+        self.in_memory = in_memory
         self.num_workers, self.seed, self.predict = num_workers, seed, list(predict)
         self.clips: dict[str, list[Clip]] = {}
+        self._recordings: dict[str, Recordings] = {}
         self._train_loader: ResumableLoader | None = None
         self._restored: dict[str, int] | None = None
 
@@ -87,8 +98,17 @@ class ClipDataModule(LightningDataModule, ABC):
         """Parse the rows of a split from the data set's own protocol, without looking at the audio."""
 
     @abstractmethod
-    def write_scores(self, path: str | Path, keys: Sequence[str], scores: Sequence[float]) -> None:
-        """Write detection scores in the data set's official format."""
+    def write_scores(
+        self,
+        path: str | Path,
+        keys: Sequence[str],
+        scores: Sequence[float],
+        decisions: Sequence[int] | None = None,
+    ) -> None:
+        """Write detection scores, and decisions (0 or 1) where the data set asks for them, in its official format.
+
+        Where that is several files, they lie in a folder: `path` without its suffix.
+        """
 
     def make_demo(self, folder: Path) -> None:
         """Write a small corpus in the data set's own layout."""
@@ -113,18 +133,24 @@ class ClipDataModule(LightningDataModule, ABC):
                 require_files(clips)
                 self.clips[name] = clips
 
-    def train_dataloader(self) -> ResumableLoader:
-        """Shuffled batches of random crops; resumes where a restored checkpoint was."""
-        self.setup("fit")
-        rank, world_size, ranks_on_node = self._ranks()
-        sampler = TrainBatchSampler(
+    def train_sampler(self, *, rank: int, world_size: int, reshuffle: bool) -> TrainSampler:
+        """The order of training batches; a data set may have its own."""
+        return TrainBatchSampler(
             len(self.clips["train"]),
             batch_size=self.batch_size,
             rank=rank,
             world_size=world_size,
             seed=self.seed,
-            reshuffle=not getattr(self.trainer, "overfit_batches", 0),
+            reshuffle=reshuffle,
+            drop_last=self.drop_last,
         )
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Shuffled batches, of random crops unless clips are whole; resumes where a restored checkpoint was."""
+        self.setup("fit")
+        rank, world_size, ranks_on_node = self._ranks()
+        reshuffle = not getattr(self.trainer, "overfit_batches", 0)
+        sampler = self.train_sampler(rank=rank, world_size=world_size, reshuffle=reshuffle)
         self._train_loader = ResumableLoader(
             self._dataset("train", self.train_crop_s),
             batch_sampler=sampler,
@@ -138,8 +164,11 @@ class ClipDataModule(LightningDataModule, ABC):
         self._restored = None
         return self._train_loader
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of the validation split."""
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Batches of the validation split; an empty list where the data set has none."""
+        self.setup("validate")
+        if not self.clips["validation"]:
+            return []
         return self._evaluation_loader("validation", stage="validate", persistent=True)
 
     def test_dataloader(self) -> DataLoader[Any]:
@@ -167,14 +196,20 @@ class ClipDataModule(LightningDataModule, ABC):
         self, split: SplitName, *, stage: str, persistent: bool = False
     ) -> DataLoader[Any]:
         self.setup(stage)
-        dataset = self._dataset(split, self.eval_crop_s)
+        return self._ordered_loader(self._dataset(split, self.eval_crop_s), persistent=persistent)
+
+    def _ordered_loader(
+        self, dataset: ClipDataset, *, num_clips: int | None = None, persistent: bool = False
+    ) -> DataLoader[Any]:
+        """Batches of the first `num_clips` rows, or all; whole clips longest first."""
+        num_clips = len(dataset) if num_clips is None else num_clips
         rank, world_size, ranks_on_node = self._ranks()
         sampler = EvaluationBatchSampler(
-            len(dataset),
+            num_clips,
             batch_size=self.eval_batch_size,
             rank=rank,
             world_size=world_size,
-            lengths=dataset.lengths() if self.eval_crop_s is None else None,
+            lengths=dataset.lengths()[:num_clips] if dataset.crop is None else None,
         )
         return DataLoader(
             dataset,
@@ -184,12 +219,15 @@ class ClipDataModule(LightningDataModule, ABC):
         )
 
     def _dataset(self, split: SplitName, crop_s: float | None) -> ClipDataset:
+        if self.in_memory and split not in self._recordings:
+            self._recordings[split] = Recordings(self.clips[split], mono=self.mono)
         return ClipDataset(
             self.clips[split],
             sample_rate=self.sample_rate,
             crop_s=crop_s,
             padding=self.padding,
             mono=self.mono,
+            recordings=self._recordings.get(split),
         )
 
     def _ranks(self) -> tuple[int, int, int]:

@@ -79,7 +79,7 @@ def check(data: ClipDataModule, *, progress: bool = False) -> dict[str, Any]:
         leaks += [
             f"id {clip.key} is in {keys[clip.key]} and in {name}"
             for clip in clips
-            if keys.setdefault(clip.key, name) != name
+            if data.unique_keys and keys.setdefault(clip.key, name) != name
         ]
         for path, digest in sounds.items():
             other, twin = digests.setdefault(digest, (name, path))

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules import audio
+from datamodules.recordings import Recordings, Span, decode, span
 
-Padding = Literal["repeat", "zero"]
+Padding = Literal["repeat", "zero", "mirror"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,9 @@ class ClipDataset(Dataset[Item]):
         clips: The rows.
         sample_rate: What every waveform is resampled to, in Hz.
         crop_s: Length of the crop in seconds; None takes whole clips.
-        padding: How a clip shorter than the crop is filled: its own repetition, or zeros at the end.
+        padding: How a clip shorter than the crop is filled, see `pad`.
         mono: Average the channels; otherwise keep them.
+        recordings: The clips decoded before; without them every item is decoded when it is asked for.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class ClipDataset(Dataset[Item]):
         crop_s: float | None = None,
         padding: Padding = "repeat",
         mono: bool = True,
+        recordings: Recordings | None = None,
     ) -> None:
         if crop_s is not None and not 1 <= crop_s * sample_rate < math.inf:
             raise ValueError(
@@ -111,6 +114,7 @@ class ClipDataset(Dataset[Item]):
         self.crop = None if crop_s is None else round(crop_s * sample_rate)
         self.padding: Padding = padding
         self.mono = mono
+        self._recordings = recordings
         self._keys = _Strings(clip.key for clip in clips)
         self._paths = _Strings(clip.path for clip in clips)
         self._targets = np.array([clip.target for clip in clips], np.int64)
@@ -139,51 +143,53 @@ class ClipDataset(Dataset[Item]):
     def __getitem__(self, item: tuple[int, int]) -> Item:
         index, draw = item
         clip = self.clip(index)
-        rate, begin, end = _frames(clip)
+        rate, begin, end = self._span(index)
         wanted = end - begin if self.crop is None else math.ceil(self.crop * rate / self.sample_rate)
         spare = max(end - begin - wanted, 0)
         begin += draw * (spare + 1) >> 64
-        waveform, rate = audio.read(clip.path, begin, min(wanted, end - begin))
-        if self.mono and waveform.shape[0] > 1:
-            waveform = waveform.mean(dim=0, keepdim=True)
+        waveform = self._decode(index, Span(rate, begin, min(begin + wanted, end)))
         waveform = audio.resample(waveform, rate, self.sample_rate)
         if self.crop is None:
             return Item(waveform, waveform.shape[1], clip, index)
         waveform = waveform[:, : self.crop]
         return Item(pad(waveform, self.crop, self.padding), waveform.shape[1], clip, index)
 
+    def _span(self, index: int) -> Span:
+        return self._recordings.span(index) if self._recordings else span(self.clip(index))
+
+    def _decode(self, index: int, part: Span) -> Tensor:
+        if self._recordings:
+            return self._recordings.read(index, part)
+        return decode(self._paths[index], part, mono=self.mono)
+
     def lengths(self) -> np.ndarray:
         """int64 (clip,): samples of every clip at the target rate, from the headers of the files."""
 
         def length(index: int) -> int:
-            rate, begin, end = _frames(self.clip(index))
+            rate, begin, end = self._span(index)
             return math.ceil((end - begin) * self.sample_rate / rate)
 
         with ThreadPoolExecutor(16) as pool:  # libsndfile and the disk work outside the interpreter's lock
             return np.fromiter(pool.map(length, range(len(self)), chunksize=256), np.int64, len(self))
 
 
-def _frames(clip: Clip) -> tuple[int, int, int]:
-    """Rate of a clip's file, and the clip's first sample and the one after its last."""
-    rate, num_frames, _ = audio.info(clip.path)
-    begin = round(clip.start_s * rate)
-    end = num_frames if clip.stop_s is None else min(round(clip.stop_s * rate), num_frames)
-    if begin >= end:
-        raise audio.AudioError(
-            f"{clip.path}: clip {clip.key} from {clip.start_s} s to {clip.stop_s or 'the end'} is empty:"
-            f" the file lasts {num_frames / rate:.3f} s; correct the times or leave the clip out"
-        )
-    return rate, begin, end
-
-
 def pad(waveform: Tensor, length: int, padding: Padding) -> Tensor:
-    """Fill (channel, time) up to `length` samples, by repetition of the clip or by zeros."""
-    missing = length - waveform.shape[1]
-    if missing <= 0:
+    """Fill (channel, time) up to `length` samples at the end.
+
+    ``repeat`` continues with the clip again, ``zero`` with silence, ``mirror`` back and forth without repeating
+    the samples at the turns, as centred short-time transforms do: where half a window or more is filled, the
+    clip's own frames are those of the clip alone.
+    """
+    size = waveform.shape[1]
+    if length <= size:
         return waveform
     if padding == "zero":
-        return torch.nn.functional.pad(waveform, (0, missing))
-    return waveform.repeat(1, math.ceil(length / waveform.shape[1]))[:, :length]
+        return torch.nn.functional.pad(waveform, (0, length - size))
+    if padding == "repeat":
+        return waveform.repeat(1, math.ceil(length / size))[:, :length]
+    period = max(2 * size - 2, 1)
+    place = torch.arange(length) % period
+    return waveform[:, torch.minimum(place, period - place)]
 
 
 def collate(items: Sequence[Item], padding: Padding = "repeat") -> Batch:

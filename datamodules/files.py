@@ -1,9 +1,12 @@
 """Files around a data set: what must be there, what to predict on, and atomic writing."""
 
+import math
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from datamodules.audio import CHECK_COMMAND, SUFFIXES, AudioError
@@ -77,6 +80,21 @@ def _audio_files(source: Path) -> Iterator[Path]:
         yield source
 
 
+def score_rows(path: str | Path, keys: Sequence[str], scores: Sequence[float]) -> list[tuple[str, str]]:
+    """Keys and scores as text for the file `path`.
+
+    Raises:
+        ValueError: If their numbers differ or a score is not finite.
+    """
+    if len(keys) != len(scores):
+        raise ValueError(f"{path}: {len(scores)} scores for {len(keys)} clips: give one score each")
+    for key, score in zip(keys, scores, strict=True):
+        if not math.isfinite(score):
+            raise ValueError(f"{path}: score {score} of {key} is not finite: look for NaN in training")
+    # nine digits give a float32 back exactly
+    return [(key, f"{float(score):.9g}") for key, score in zip(keys, scores, strict=True)]
+
+
 def write_text_atomically(path: str | Path, text: str) -> None:
     """Write a file as a whole or not at all: a crash or a full disk leaves the old one."""
     path = Path(path)
@@ -92,3 +110,21 @@ def write_text_atomically(path: str | Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink()
         raise
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """A place to write a folder that appears at once when complete; of several processes, the first wins."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

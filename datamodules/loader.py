@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.clips import Batch
-from datamodules.samplers import TrainBatchSampler
+from datamodules.samplers import TrainSampler
 
 _MAX_WORKERS = 8  # more do not help: the disk or the interpreter's main process is the limit by then
 
@@ -32,19 +32,19 @@ class ResumableLoader(DataLoader[Batch]):
         self,
         dataset: Dataset[Any],
         *,
-        batch_sampler: TrainBatchSampler,
+        batch_sampler: TrainSampler,
         epoch_batches: int | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(dataset, batch_sampler=batch_sampler, **settings)
+        self._order = batch_sampler
         self.epoch_batches = len(batch_sampler) if epoch_batches is None else epoch_batches
         self._epoch = self._position = 0
 
     def __iter__(self) -> Iterator[Batch]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self._position >= self.epoch_batches:
             self._epoch, self._position = self._epoch + 1, 0
-        assert isinstance(self.batch_sampler, TrainBatchSampler)
-        self.batch_sampler.seek(self._epoch, self._position)
+        self._order.seek(self._epoch, self._position)
         for batch in super().__iter__():
             self._position += 1
             yield batch

@@ -1,6 +1,8 @@
 """Which clips make which batch: the same whatever the number of ranks, and without repetition."""
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,6 +10,18 @@ from torch.utils.data import Sampler
 
 Request = tuple[int, int]
 """What `ClipDataset` is asked for: row, and the 64-bit draw that places the crop."""
+
+
+class TrainSampler(Protocol):
+    """An order of training batches that can be entered anywhere, which `ResumableLoader` needs."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[Request]]: ...
+
+    def seek(self, epoch: int, position: int = 0) -> None:
+        """Let the next iteration begin with batch `position` of `epoch`."""
+        ...
 
 
 class TrainBatchSampler(Sampler[list[Request]]):
@@ -25,9 +39,11 @@ class TrainBatchSampler(Sampler[list[Request]]):
         seed: Of the run.
         reshuffle: A new order each epoch; without it every epoch repeats the first, which overfitting tests
             need.
+        drop_last: Without it an epoch ends with what is left, dealt evenly to the ranks; still dropped where
+            a rank would get none.
 
     Raises:
-        ValueError: If the split is smaller than one global batch.
+        ValueError: If the split is smaller than one global batch, or than the number of ranks.
     """
 
     def __init__(
@@ -39,19 +55,22 @@ class TrainBatchSampler(Sampler[list[Request]]):
         world_size: int = 1,
         seed: int = 0,
         reshuffle: bool = True,
+        drop_last: bool = True,
     ) -> None:
         self.global_batch = batch_size * world_size
-        if not 0 < self.global_batch <= num_clips:
+        smallest = self.global_batch if drop_last else world_size
+        if batch_size < 1 or num_clips < smallest:
             raise ValueError(
                 f"a global batch of {batch_size} x {world_size} clips cannot be made of the {num_clips} clips"
                 " of the training split: lower batch_size or use fewer devices"
             )
-        self.num_clips, self.batch_size, self.rank, self.seed = num_clips, batch_size, rank, seed
-        self.reshuffle = reshuffle
+        self.batch_size, self.rank, self.world_size, self.seed = batch_size, rank, world_size, seed
+        self.num_clips, self.reshuffle = num_clips, reshuffle
+        self.num_served = _served(num_clips, self.global_batch, smallest)
         self._epoch = self._position = 0
 
     def __len__(self) -> int:
-        return self.num_clips // self.global_batch
+        return -(-self.num_served // self.global_batch)
 
     def seek(self, epoch: int, position: int = 0) -> None:
         """Let the next iteration begin with batch `position` of `epoch`."""
@@ -61,10 +80,96 @@ class TrainBatchSampler(Sampler[list[Request]]):
         random = np.random.default_rng([self.seed, self._epoch if self.reshuffle else 0])
         order = random.permutation(self.num_clips)
         draws = random.integers(0, 1 << 64, self.num_clips, np.uint64)
-        for batch in range(self._position, len(self)):
-            begin = batch * self.global_batch + self.rank * self.batch_size
-            mine = slice(begin, begin + self.batch_size)
-            yield list(zip(order[mine].tolist(), draws[mine].tolist(), strict=True))
+        for begin in range(self._position * self.global_batch, self.num_served, self.global_batch):
+            end = min(begin + self.global_batch, self.num_served)
+            requests = list(zip(order[begin:end].tolist(), draws[begin:end].tolist(), strict=True))
+            yield requests[_slice(len(requests), self.rank, self.world_size)]
+
+
+class ProxyBatchSampler(Sampler[list[Request]]):
+    """Batches half of normal clips, half of proxy outliers (Primus et al., DCASE 2020 workshop, section 4.2).
+
+    An epoch is one pass over the normal clips in an order that (seed, epoch) determines; its last batch may be
+    smaller, and is dropped where it would leave a rank without a clip. Proxy outliers come from an endless
+    sequence of permutations, which goes on from epoch to epoch: none repeats before all were drawn. Ranks take
+    slices of the same global batches.
+
+    Args:
+        targets: (clip,) 0 for a normal clip of the split, 1 for a proxy outlier.
+        batch_size: Clips a rank, normal and proxy together; even.
+        rank: This process.
+        world_size: Number of processes.
+        seed: Of the run.
+        reshuffle: New orders each epoch; without it every epoch repeats the first.
+
+    Raises:
+        ValueError: If `batch_size` is odd, or a kind of clips is too few.
+    """
+
+    def __init__(
+        self,
+        targets: ArrayLike,
+        *,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        seed: int = 0,
+        reshuffle: bool = True,
+    ) -> None:
+        if batch_size < 2 or batch_size % 2:
+            raise ValueError(
+                f"batch_size must be even, for half of a batch are proxy outliers, found {batch_size}:"
+                " correct the data section"
+            )
+        self._normals = np.flatnonzero(np.asarray(targets) == 0)
+        self._proxies = np.flatnonzero(np.asarray(targets) == 1)
+        if len(self._normals) < world_size or not len(self._proxies):
+            raise ValueError(
+                f"{len(self._normals)} normal clips and {len(self._proxies)} proxy outliers cannot be dealt to"
+                f" {world_size} devices: name more data or use fewer devices"
+            )
+        self.rank, self.world_size, self.seed, self.reshuffle = rank, world_size, seed, reshuffle
+        self.global_half = batch_size // 2 * world_size
+        self.num_served = _served(len(self._normals), self.global_half, world_size)
+        self._epoch = self._position = 0
+
+    def __len__(self) -> int:
+        return -(-self.num_served // self.global_half)
+
+    def seek(self, epoch: int, position: int = 0) -> None:
+        """Let the next iteration begin with batch `position` of `epoch`."""
+        self._epoch, self._position = epoch, position
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        epoch, start = self._epoch if self.reshuffle else 0, self._position * self.global_half
+        normals = islice(self._permutation(self._normals, 0, epoch), start, None)
+        proxies = self._proxies_from(epoch * self.num_served + start)
+        for begin in range(start, self.num_served, self.global_half):
+            size = min(self.global_half, self.num_served - begin)
+            mine = _slice(size, self.rank, self.world_size)
+            yield list(islice(normals, size))[mine] + list(islice(proxies, size))[mine]
+
+    def _proxies_from(self, place: int) -> Iterator[Request]:
+        round_, place = divmod(place, len(self._proxies))
+        while True:
+            yield from islice(self._permutation(self._proxies, 1, round_), place, None)
+            round_, place = round_ + 1, 0
+
+    def _permutation(self, rows: np.ndarray, kind: int, number: int) -> Iterator[Request]:
+        random = np.random.default_rng([self.seed, kind, number])
+        order = random.permutation(rows)
+        return zip(order.tolist(), random.integers(0, 1 << 64, len(rows), np.uint64).tolist(), strict=True)
+
+
+def _served(num_clips: int, global_batch: int, smallest: int) -> int:
+    """Clips of an epoch, if a last batch smaller than `smallest` is dropped."""
+    rest = num_clips % global_batch
+    return num_clips if rest >= smallest else num_clips - rest
+
+
+def _slice(size: int, rank: int, world_size: int) -> slice:
+    """A rank's part of a global batch: all alike, or one clip more for some."""
+    return slice(size * rank // world_size, size * (rank + 1) // world_size)
 
 
 class EvaluationBatchSampler(Sampler[list[Request]]):

@@ -1,7 +1,5 @@
 """A small spoofing corpus in the layout of ASVspoof 2019 LA: synthetic voices, real processing artefacts."""
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -14,6 +12,7 @@ from scipy.signal import butter, sosfilt
 
 from datamodules.demo.speech import RATE, Signal, Speaker, compose, speak
 from datamodules.demo.vocoders import EVALUATION_SYSTEMS, TRAINING_SYSTEMS, Vocoder
+from datamodules.files import new_folder
 
 DEMO_ROOT = "data/demo/ASVspoof2019_LA"
 _NOISE_DB, _LEVEL_DB, _LEVEL_SPREAD_DB = -42.0, -26.0, 3.0
@@ -58,18 +57,8 @@ def make_demo(folder: str | Path, *, seed: int = 0) -> None:
 
     The folder appears at once when complete; of several processes that make it, the first wins.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        _write(temporary, seed)
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_folder(folder) as root:
+        _write(root, seed)
 
 
 def _write(root: Path, seed: int) -> None:
