@@ -7,9 +7,16 @@ if TYPE_CHECKING:
     from datamodules.asvspoof import ASVspoof
     from datamodules.base import ClipDataModule
     from datamodules.clips import Batch, Clip
+    from datamodules.dcase import DCASE
 
-_HOMES = {"ASVspoof": "asvspoof", "ClipDataModule": "base", "Batch": "clips", "Clip": "clips"}
-__all__ = ["ASVspoof", "Batch", "Clip", "ClipDataModule"]
+_HOMES = {
+    "ASVspoof": "asvspoof",
+    "Batch": "clips",
+    "Clip": "clips",
+    "ClipDataModule": "base",
+    "DCASE": "dcase",
+}
+__all__ = ["DCASE", "ASVspoof", "Batch", "Clip", "ClipDataModule"]
 
 
 def __getattr__(name: str) -> object:

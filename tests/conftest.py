@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.demo.asvspoof import make_demo
+from datamodules.demo import asvspoof, machines
 
 _DEFAULT_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 
@@ -14,7 +14,15 @@ _DEFAULT_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo corpus in the layout of ASVspoof 2019 LA; made once a session, not to be changed."""
     folder = tmp_path_factory.mktemp("demo") / "ASVspoof2019_LA"
-    make_demo(folder)
+    asvspoof.make_demo(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips of 1 s in the layout of DCASE 2020 Task 2, 6 training and 4 + 4 test clips an instance."""
+    folder = tmp_path_factory.mktemp("demo") / "DCASE2020"
+    machines.make_demo(folder, seconds=1.0, num_train=6, num_test=4)
     return folder
 
 

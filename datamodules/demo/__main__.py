@@ -1,9 +1,11 @@
-"""Write a demo corpus: ``python -m datamodules.demo asvspoof data/demo/ASVspoof2019_LA``."""
+"""Write a demo corpus, e.g. ``python -m datamodules.demo machines data/demo/DCASE2020``."""
 
 import argparse
 from pathlib import Path
 
-from datamodules.demo.asvspoof import make_demo
+from datamodules.demo import asvspoof, machines
+
+_CORPORA = {"asvspoof": asvspoof.make_demo, "machines": machines.make_demo}
 
 
 def main() -> None:
@@ -11,9 +13,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m datamodules.demo",
         description="Write a small synthetic corpus in a data set's own layout.",
-        epilog="example: python -m datamodules.demo asvspoof data/demo/ASVspoof2019_LA",
+        epilog="example: python -m datamodules.demo machines data/demo/DCASE2020",
     )
-    parser.add_argument("corpus", choices=["asvspoof"], help="whose layout")
+    parser.add_argument("corpus", choices=sorted(_CORPORA), help="whose layout")
     parser.add_argument("folder", type=Path, help="where to write; must not exist")
     parser.add_argument(
         "--seed", type=int, default=0, help="the same seed gives the same corpus (default: 0)"
@@ -21,7 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.folder.exists():
         parser.error(f"{arguments.folder} exists: name a new folder or delete it")
-    make_demo(arguments.folder, seed=arguments.seed)
+    _CORPORA[arguments.corpus](arguments.folder, seed=arguments.seed)
 
 
 if __name__ == "__main__":
