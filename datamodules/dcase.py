@@ -39,6 +39,8 @@ class DCASE(ClipDataModule):
         machine: Machine to detect anomalies of, e.g. ``fan``; None is all.
         id: Its section, e.g. ``id_00`` or ``section_00``; None is all.
         subset: Development or evaluation set; the evaluation set's test clips carry no label.
+        additional_training: Train on the normal clips of both sets, of all their machines and sections that are
+            chosen, rather than of `subset` alone.
         proxy_outliers: What class 1 of training is made of, see `datamodules.proxy_outliers`; None trains on
             normal clips alone.
         proxy_root: Folder of a foreign corpus of proxy outliers.
@@ -62,6 +64,7 @@ class DCASE(ClipDataModule):
         machine: str | None = None,
         id: str | None = None,  # noqa: A002  the field's word
         subset: Subset = "dev",
+        additional_training: bool = False,
         proxy_outliers: ProxyOutliers | None = None,
         proxy_root: str | None = None,
         num_proxy_outliers: int | None = None,
@@ -77,14 +80,20 @@ class DCASE(ClipDataModule):
                 f"validation_fraction must be at least 0 and less than 1, found {validation_fraction}: correct the"
                 " data section"
             )
-        self.layout = Layout(year, self.root)
+        self.year = year
         self.machine, self.id = machine, id
+        self.additional_training = additional_training
         self.subset: Subset = subset
         self.proxy_outliers: ProxyOutliers | None = proxy_outliers
         self.proxy_root = Path(proxy_root).expanduser() if proxy_root else None
         self.num_proxy_outliers = num_proxy_outliers
         self.recording_conditions = dict(recording_conditions or {})
         self.validation_fraction = validation_fraction
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where things lie under the root, which may still change until the first look."""
+        return Layout(self.year, self.root)
 
     def make_demo(self, folder: Path) -> None:
         """Write synthetic machines in the layout of 2020."""
@@ -174,7 +183,10 @@ class DCASE(ClipDataModule):
 
     @cached_property
     def _normals(self) -> list[Clip]:
-        return self._of_target(self._all_normals[self.subset], "training")
+        normals = self._all_normals
+        if self.additional_training and normals["dev"] is not normals["eval"]:
+            return self._of_target(normals["dev"] + normals["eval"], "training")
+        return self._of_target(normals[self.subset], "training")
 
     def _of_target(self, clips: Sequence[Clip], kind: str) -> list[Clip]:
         """Clips of the chosen machine and id."""
@@ -192,7 +204,7 @@ class DCASE(ClipDataModule):
         if not known:
             folders = " or ".join(self.layout.test_folders) if kind == "test" else "train"
             raise ValueError(
-                f"{self.root}: no {kind} clips of the {self.subset} set of {self.layout.year}: set root to the"
+                f"{self.root}: no {kind} clips of the {self.subset} set of {self.year}: set root to the"
                 f" folder that holds {self.subset}_data/<machine>/{folders} or <machine>/{folders}"
             )
         return list(known)

@@ -9,6 +9,7 @@ Examples:
 """
 
 import argparse
+import copy
 import json
 import statistics
 import tempfile
@@ -22,6 +23,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 from torch.utils.data import DataLoader
 
 from lightning_modules import cli
@@ -76,6 +78,9 @@ class TakeTurns(Callback):
             begin = _now(pl_module)
             for index, batch in enumerate(batches):
                 batch = trainer.strategy.batch_to_device(batch)
+                if not pl_module.automatic_optimization:
+                    pl_module.training_step(batch, index)
+                    continue
                 optimizer.zero_grad()
                 with trainer.precision_plugin.train_step_context():
                     loss: Any = pl_module.training_step(batch, index)
@@ -162,6 +167,30 @@ def measure(platform: Platform, budget_s: float) -> dict[str, Any]:
         "platform_over_bare_rounds": ratios,
         "bare_spread": max(turns.bare_s) / min(turns.bare_s),
         "loader_clips_per_s": batch_size * len(batches) / loader_s,
+        **_frontend_figures(model, batches[0]),
+    }
+
+
+def _frontend_figures(model: Any, batch: Any) -> dict[str, float]:
+    """Clips per second of the front end: a batch on the training device, and torchaudio clip by clip on the CPU."""
+    frontend = getattr(model, "frontend", None)
+    if frontend is None or isinstance(frontend, nn.Identity):
+        return {}
+    on_cpu, waveform = copy.deepcopy(frontend).cpu(), batch.waveform.to(model.device)
+    batched_s, single_s = [], []
+    with torch.no_grad():
+        for _ in range(ROUNDS + 1):
+            begin = _now(model)
+            frontend(waveform)
+            batched_s.append(_now(model) - begin)
+            begin = time.perf_counter()
+            for clip in batch.waveform.split(1):
+                on_cpu(clip)
+            single_s.append(time.perf_counter() - begin)
+    ratios = [single / batched for single, batched in zip(single_s[1:], batched_s[1:], strict=True)]
+    return {
+        "frontend_clips_per_s": len(waveform) / statistics.median(batched_s[1:]),
+        "frontend_batched_over_per_clip": statistics.median(ratios),
     }
 
 

@@ -13,6 +13,8 @@ from torch import nn
 
 from lightning_modules.networks.checkpoints import describe_difference
 
+FITTED = "fitted"  # entry of what scoring fitted on training data, beside the weights
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes into the target's folder, flushes to disk, then renames: the old file lives until the new is whole.
@@ -112,4 +114,17 @@ def load_weights(
     if difference:
         raise ValueError(f"{path}: checkpoint of another model or configuration: {difference}")
     module.load_state_dict(theirs, strict=False)
+    if FITTED in checkpoint:
+        module.restore_fitted(checkpoint[FITTED])  # pyright: ignore[reportCallIssue]
     return checkpoint
+
+
+def keep_fitted_state(path: str | Path, module: nn.Module) -> None:
+    """Adds to a checkpoint what scoring fitted on training data, e.g. thresholds, so that it is fitted once.
+
+    Modules that fit something offer ``fitted() -> dict | None`` and ``restore_fitted(dict)``.
+    """
+    fitted = module.fitted() if hasattr(module, "fitted") else None  # pyright: ignore[reportCallIssue]
+    checkpoint = read_checkpoint(path) if fitted is not None else {}
+    if fitted is not None and FITTED not in checkpoint:
+        AtomicCheckpointIO().save_checkpoint({**checkpoint, FITTED: fitted}, path)

@@ -238,6 +238,12 @@ def _quieten() -> None:
     warnings.filterwarnings(
         "ignore", message=".*custom batch sampler.*"
     )  # ours repeats batches, `index` tells
+    warnings.filterwarnings(
+        "ignore", message=".*across ranks is zero.*"
+    )  # a data set without validation split
+    warnings.filterwarnings(
+        "ignore", message=".*overridden `on_before_batch_transfer`.*"
+    )  # the module's is meant
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings(
         "ignore", message=".*recommended to use `self.log.*sync_dist=True.*"

@@ -30,6 +30,7 @@ class Report:
         scores: One score a clip, in the same order.
         metrics: The figures that sum the split up; they become the row of results.csv.
         table: Breakdown, e.g. one row an attack; all rows have the same columns.
+        decisions: 1 where the score is above the method's own threshold, 0 where not; None without thresholds.
         figures: Name -> figure, saved as PNG and sent to W&B.
         warnings: What the reader must know before trusting the figures.
     """
@@ -38,8 +39,20 @@ class Report:
     scores: Sequence[float]
     metrics: Mapping[str, float]
     table: Sequence[Row] = ()
+    decisions: Sequence[int] | None = None
     figures: Mapping[str, "Figure"] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Writes a breakdown as CSV with full precision; an undefined figure is empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(
+            {name: "" if value != value else value for name, value in row.items()} for row in rows
+        )
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:

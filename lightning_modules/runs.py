@@ -51,6 +51,12 @@ class Run:
         """The checkpoint that a restart continues from."""
         return self.checkpoints / "last.ckpt"
 
+    def chosen_checkpoint(self, mode: str) -> Path | None:
+        """What scores: the best checkpoint, or the last one where none is best."""
+        return self.best_checkpoint(mode) or (
+            self.last_checkpoint if self.last_checkpoint.is_file() else None
+        )
+
     def best_checkpoint(self, mode: str) -> Path | None:
         """The best checkpoint by the score in its name (see `callbacks.standard.best_checkpoint`), if any."""
         found = sorted(self.checkpoints.glob("best*.ckpt"), key=_score_in_name)

@@ -6,10 +6,18 @@ from typing import Literal
 
 from lightning_utilities.core.rank_zero import rank_zero_info
 
-from lightning_modules.checkpoints import load_weights, read_checkpoint, remove_leftovers
+from lightning_modules.checkpoints import keep_fitted_state, load_weights, read_checkpoint, remove_leftovers
 from lightning_modules.cli import Platform
 from lightning_modules.dry_run import dry_run
-from lightning_modules.results import Report, append_row, log_metrics, result_row, save_figures, show
+from lightning_modules.results import (
+    Report,
+    append_row,
+    log_metrics,
+    result_row,
+    save_figures,
+    show,
+    write_table,
+)
 from lightning_modules.tracking import MetricsCSV
 
 Split = Literal["validation", "test"]
@@ -24,10 +32,9 @@ def check_or(platform: Platform, command: Callable[[], None]) -> None:
 
 
 def train_and_test(platform: Platform) -> None:
-    """Trains and tests the best checkpoint of the run."""
-    run = platform.run_folder
+    """Trains and tests the best checkpoint of the run, or the last where nothing is monitored."""
     train(platform)
-    evaluate(platform, "test", run.best_checkpoint(platform.checkpoints.mode) or run.last_checkpoint)
+    evaluate(platform, "test", platform.run_folder.chosen_checkpoint(platform.checkpoints.mode))
 
 
 def train(platform: Platform) -> None:
@@ -56,25 +63,31 @@ def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = No
     Args:
         platform: The built parts.
         split: What to score.
-        ckpt_path: Weights to score with; None takes `chosen_checkpoint`.
+        ckpt_path: Weights to score with; None takes those of `load_chosen_weights`.
     """
     model, trainer = platform.model, platform.trainer
     ckpt_path = load_chosen_weights(platform, ckpt_path)
     loop = trainer.test if split == "test" else trainer.validate
     loop(model, platform.datamodule, verbose=False)
     if trainer.is_global_zero:
+        if ckpt_path is not None:
+            keep_fitted_state(ckpt_path, model)
         _write(platform, split, model.report(platform.datamodule, split), ckpt_path)
 
 
 def _write(platform: Platform, split: Split, report: Report, ckpt_path: str | Path | None) -> None:
     run, trainer = platform.run_folder, platform.trainer
-    platform.datamodule.write_scores(run.folder / "scores" / f"{split}.txt", report.keys, report.scores)
+    platform.datamodule.write_scores(
+        run.folder / "scores" / f"{split}.txt", report.keys, report.scores, report.decisions
+    )
+    if report.table:
+        write_table(run.folder / "tables" / f"{split}.csv", report.table)
     row = result_row(run, split, ckpt_path, platform.config.seed_everything, report)
     append_row(run.folder / "results.csv", row)
     save_figures(run.folder / "figures", split, report, trainer.loggers)
     log_metrics(split, report, trainer.loggers, trainer.global_step)
     show(f"{run.experiment}/{run.id} {split}", report)
-    rank_zero_info(f"{run.folder}: scores/{split}.txt, results.csv, figures/")
+    rank_zero_info(f"{run.folder}: scores/, tables/{split}.csv, results.csv, figures/")
 
 
 def predict(platform: Platform) -> None:
@@ -94,7 +107,7 @@ def predict(platform: Platform) -> None:
 
 
 def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str | Path | None:
-    """Loads ``ckpt_path``, or ``--ckpt_path``, or the best checkpoint of this configuration's run, and returns it.
+    """Loads ``ckpt_path``, or ``--ckpt_path``, or the best or last checkpoint of the run, and returns it.
 
     Returns None where the configuration names official weights and nothing else is there.
 
@@ -102,7 +115,7 @@ def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str
         ValueError: There is no checkpoint, or it is of another model.
     """
     ckpt_path = (
-        ckpt_path or platform.ckpt_path or platform.run_folder.best_checkpoint(platform.checkpoints.mode)
+        ckpt_path or platform.ckpt_path or platform.run_folder.chosen_checkpoint(platform.checkpoints.mode)
     )
     if ckpt_path is not None:
         load_weights(platform.model, ckpt_path, training_only=getattr(platform.model, "training_only", ()))

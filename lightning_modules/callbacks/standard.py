@@ -17,13 +17,13 @@ class Checkpoints:
     """Which checkpoints a run keeps.
 
     Attributes:
-        monitor: Logged value that chooses the best checkpoint.
+        monitor: Logged value that chooses the best checkpoint; null keeps and scores the last one.
         mode: Whether the smallest or the largest value is best.
         save_top_k: How many of the best to keep.
         every_n_train_steps: How often ``last.ckpt`` is renewed within an epoch; it is at every epoch's end too.
     """
 
-    monitor: str = "val/eer"
+    monitor: str | None = "val/eer"
     mode: Literal["min", "max"] = "min"
     save_top_k: int = 1
     every_n_train_steps: int = 500
@@ -62,6 +62,6 @@ def standard_callbacks(run: Run, settings: Checkpoints, config: str) -> list[Cal
         ConfigInCheckpoint(config),
         RandomState(),
         FiniteLoss(),
-        best_checkpoint(run, settings),
+        *([best_checkpoint(run, settings)] if settings.monitor else []),
         LastCheckpoint(run.last_checkpoint, every_n_train_steps=settings.every_n_train_steps),
     ]

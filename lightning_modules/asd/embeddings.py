@@ -1,0 +1,172 @@
+"""Detection by embeddings: a network learns to tell machine instances apart, and distances are the scores."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from datamodules.clips import Batch
+from lightning_modules.asd.detector import AnomalousSoundDetector
+from lightning_modules.asd.windows import place_windows, random_windows, take_windows
+from lightning_modules.checkpoints import FITTED
+from lightning_modules.metrics.row_table import RowTable
+from lightning_modules.objectives import ArcFace
+
+
+class Backend(Protocol):
+    """Scores embeddings by those of normal training clips."""
+
+    def fit(self, embeddings: Tensor, group: Tensor) -> None:
+        """Takes (clip, dim) embeddings and the machine instance, int64 (clip,), of normal clips."""
+        ...
+
+    def __call__(self, embeddings: Tensor, group: Tensor) -> Tensor:
+        """Returns (batch,) distances to the normal clips of the group, higher = more anomalous."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """What `fit` found."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Takes back what `state` gave."""
+        ...
+
+
+class EmbeddingDetector(AnomalousSoundDetector):
+    """Trains a network to classify machine instances and scores by its embeddings.
+
+    A clip's embedding is the mean over its windows, scaled to length 1.
+
+    Args:
+        network: (window, band, frame) -> `Output`; its logits are not used.
+        objective: Classifies embeddings by machine instance.
+        backend: Distance to the embeddings of the instance's normal training clips; null scores by the negative
+            logit of the clip's own class, which needs no training clips.
+        window: Frames of the training crop and of the embedded windows.
+        hop: Frames from window to window in scoring.
+        windows_per_pass: Windows that are embedded at a time.
+        **settings: Of `AnomalousSoundDetector`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: ArcFace,
+        backend: nn.Module | None = None,
+        *,
+        window: int = 256,
+        hop: int = 32,
+        windows_per_pass: int = 64,
+        **settings: Any,
+    ) -> None:
+        super().__init__(network, window=window, hop=hop, windows_per_pass=windows_per_pass, **settings)
+        self.objective = objective
+        self.backend: Backend | None = backend  # pyright: ignore[reportAttributeAccessIssue]
+        self._backend_is_fitted = backend is None
+
+    def setup(self, stage: str) -> None:
+        """Makes sure that the objective has a class for every machine instance.
+
+        Raises:
+            ValueError: It has fewer.
+        """
+        super().setup(stage)
+        if len(self.instances) > self.objective.num_classes:
+            raise ValueError(
+                f"the data holds {len(self.instances)} machine instances, the objective tells"
+                f" {self.objective.num_classes} apart: set model.objective.num_classes={len(self.instances)}"
+            )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the objective's loss of one random window a clip."""
+        features, num_frames = self.features(batch)
+        embedding = self.network(random_windows(features, num_frames, self.window)).embedding
+        loss = self.objective(embedding, self.instance_index(batch))
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
+        return loss
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Returns float32 (batch, dim) embeddings of length 1."""
+        features, num_frames = self.features(batch)
+        clip, first = place_windows(num_frames, self.window, self.hop)
+        parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
+        embeddings = torch.cat(
+            [self.network(take_windows(features, *part, self.window)).embedding.float() for part in parts]
+        )
+        sums = embeddings.new_zeros(len(features), embeddings.shape[1]).index_add_(0, clip, embeddings)
+        return nn.functional.normalize(sums, dim=1)
+
+    def score(self, batch: Batch) -> Tensor:
+        """Returns one float64 score a clip, (batch,)."""
+        return self._distance(self.embed(batch), self.instance_index(batch)).double()
+
+    def _distance(self, embedding: Tensor, instance: Tensor) -> Tensor:
+        if self.backend is not None:
+            return self.backend(embedding, instance)
+        return -self.objective.logits(embedding).gather(1, instance[:, None])[:, 0]
+
+    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
+        """Scores windows one by one, as if each were a clip."""
+        embedding = nn.functional.normalize(self.network(windows).embedding.float(), dim=1)
+        return self._distance(embedding, instance)
+
+    def on_train_start(self) -> None:
+        """Forgets what was fitted to embeddings of earlier weights."""
+        super().on_train_start()
+        self._backend_is_fitted = self.backend is None
+
+    def on_validation_start(self) -> None:
+        """Fits the backend to the embeddings as they are now."""
+        self._fit_backend()
+
+    def on_predict_start(self) -> None:
+        """Fits the backend, unless the checkpoint has it."""
+        if not self._backend_is_fitted:
+            self._fit_backend()
+
+    @torch.no_grad()
+    def reference_scores(self) -> tuple[Tensor, Tensor]:
+        """Scores every half of the normal training clips by the other half, then fits the backend to both.
+
+        Scored by itself a clip would be its own nearest neighbour.
+        """
+        embeddings, instance = self._reference_embeddings()
+        fold = torch.arange(len(instance), device=instance.device) % 2
+        scores = torch.empty(len(instance), dtype=torch.float64, device=instance.device)
+        for held_out in (0, 1):
+            mine = fold == held_out
+            self._fit(embeddings[~mine], instance[~mine])
+            scores[mine] = self._distance(embeddings[mine], instance[mine]).double()
+        self._fit(embeddings, instance)
+        return instance, scores
+
+    def _fit_backend(self) -> None:
+        if self.backend is not None:
+            with torch.no_grad():
+                self._fit(*self._reference_embeddings())
+
+    def _fit(self, embeddings: Tensor, instance: Tensor) -> None:
+        if self.backend is not None:
+            self.backend.fit(embeddings, instance)
+            self._backend_is_fitted = True
+
+    def _reference_embeddings(self) -> tuple[Tensor, Tensor]:
+        table = RowTable().to(self.device)
+        for batch in self.reference_batches():
+            instance = self.instance_index(batch)
+            table.update(torch.cat([self.embed(batch), instance[:, None].float()], dim=1), batch.index)
+        rows = table.compute()[1]
+        return rows[:, :-1], rows[:, -1].long()
+
+    def fitted(self) -> dict[str, Any]:
+        """Thresholds, and what the backend knows of normal clips."""
+        backend = {} if self.backend is None else self.backend.state()
+        return {**super().fitted(), "backend": backend}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores the order of the classes and what scoring fitted."""
+        super().on_load_checkpoint(checkpoint)
+        if self.backend is not None and FITTED in checkpoint:
+            self.backend.restore(checkpoint[FITTED]["backend"])
+            self._backend_is_fitted = True

@@ -1,0 +1,154 @@
+"""Detectors that model short windows of normal sound: the autoencoder and the normalizing flow."""
+
+from abc import ABC
+from typing import Any
+
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+
+from datamodules.clips import Batch
+from lightning_modules.asd.detector import AnomalousSoundDetector
+from lightning_modules.asd.windows import place_windows, take_windows
+from lightning_modules.frontends import Standardize
+from lightning_modules.metrics.row_table import RowTable
+from lightning_modules.networks import MAF, Autoencoder
+
+
+class WindowModel(AnomalousSoundDetector, ABC):
+    """Minimises the score of all windows of normal clips.
+
+    A loader's batch of clips holds thousands of windows. They are analysed once and shuffled, and every
+    `windows_per_step` of them make an optimizer step, so that a step costs neither disk nor Fourier transforms.
+
+    Args:
+        network: The model of a window.
+        window: Frames of a window.
+        windows_per_step: Windows of an optimizer step.
+        standardize: Scaling of every band to mean 0 and variance 1 on the training clips; null leaves decibels.
+        **settings: Of `AnomalousSoundDetector`.
+    """
+
+    def __init__(
+        self,
+        network: Autoencoder | MAF,
+        *,
+        window: int,
+        windows_per_step: int = 512,
+        standardize: Standardize | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(network, window=window, **settings)
+        self.automatic_optimization = False
+        self.windows_per_step = windows_per_step
+        self.standardize = standardize
+
+    def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns features, scaled where asked for, and frames of each clip."""
+        features, num_frames = super().features(batch)
+        return features if self.standardize is None else self.standardize(features), num_frames
+
+    @torch.no_grad()
+    def on_fit_start(self) -> None:
+        """Measures the scale of the features, once a run."""
+        if self.standardize is None or self.standardize.is_fitted:
+            return
+        table = RowTable().to(self.device)
+        for batch in self.reference_batches():
+            table.update(self.standardize.moments(*super().features(batch)), batch.index)
+        self.standardize.fit(table.compute()[1])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Takes one optimizer step for every `windows_per_step` windows; returns the mean loss of the steps."""
+        features, num_frames = self.features(batch)
+        instance = self.instance_index(batch)
+        clip, first = place_windows(num_frames, self.window, self.hop)
+        order = torch.randperm(len(clip), device=clip.device)
+        losses = [
+            self._step(take_windows(features, clip[part], first[part], self.window), instance[clip[part]])
+            for part in order.chunk(self._num_steps(len(clip)))
+        ]
+        loss = torch.stack(losses).mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=1)
+        return loss
+
+    def _num_steps(self, num_windows: int) -> int:
+        """Steps of a batch, equal on all ranks: gradients are summed over ranks in every step."""
+        steps = torch.tensor(max(1, round(num_windows / self.windows_per_step)), device=self.device)
+        return int(self.trainer.strategy.reduce(steps, reduce_op="min"))
+
+    def _step(self, windows: Tensor, instance: Tensor) -> Tensor:
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        loss = self.window_scores(windows, instance).mean()
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        return loss.detach()
+
+    def on_train_epoch_end(self) -> None:
+        """Steps the schedule, which Lightning leaves to modules that step the optimizer themselves."""
+        if self.lr_scheduler_factory is not None:
+            self.lr_schedulers().step()  # pyright: ignore
+
+
+class AutoencoderDetector(WindowModel):
+    """Scores by the reconstruction error of an autoencoder, Primus et al. 2020, section 4.3.1.
+
+    Args:
+        network: Reconstructs windows of band x frame values, flattened band by band.
+        window: Frames of a window.
+        **settings: Of `WindowModel`.
+    """
+
+    def __init__(self, network: Autoencoder, *, window: int = 5, **settings: Any) -> None:
+        super().__init__(network, window=window, **settings)
+
+    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
+        """Returns the mean squared error of every window."""
+        windows = windows.flatten(1)
+        return (self.network(windows) - windows).float().square().mean(1)
+
+
+class FlowDetector(WindowModel):
+    """Scores by the negative log-likelihood of a flow conditioned on the machine instance.
+
+    Source: Primus et al. 2020, section 4.3.2.
+
+    Args:
+        network: Density of windows of band x frame values, flattened band by band, given an instance.
+        window: Frames of a window.
+        hop: Frames from window to window, in training too.
+        marginal: Score by the likelihood under all instances alike, as the published code does, rather than under
+            the clip's own, as the paper says.
+        **settings: Of `WindowModel`.
+    """
+
+    network: MAF
+
+    def __init__(
+        self, network: MAF, *, window: int = 4, hop: int = 4, marginal: bool = False, **settings: Any
+    ) -> None:
+        super().__init__(network, window=window, hop=hop, **settings)
+        self.marginal = marginal
+
+    def setup(self, stage: str) -> None:
+        """Makes sure that the flow has a condition for every machine instance.
+
+        Raises:
+            ValueError: It has fewer.
+        """
+        super().setup(stage)
+        if len(self.instances) > self.network.num_conditions:
+            raise ValueError(
+                f"the data holds {len(self.instances)} machine instances, the flow tells"
+                f" {self.network.num_conditions} apart: set model.network.num_conditions={len(self.instances)}"
+            )
+
+    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
+        """Returns nats a window."""
+        windows = windows.flatten(1)
+        if self.marginal and not self.training:
+            known = torch.arange(len(self.instances), device=windows.device)
+            return -self.network.marginal_log_prob(windows, known)
+        return -self.network.log_prob(windows, instance)

@@ -1,0 +1,33 @@
+"""Rows of a whole split, gathered from all ranks, each clip once."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+
+class RowTable(Metric):
+    """Collects one row of numbers a clip, e.g. its embedding; rows with equal `index` count once."""
+
+    full_state_update = False
+    index: list[Tensor]
+    rows: list[Tensor]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in ("index", "rows"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, rows: Tensor, index: Tensor) -> None:
+        """Adds (batch, dim) rows and the number of each clip in its split, int64 (batch,)."""
+        self.index.append(index.detach())
+        self.rows.append(rows.detach())
+
+    def compute(self) -> Any:
+        """Returns index (clip,), ascending, and rows (clip, dim)."""
+        index, order = dim_zero_cat(self.index).sort(stable=True)
+        first = torch.ones_like(index, dtype=torch.bool)
+        first[1:] = index[1:] != index[:-1]
+        return index[first], dim_zero_cat(self.rows)[order][first]
