@@ -1,0 +1,1 @@
+"""Many runs at once: what a grid file lists, how its runs are started, what they found."""

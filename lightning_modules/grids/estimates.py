@@ -1,0 +1,100 @@
+"""Means and standard deviations over seeds, laid out as the tables of a report."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightning_modules.grids.finished import Finding
+
+AVERAGE = "average"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure over seeds.
+
+    Attributes:
+        mean: Over the seeds.
+        sd: Sample standard deviation (n - 1 in the denominator); NaN for one seed.
+        n: Number of seeds.
+    """
+
+    mean: float
+    sd: float
+    n: int
+
+
+@dataclass(kw_only=True)
+class Table:
+    """Estimates by series (block, x or None) and column.
+
+    Attributes:
+        value: What is estimated; the columns' common name.
+        columns: In the order of the table; with more than one machine or the like, their average is the last.
+        estimates: Series -> column -> estimate; a series that no seed completes is absent.
+        left_out: Seeds that are not averaged, one line each.
+    """
+
+    value: str
+    columns: list[str]
+    estimates: dict[tuple[str, float | None], dict[str, Estimate]]
+    left_out: list[str]
+
+
+def tabulate(findings: Sequence[Finding], *, value: str, average: bool) -> Table:
+    """Averages over items within a seed, then over seeds.
+
+    A column's items are those that any run has. A seed that lacks some of them in a series is left out there, because
+    an average over other sections is another figure.
+
+    Args:
+        findings: Unique by series, seed, column and item.
+        value: What they say.
+        average: Whether to add the average over all columns, of seeds that have all.
+    """
+    items: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    values: dict[tuple, dict[str, dict[tuple[str, ...], float]]] = defaultdict(lambda: defaultdict(dict))
+    for each in findings:
+        items[each.column].add(each.item)
+        defined = values[each.series, each.seed][each.column]
+        if each.value is not None:
+            defined[each.item] = each.value
+    columns = list(items)
+    seeds: dict[tuple[str, float | None], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    left_out = []
+    for (series, seed), found in values.items():
+        means = {}
+        for column, defined in found.items():
+            if len(defined) == len(items[column]):
+                means[column] = statistics.fmean(defined.values())
+            else:
+                have = f"{len(defined)} of {len(items[column])}"
+                left_out.append(
+                    f"{label(series)}, {column}, seed {seed}: has {have} figures of {value}; left out"
+                )
+        if average and len(means) == len(columns):
+            means[AVERAGE] = statistics.fmean(means.values())
+        for column, mean in means.items():
+            seeds[series][column].append(mean)
+    estimates = {
+        series: {column: _estimate(each) for column, each in found.items()} for series, found in seeds.items()
+    }
+    return Table(
+        value=value,
+        columns=[*columns, AVERAGE] if average else columns,
+        estimates=estimates,
+        left_out=left_out,
+    )
+
+
+def label(series: tuple[str, float | None]) -> str:
+    """Returns what a row of the table is called."""
+    name, x = series
+    return name if x is None else f"{name}, {x:g}"
+
+
+def _estimate(values: Sequence[float]) -> Estimate:
+    sd = statistics.stdev(values) if len(values) > 1 else math.nan
+    return Estimate(mean=statistics.fmean(values), sd=sd, n=len(values))

@@ -1,0 +1,143 @@
+"""Figures of a report: grouped bars, and curves in a panel per column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lightning_modules.grids.estimates import AVERAGE, Estimate, Table
+from lightning_modules.grids.grid_file import Output
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANELS_A_ROW = 3
+_STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def draw(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
+    """Returns the figure of a table; error bars are plus and minus one standard deviation.
+
+    Args:
+        table: At least one estimate.
+        output: ``kind`` bars or curve, and how.
+        colors: Block -> colour, for all blocks of the table.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        return _bars(table, output, colors) if output.kind == "bars" else _curves(table, output, colors)
+
+
+def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure((7.2, 3.0), layout="constrained")
+    axes = figure.add_subplot()
+    columns = _columns(table)
+    width = 0.86 / len(table.estimates)
+    for index, ((name, _), row) in enumerate(table.estimates.items()):
+        shown = [(place, row[column]) for place, column in enumerate(columns) if column in row]
+        axes.bar(
+            [place + (index + 0.5) * width - 0.43 for place, _ in shown],
+            [each.mean - output.origin for _, each in shown],
+            width,
+            bottom=output.origin,
+            yerr=[_sd(each) for _, each in shown],
+            color=colors[name],
+            edgecolor="white",
+            linewidth=0.4,
+            error_kw={"elinewidth": 0.7, "capsize": 1.5, "capthick": 0.7},
+            label=name,
+        )
+    axes.axhline(output.origin, color="0.3", linewidth=0.6)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.tick_params("x", length=0)
+    axes.set(ylabel=_name(table.value), xlim=(-0.55, len(columns) - 0.45))
+    axes.grid(axis="y", color="0.9", linewidth=0.6)
+    figure.legend(loc="outside upper center", ncols=min(len(table.estimates), 4), title=_title(table, output))
+    return figure
+
+
+def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
+    from matplotlib.figure import Figure
+
+    columns = _columns(table)
+    ncols = min(PANELS_A_ROW, len(columns))
+    nrows = math.ceil(len(columns) / ncols)
+    figure = Figure((2.4 * ncols, 1.9 * nrows + 0.6), layout="constrained")
+    panels = figure.subplots(nrows, ncols, sharex=True, sharey=True, squeeze=False).flat
+    for column, axes in zip(columns, panels, strict=False):
+        for name in dict.fromkeys(name for name, _ in table.estimates):
+            points = [
+                (x, row[column])
+                for (each, x), row in table.estimates.items()
+                if each == name and column in row
+            ]
+            _line(axes, points, label=name, color=colors[name])
+        if output.log_base is not None:
+            axes.set_xscale("log", base=output.log_base)
+        axes.set_title(column, fontsize=8)
+        axes.grid(color="0.92", linewidth=0.6)
+    for axes in list(panels)[len(columns) :]:
+        axes.set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, title=_title(table, output))
+    figure.supxlabel(_name(output.x or ""), fontsize=8)
+    figure.supylabel(_name(table.value), fontsize=8)
+    return figure
+
+
+def _line(axes: Any, points: Sequence[tuple[float | None, Estimate]], **style: str) -> None:
+    """Draws a block: a curve, or a level with its deviation where the block has no x."""
+    levels = [estimate for x, estimate in points if x is None]
+    for estimate in levels:
+        axes.axhline(estimate.mean, linestyle="--", linewidth=1.1, **style)
+        axes.axhspan(
+            estimate.mean - _sd(estimate),
+            estimate.mean + _sd(estimate),
+            color=style["color"],
+            alpha=0.2,
+            linewidth=0,
+        )
+    curve = sorted((x, estimate) for x, estimate in points if x is not None)
+    if curve:
+        axes.errorbar(
+            [x for x, _ in curve],
+            [estimate.mean for _, estimate in curve],
+            [_sd(estimate) for _, estimate in curve],
+            marker="o",
+            markersize=2.5,
+            linewidth=1.1,
+            elinewidth=0.7,
+            capsize=1.5,
+            **style,
+        )
+
+
+def _columns(table: Table) -> list[str]:
+    """The table's columns without the average, which is no machine."""
+    return [column for column in table.columns if column != AVERAGE]
+
+
+def _title(table: Table, output: Output) -> str:
+    n = max(estimate.n for row in table.estimates.values() for estimate in row.values())
+    spread = f"mean and ± 1 standard deviation over {n} seeds" if n > 1 else "one seed"
+    return f"{output.title}\n{spread}"
+
+
+def _sd(estimate: Estimate) -> float:
+    return 0.0 if math.isnan(estimate.sd) else estimate.sd
+
+
+def _name(key: str) -> str:
+    """``AUC`` for auc; words for the last part of a longer key."""
+    words = key.rpartition(".")[2].replace("num_", "number of ").replace("_", " ")
+    return {"auc": "AUC", "pauc": "pAUC", "eer": "EER"}.get(words, words)

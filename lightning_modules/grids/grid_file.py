@@ -1,0 +1,199 @@
+"""A grid file: which runs make a table or figure, and how to lay it out. Read and checked as a whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import yaml
+
+Kind = Literal["table", "bars", "curve"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A product of runs: one series of the report.
+
+    Attributes:
+        name: Label of the series; the first part of its runs' ids.
+        config: Configuration files, overlays last.
+        set: Overrides that all its runs share.
+        axes: Key -> values, all combined. ``a,b`` is a joint axis: keys that change together, values of lists.
+    """
+
+    name: str
+    config: Sequence[str]
+    set: Mapping[str, Any] = field(default_factory=dict)
+    axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One table of the report, or one for each value, and its figure.
+
+    Attributes:
+        name: Name of its files.
+        kind: ``bars``: a group per column, a bar per block; ``curve``: a panel per column, a line per block.
+        values: Columns of the runs' results, as fractions.
+        title: What it shows, of which paper.
+        per: Column of tables/test.csv that makes the columns, e.g. ``machine``; without it results.csv is read.
+        over: Columns of tables/test.csv that are averaged over within a seed, e.g. ``section``.
+        x: Axis of the curve; a block without it is a level.
+        log_base: Of the curve's x axis; null is linear.
+        origin: Where bars begin, e.g. chance level.
+    """
+
+    name: str
+    kind: Kind = "table"
+    values: Sequence[str]
+    title: str
+    per: str | None = None
+    over: Sequence[str] = ()
+    x: str | None = None
+    log_base: int | None = None
+    origin: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The report section.
+
+    Attributes:
+        colors: Block -> matplotlib colour; others take the next of the default cycle.
+        outputs: Tables and figures.
+    """
+
+    colors: Mapping[str, str] = field(default_factory=dict)
+    outputs: Sequence[Output] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A grid file.
+
+    Attributes:
+        experiment: Folder of its runs; grids that share runs share it, and the names of the blocks.
+        blocks: The runs, as a union of products.
+        report: What to make of them.
+    """
+
+    experiment: str
+    blocks: Sequence[Block]
+    report: Layout = Layout()
+
+
+_T = TypeVar("_T", Block, Output, Layout, Grid)
+
+
+def read_grid(path: str | Path) -> Grid:
+    """Reads and checks a grid file.
+
+    Raises:
+        ValueError: It is no YAML, or a key is unknown, missing or of another kind than expected.
+        FileNotFoundError: There is no such file.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    content = dict(_expect(content, dict, f"{path}: the file"))
+    blocks = _expect(content.get("blocks") or [], list, f"{path}: blocks")
+    content["blocks"] = [_block(block, f"{path}: block {index}") for index, block in enumerate(blocks, 1)]
+    content["report"] = _layout(content.get("report") or {}, f"{path}: report")
+    grid = _build(Grid, content, str(path))
+    if not blocks:
+        raise ValueError(f"{path}: no blocks, so no runs")
+    _check_names([block.name for block in grid.blocks], f"{path}: blocks")
+    if unknown := set(grid.report.colors) - {block.name for block in grid.blocks}:
+        raise ValueError(f"{path}: report.colors: no block is named {sorted(unknown)[0]!r}")
+    for output in grid.report.outputs:
+        if output.x is not None and all(output.x not in _keys(block) for block in grid.blocks):
+            raise ValueError(f"{path}: report output {output.name!r}: no block has the axis x: {output.x}")
+    return grid
+
+
+def _keys(block: Block) -> list[str]:
+    return [key for axis in block.axes for key in axis.split(",")]
+
+
+def _block(content: Any, where: str) -> Block:
+    content = dict(_expect(content, dict, where))
+    where += f" ({content['name']})" if content.get("name") else ""
+    block = _build(Block, content, where)
+    for key, kind in (("config", list), ("set", dict), ("axes", dict)):
+        _expect(getattr(block, key), kind, f"{where}: {key}")
+    if not block.config:
+        raise ValueError(f"{where}: config: expected at least one configuration file")
+    for config in block.config:
+        if not Path(config).is_file():
+            raise ValueError(
+                f"{where}: no configuration {config}; paths are as for fit, from where it is started"
+            )
+    keys = [*block.set, *_keys(block)]
+    for key in keys:
+        if key.startswith("run.") or not isinstance(key, str):
+            raise ValueError(f"{where}: {key}: the grid itself names its runs")
+    _check_names(keys, f"{where}: keys")
+    for axis, values in block.axes.items():
+        _check_axis(axis, values, f"{where}: axis {axis}")
+    return block
+
+
+def _check_axis(axis: str, values: Any, where: str) -> None:
+    if not _expect(values, list, where):
+        raise ValueError(f"{where}: no values, so no runs")
+    count = len(axis.split(","))
+    for value in values:
+        if count > 1 and (not isinstance(value, list) or len(value) != count):
+            raise ValueError(f"{where}: {value!r}: expected a list of {count} values, one a key")
+
+
+def _layout(content: Any, where: str) -> Layout:
+    content = dict(_expect(content, dict, where))
+    outputs = _expect(content.get("outputs") or [], list, f"{where}.outputs")
+    content["outputs"] = [_output(each, f"{where}: output {index}") for index, each in enumerate(outputs, 1)]
+    layout = _build(Layout, content, where)
+    _expect(layout.colors, dict, f"{where}.colors")
+    _check_names([output.name for output in layout.outputs], f"{where}: outputs")
+    return layout
+
+
+def _output(content: Any, where: str) -> Output:
+    output = _build(Output, _expect(content, dict, where), where)
+    if output.kind not in get_args(Kind):
+        raise ValueError(f"{where}: kind {output.kind!r}: expected one of {', '.join(get_args(Kind))}")
+    if (output.kind == "curve") != (output.x is not None):
+        raise ValueError(f"{where}: kind: curve needs the axis x, and no other kind has one")
+    for key in ("values", "over"):
+        _expect(
+            list(value) if isinstance(value := getattr(output, key), tuple) else value,
+            list,
+            f"{where}: {key}",
+        )
+    if (output.per is None) != (not output.over):
+        raise ValueError(f"{where}: per and over come together: both are columns of tables/test.csv")
+    return output
+
+
+def _build(kind: type[_T], content: Mapping[str, Any], where: str) -> _T:
+    """Makes a dataclass of a mapping; its fields are the valid keys."""
+    known = {each.name: each for each in fields(kind)}
+    for key in content:
+        if key not in known:
+            raise ValueError(f"{where}: unknown key {key}; valid keys: {', '.join(known)}")
+    for name, each in known.items():
+        if name not in content and each.default is MISSING and each.default_factory is MISSING:
+            raise ValueError(f"{where}: {name} is missing")
+    return kind(**content)
+
+
+def _expect(value: Any, kind: type, where: str) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(f"{where}: {value!r}: expected a {'mapping' if kind is dict else kind.__name__}")
+    return value
+
+
+def _check_names(names: Sequence[str], where: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{where}: {name!r} comes twice")

@@ -1,0 +1,139 @@
+"""Makes a paper's tables and figures of the finished runs of a grid: Markdown, CSV and PNG.
+
+Figures are averaged over sections and the like within a seed, then over seeds. What is missing is said, and a seed
+that is incomplete is left out of the average it would distort.
+"""
+
+import argparse
+import csv
+import io
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lightning_modules.grids.cells import expand
+from lightning_modules.grids.estimates import Estimate, Table, label, tabulate
+from lightning_modules.grids.finished import Gathered, differing_clips, differing_settings, findings, gather
+from lightning_modules.grids.grid_file import Grid, Output, read_grid
+from lightning_modules.runs import write_atomically
+
+EXAMPLE = """example:
+  python -m lightning_modules.report configs/grids/asd_figure3.yaml     # reports/asd_figure3/README.md
+
+Exit codes: 0 reported, 1 nothing to report or a file is wrong (the message says where), 2 wrong use."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_modules.report",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("grid", metavar="GRID", help="a file of configs/grids")
+    parser.add_argument("--root", default="runs", help="folder of all experiments (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, help="folder of the report (default: reports/<name of the grid>)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        folder = options.output or Path("reports") / Path(options.grid).stem
+        print(report(options.grid, options.root, folder), end="")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def report(path: str, root: str, folder: Path) -> str:
+    """Writes README.md, and for each output its CSV files and figures, into the folder; returns the README's text."""
+    grid = read_grid(path)
+    if not grid.report.outputs:
+        raise ValueError(f"{path}: no report.outputs say what to make of the runs")
+    found = gather(expand(grid, root))
+    if not found.rows:
+        raise ValueError(f"{path}: none of {found.total} runs is finished in {root}/{grid.experiment}")
+    text = [f"# {Path(path).stem}\n", *(f"- {line}" for line in _remarks(found, path)), ""]
+    for output in grid.report.outputs:
+        tables = _tables(found, output)
+        text += [f"## {output.title}\n", *(f"- warning: {line}" for line in differing_clips(found, output))]
+        for name, table in tables:
+            text += [f"- {line}" for line in table.left_out] + ["", _markdown(table)]
+            write_atomically(folder / f"{name}.csv", _csv(table))
+            if output.kind != "table" and table.estimates:
+                _save_figure(folder / f"{name}.png", table, output, grid)
+                text.append(f"![{output.title}]({name}.png)\n")
+    write_atomically(folder / "README.md", "\n".join(text))
+    return "\n".join(text)
+
+
+def _remarks(found: Gathered, path: str) -> list[str]:
+    """Says what the figures rest on."""
+    rows = [row for _, row in found.rows]
+    commits = sorted({row.get("commit") or "unknown" for row in rows})
+    dates = sorted(row["date"][:10] for row in rows if row.get("date"))
+    lines = [f"{len(rows)} of {found.total} runs are finished"]
+    if found.missing:
+        more = f" and {len(found.missing) - 3} more" if len(found.missing) > 3 else ""
+        missing = ", ".join(found.missing[:3])
+        lines[0] += f"; missing: {missing}{more}; `python -m lightning_modules.grid {path}` runs them"
+    if dates:
+        lines.append(f"tested {dates[0]} to {dates[-1]}, code {', '.join(commits)}")
+    return lines + [f"warning: {line}" for line in differing_settings(found)]
+
+
+def _tables(found: Gathered, output: Output) -> list[tuple[str, Table]]:
+    """Returns name and table: one a value, or a single one with the values as columns where there is no ``per``."""
+    by_value = {value: findings(found, output, value) for value in output.values}
+    if output.per is None:
+        together = [each for found in by_value.values() for each in found]
+        return [(output.name, tabulate(together, value="value", average=False))]
+    return [
+        (f"{output.name}_{value}", tabulate(each, value=value, average=True))
+        for value, each in by_value.items()
+    ]
+
+
+def _markdown(table: Table) -> str:
+    counts = [each.n for row in table.estimates.values() for each in row.values()]
+    n = max(counts, default=0)
+    kind = f"mean ± standard deviation over {n} seeds" if n > 1 else "one seed"
+    cells = [["", *table.columns], ["---", *["---:"] * len(table.columns)]]
+    cells += [
+        [label(series), *(_cell(row.get(column), n) for column in table.columns)]
+        for series, row in table.estimates.items()
+    ]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([f"{table.value}, {kind}:\n", *lines, ""])
+
+
+def _cell(estimate: Estimate | None, usual: int) -> str:
+    if estimate is None:
+        return "–"
+    deviation = "" if math.isnan(estimate.sd) else f" ± {estimate.sd:.4f}"
+    return f"{estimate.mean:.4f}{deviation}" + (f" (n={estimate.n})" if estimate.n != usual else "")
+
+
+def _csv(table: Table) -> str:
+    """One line an estimate, in full precision; no deviation where there is one seed."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["block", "x", "column", "value", "mean", "sd", "seeds"])
+    for (name, x), row in table.estimates.items():
+        for column, each in row.items():
+            sd = "" if math.isnan(each.sd) else each.sd
+            writer.writerow([name, "" if x is None else x, column, table.value, each.mean, sd, each.n])
+    return file.getvalue()
+
+
+def _save_figure(path: Path, table: Table, output: Output, grid: Grid) -> None:
+    from lightning_modules.grids.figures import draw
+
+    colors: Mapping[str, str] = {block.name: f"C{index % 10}" for index, block in enumerate(grid.blocks)}
+    draw(table, output, {**colors, **grid.report.colors}).savefig(path, dpi=200)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
