@@ -77,7 +77,7 @@ class ArcFace(nn.Module):
 
     def _cosine(self, embedding: Tensor) -> Tensor:
         """Cosines (batch, classes) to the nearest centre of each class, in at least float32."""
-        dtype = torch.promote_types(embedding.dtype, self.centers.dtype)
+        dtype = torch.promote_types(embedding.dtype, torch.float32)
         with torch.autocast(embedding.device.type, enabled=False):
             cosine = F.linear(F.normalize(embedding.to(dtype)), F.normalize(self.centers.to(dtype)))
         return reduce(cosine, "b (c k) -> b c", "max", k=self.sub_centers)

@@ -100,6 +100,7 @@ def test_half_precision_embeddings_cost_no_precision():
     with torch.autocast("cpu", torch.bfloat16):
         loss = objective(embedding, target)
     torch.testing.assert_close(loss, objective(embedding.float(), target))
+    assert objective.bfloat16()(embedding, target).dtype == torch.float32
 
 
 def test_training_separates_the_classes():
