@@ -115,7 +115,7 @@ class NearestNeighbours(Backend):
     """
 
     bank: Tensor
-    bank_cell: Tensor
+    bank_sizes: Tensor
 
     def __init__(
         self,
@@ -132,15 +132,16 @@ class NearestNeighbours(Backend):
         self.k = k
         self.metric = metric
         self.distances_at_once = distances_at_once
-        self.register_buffer("bank", torch.empty(0, 0), persistent=False)
-        self.register_buffer("bank_cell", torch.empty(0, dtype=torch.long), persistent=False)
+        self.register_buffer("bank", torch.empty(0, 0), persistent=False)  # (n, dim), cell after cell
+        self.register_buffer("bank_sizes", torch.empty(0, dtype=torch.long), persistent=False)  # (cell,)
 
     def _fit(self, embeddings: Tensor, cell: Tensor) -> None:
-        self.bank = F.normalize(embeddings) if self.metric == "cosine" else embeddings.clone()
-        self.bank_cell = cell
+        bank = embeddings[cell.argsort()]
+        self.bank = F.normalize(bank) if self.metric == "cosine" else bank
+        self.bank_sizes = cell.bincount()
 
     def _distance(self, embeddings: Tensor, cell: int) -> Tensor:
-        bank = self.bank[self.bank_cell == cell]
+        bank = self.bank.split(self.bank_sizes.tolist())[cell]
         parts = embeddings.split(max(1, self.distances_at_once // len(bank)))
         k = min(self.k, len(bank))
         return torch.cat([self._pairwise(part, bank).topk(k, largest=False).values.mean(1) for part in parts])
