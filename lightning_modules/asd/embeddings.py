@@ -1,36 +1,17 @@
 """Detection by embeddings: a network learns to tell machine instances apart, and distances are the scores."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from datamodules.clips import Batch
+from lightning_modules.asd.backends import Backend
 from lightning_modules.asd.detector import AnomalousSoundDetector
 from lightning_modules.asd.windows import place_windows, random_windows, take_windows
 from lightning_modules.checkpoints import FITTED
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.objectives import ArcFace
-
-
-class Backend(Protocol):
-    """Scores embeddings by those of normal training clips."""
-
-    def fit(self, embeddings: Tensor, group: Tensor) -> None:
-        """Takes (clip, dim) embeddings and the machine instance, int64 (clip,), of normal clips."""
-        ...
-
-    def __call__(self, embeddings: Tensor, group: Tensor) -> Tensor:
-        """Returns (batch,) distances to the normal clips of the group, higher = more anomalous."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """What `fit` found."""
-        ...
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Takes back what `state` gave."""
-        ...
 
 
 class EmbeddingDetector(AnomalousSoundDetector):
@@ -39,7 +20,7 @@ class EmbeddingDetector(AnomalousSoundDetector):
     A clip's embedding is the mean over its windows, scaled to length 1.
 
     Args:
-        network: (window, band, frame) -> `Output`; its logits are not used.
+        network: (window, band, frame) -> `Output`; its logits are not used, so let it have none.
         objective: Classifies embeddings by machine instance.
         backend: Distance to the embeddings of the instance's normal training clips; null scores by the negative
             logit of the clip's own class, which needs no training clips.
@@ -53,7 +34,7 @@ class EmbeddingDetector(AnomalousSoundDetector):
         self,
         network: nn.Module,
         objective: ArcFace,
-        backend: nn.Module | None = None,
+        backend: Backend | None = None,
         *,
         window: int = 256,
         hop: int = 32,
@@ -62,7 +43,7 @@ class EmbeddingDetector(AnomalousSoundDetector):
     ) -> None:
         super().__init__(network, window=window, hop=hop, windows_per_pass=windows_per_pass, **settings)
         self.objective = objective
-        self.backend: Backend | None = backend  # pyright: ignore[reportAttributeAccessIssue]
+        self.backend = backend
         self._backend_is_fitted = backend is None
 
     def setup(self, stage: str) -> None:
@@ -131,33 +112,36 @@ class EmbeddingDetector(AnomalousSoundDetector):
 
         Scored by itself a clip would be its own nearest neighbour.
         """
-        embeddings, instance = self._reference_embeddings()
+        normal = self._reference_embeddings()
+        instance = normal[1]
         fold = torch.arange(len(instance), device=instance.device) % 2
         scores = torch.empty(len(instance), dtype=torch.float64, device=instance.device)
         for held_out in (0, 1):
             mine = fold == held_out
-            self._fit(embeddings[~mine], instance[~mine])
-            scores[mine] = self._distance(embeddings[mine], instance[mine]).double()
-        self._fit(embeddings, instance)
+            self._fit(*(column[~mine] for column in normal))
+            scores[mine] = self._distance(normal[0][mine], instance[mine]).double()
+        self._fit(*normal)
         return instance, scores
 
+    @torch.no_grad()
     def _fit_backend(self) -> None:
         if self.backend is not None:
-            with torch.no_grad():
-                self._fit(*self._reference_embeddings())
+            self._fit(*self._reference_embeddings())
 
-    def _fit(self, embeddings: Tensor, instance: Tensor) -> None:
+    def _fit(self, embeddings: Tensor, instance: Tensor, domain: Tensor) -> None:
         if self.backend is not None:
-            self.backend.fit(embeddings, instance)
+            self.backend.fit(embeddings, instance, domain)
             self._backend_is_fitted = True
 
-    def _reference_embeddings(self) -> tuple[Tensor, Tensor]:
+    def _reference_embeddings(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Embedding, instance and domain (1 is target) of the normal training clips of all ranks."""
         table = RowTable().to(self.device)
         for batch in self.reference_batches():
-            instance = self.instance_index(batch)
-            table.update(torch.cat([self.embed(batch), instance[:, None].float()], dim=1), batch.index)
+            embedding, instance = self.embed(batch), self.instance_index(batch)
+            domain = torch.tensor([name == "target" for name in batch.attributes["domain"]], device=self.device)
+            table.update(torch.cat([embedding, instance[:, None], domain[:, None]], dim=1), batch.index)
         rows = table.compute()[1]
-        return rows[:, :-1], rows[:, -1].long()
+        return rows[:, :-2], rows[:, -2].long(), rows[:, -1].long()
 
     def fitted(self) -> dict[str, Any]:
         """Thresholds, and what the backend knows of normal clips."""

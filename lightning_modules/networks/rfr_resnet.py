@@ -89,7 +89,7 @@ class RFRResNet(nn.Module):
         channels: Of the first stage; the second has twice, the third four times as many.
         receptive_field: The published sizes, with three pooled stages 47, 71, 87 and 103 bins and frames.
         in_channels: Of the spectrogram.
-        num_classes: Number of logits.
+        num_classes: Number of logits; 0 leaves the embedding alone, for objectives that classify it themselves.
     """
 
     def __init__(
@@ -115,8 +115,10 @@ class RFRResNet(nn.Module):
         self.stage1 = nn.Sequential(*_first_stage(channels, self._kernels))
         self.stage2 = nn.Sequential(*_widening_stage(channels, blocks[1]))
         self.stage3 = nn.Sequential(*_widening_stage(2 * channels, blocks[2]))
-        self.classifier = _conv(self.embedding_dim, num_classes, 1)
-        self.classifier_bn = nn.BatchNorm2d(num_classes)
+        self.num_classes = num_classes
+        if num_classes:
+            self.classifier = _conv(self.embedding_dim, num_classes, 1)
+            self.classifier_bn = nn.BatchNorm2d(num_classes)
         self._initialize(sum(blocks))
         convert_conv2d_weight_memory_format(self, torch.channels_last)
 
@@ -133,7 +135,8 @@ class RFRResNet(nn.Module):
     def _initialize(self, num_blocks: int) -> None:
         """Start every block as its shortcut and the classifier as 0 (Zhang et al., "Fixup", ICLR 2019)."""
         nn.init.kaiming_normal_(self.input_conv.weight, nonlinearity="relu")
-        nn.init.zeros_(self.classifier.weight)
+        if self.num_classes:
+            nn.init.zeros_(self.classifier.weight)
         for block in self.modules():
             if isinstance(block, ResidualBlock):
                 block.conv1.weight *= num_blocks**-0.5
@@ -160,5 +163,8 @@ class RFRResNet(nn.Module):
             raise ValueError(f"spectrogram {tuple(spectrogram.shape)}: this RFRResNet expects {expected}")
         maps = F.relu(self.input_bn(self.input_conv(spectrogram)), inplace=True)
         maps = self.stage3(self.stage2(self.stage1(maps)))
+        embedding = _average(maps)
+        if not self.num_classes:
+            return Output(embedding, embedding[:, :0])
         # The published head classifies and normalizes every cell before it averages them.
-        return Output(_average(maps), _average(self.classifier_bn(self.classifier(maps))))
+        return Output(embedding, _average(self.classifier_bn(self.classifier(maps))))
