@@ -185,11 +185,9 @@ def pad(waveform: Tensor, length: int, padding: Padding) -> Tensor:
         return waveform
     if padding == "zero":
         return torch.nn.functional.pad(waveform, (0, length - size))
-    if padding == "repeat":
-        return waveform.repeat(1, math.ceil(length / size))[:, :length]
-    period = max(2 * size - 2, 1)
-    place = torch.arange(length) % period
-    return waveform[:, torch.minimum(place, period - place)]
+    if padding == "mirror":
+        waveform = torch.cat([waveform, waveform[:, 1:-1].flip(1)], dim=1)  # one period of the continuation
+    return waveform.repeat(1, math.ceil(length / waveform.shape[1]))[:, :length]
 
 
 def collate(items: Sequence[Item], padding: Padding = "repeat") -> Batch:

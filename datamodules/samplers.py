@@ -62,7 +62,7 @@ class TrainBatchSampler(Sampler[list[Request]]):
         if batch_size < 1 or num_clips < smallest:
             raise ValueError(
                 f"a global batch of {batch_size} x {world_size} clips cannot be made of the {num_clips} clips"
-                " of the training split: lower batch_size or use fewer devices"
+                " of the training split: lower batch_size, use fewer devices, or set drop_last to false"
             )
         self.batch_size, self.rank, self.world_size, self.seed = batch_size, rank, world_size, seed
         self.num_clips, self.reshuffle = num_clips, reshuffle

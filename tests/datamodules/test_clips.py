@@ -39,6 +39,22 @@ def test_repetition_is_the_official_tiling(n: int, length: int) -> None:
     np.testing.assert_array_equal(padded[0].numpy(), expected)
 
 
+@given(n=st.integers(1, 50), length=st.integers(1, 200))
+def test_mirroring_is_reflection_at_any_length(n: int, length: int) -> None:
+    x = np.arange(n, dtype=np.float32)
+    expected = np.pad(x, (0, max(length - n, 0)), mode="reflect")
+    np.testing.assert_array_equal(pad(torch.from_numpy(x)[None], length, "mirror")[0].numpy(), expected)
+
+
+@pytest.mark.parametrize("length", [3000 + 256, 4000, 9999])
+def test_a_mirrored_clip_has_the_frames_of_the_clip_alone(length: int) -> None:
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 3000)))
+    window = torch.hann_window(512, dtype=torch.float64)
+    alone = torch.stft(x, 512, 128, window=window, return_complex=True)
+    padded = torch.stft(pad(x, length, "mirror"), 512, 128, window=window, return_complex=True)
+    torch.testing.assert_close(padded[..., : alone.shape[-1]], alone, rtol=1e-12, atol=1e-12)
+
+
 def test_official_loader_agrees() -> None:
     folder = os.environ.get("AASIST_REFERENCE")
     if not folder:
