@@ -158,8 +158,7 @@ class DCASE(ClipDataModule):
         folder = Path(path).with_suffix("")
         self._write_tables(folder, "anomaly_score_", score_rows(folder, keys, scores))
         if decisions is not None:
-            rows = [(key, str(int(decision))) for key, decision in zip(keys, decisions, strict=True)]
-            self._write_tables(folder, "decision_result_", rows)
+            self._write_tables(folder, "decision_result_", score_rows(folder, keys, decisions))
 
     def _write_tables(self, folder: Path, prefix: str, rows: Sequence[tuple[str, str]]) -> None:
         tables: dict[str, list[str]] = defaultdict(list)

@@ -89,7 +89,7 @@ def foreign_clips(kind: ProxyOutliers, root: Path | None) -> list[Clip]:
         paths = sorted(root / name for name in _first_column(training))
     else:
         folder = root / "audio" if kind == "tau" else root
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        paths = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in SUFFIXES)
         if not paths:
             raise ValueError(
                 f"proxy_root {folder}: no audio file for proxy_outliers {kind}: unpack the clips there"

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.random import Generator
 
-from datamodules.demo.rotors import FAULTS, RATE, Kind, Rotor, record
+from datamodules.demo.rotors import RATE, Kind, Rotor, record
 from datamodules.files import new_folder
 
 DEMO_ROOT = "data/demo/DCASE2020"
 KINDS: Mapping[str, Kind] = {
     "fan": Kind(rotation=(18, 32), blades=(4, 9), flow=1.0),
     "pump": Kind(rotation=(24, 49), blades=(5, 8), flow=0.5),
-    "valve": Kind(rotation=(40, 60), blades=(2, 4), flow=0.5, strokes=(1.5, 4)),
+    "valve": Kind(rotation=(40, 60), blades=(2, 4), flow=0.5, strokes=(1.5, 4), faults=("leak", "rattle")),
     "ToyCar": Kind(rotation=(60, 110), blades=(9, 14), flow=0.4, desk=True),
 }
 DEVELOPMENT = {
@@ -44,29 +45,37 @@ def make_demo(
         num_test: Test clips an instance, that many normal and that many anomalous.
     """
     with new_folder(folder) as root:
-        for number, (machine, kind) in enumerate(KINDS.items()):
-            for id_ in DEVELOPMENT[machine] + ADDITIONAL.get(machine, ()):
-                place = int(id_[3:])
-                rotor = Rotor.draw(kind, np.random.default_rng([seed, number, place]))
-                data = root / ("dev_data" if id_ in DEVELOPMENT[machine] else "eval_data") / machine
-                for name, fault in _clips(id_, num_train, num_test if id_ in DEVELOPMENT[machine] else 0):
-                    random = np.random.default_rng([seed, number, place, *name.encode()])
-                    sound = record(rotor, seconds * _LONGER.get(machine, 1.0), random, fault=fault)
-                    _write(data / name, sound, random.uniform(-_LEVEL_SPREAD_DB, _LEVEL_SPREAD_DB))
+        for number, machine in enumerate(KINDS):
+            for id_ in DEVELOPMENT[machine]:
+                _write_instance(
+                    root / "dev_data" / machine, id_, (seed, number), num_train, num_test, seconds
+                )
+            for id_ in ADDITIONAL.get(machine, ()):
+                _write_instance(root / "eval_data" / machine, id_, (seed, number), num_train, 0, seconds)
 
 
-def _clips(id_: str, num_train: int, num_test: int) -> Iterator[tuple[str, str | None]]:
-    """Names below the machine's folder, and what is broken."""
+def _write_instance(
+    folder: Path, id_: str, seed: tuple[int, int], num_train: int, num_test: int, seconds: float
+) -> None:
+    kind, place = KINDS[folder.name], (*seed, int(id_[3:]))
+    rotor = Rotor.draw(kind, np.random.default_rng(place))
+    for name, number, fault in _clips(id_, kind, num_train, num_test):
+        random = np.random.default_rng([*place, *name.encode()])
+        sound = record(rotor, seconds * _LONGER.get(folder.name, 1.0), random, fault=fault)
+        _write(folder / name, sound, np.random.default_rng([*place, number]))
+
+
+def _clips(id_: str, kind: Kind, num_train: int, num_test: int) -> Iterator[tuple[str, int, str | None]]:
+    """Name below the machine's folder, number from 1, and what is broken."""
     for i in range(num_train):
-        yield f"train/normal_{id_}_{i:08d}.wav", None
-    for i in range(num_test):
-        yield f"test/normal_{id_}_{i:08d}.wav", None
-    for i, fault in enumerate(islice(cycle(FAULTS), num_test)):
-        yield f"test/anomaly_{id_}_{i:08d}.wav", fault
+        yield f"train/normal_{id_}_{i:08d}.wav", 1 + i, None
+    for i, fault in enumerate(islice(cycle(kind.faults), num_test)):
+        yield f"test/normal_{id_}_{i:08d}.wav", 1 + i, None
+        yield f"test/anomaly_{id_}_{i:08d}.wav", 1 + i, fault
 
 
-def _write(path: Path, sound: np.ndarray, level_db: float) -> None:
-    """A level that says nothing about the class, in 16 bits."""
+def _write(path: Path, sound: np.ndarray, level: Generator) -> None:
+    """In 16 bits, at a level that a normal and an anomalous clip of the same number share."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    sound = sound * 10 ** ((_LEVEL_DB + level_db) / 20)
-    soundfile.write(path, np.clip(sound, -0.999, 0.999), RATE, subtype="PCM_16")
+    level_db = _LEVEL_DB + level.uniform(-_LEVEL_SPREAD_DB, _LEVEL_SPREAD_DB)
+    soundfile.write(path, np.clip(sound * 10 ** (level_db / 20), -0.999, 0.999), RATE, subtype="PCM_16")

@@ -15,10 +15,10 @@ from scipy.signal import fftconvolve, lfilter
 Signal = NDArray[np.float64]
 
 RATE = 16000
-FAULTS = ("bearing", "imbalance", "slip", "rattle")
 _NYQUIST = 7600.0  # tones end below it
-_FAULT_DB = (-9.0, -3.0)  # fault over machine
-_FACTORY_DB, _DESK_DB = (3.0, 9.0), (12.0, 18.0)  # machine over background
+_FAULT_DB = {False: (-8.0, -3.0), True: (-19.0, -13.0)}  # fault over machine, in a factory and on a desk
+_IMBALANCE = {False: (4.0, 8.0), True: (2.0, 3.0)}  # the shaft's tone, over that of a balanced one
+_MACHINE_DB = {False: (4.0, 8.0), True: (10.0, 14.0)}  # machine over background
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Kind:
         blades: Range of blades or teeth a turn.
         flow: Level of the flow's noise over the tones.
         strokes: Range of actuations a second of what opens and closes; 0 for what runs all the time.
+        faults: What may break.
         desk: Recorded close, on a desk (as ToyADMOS), not in a factory (as MIMII).
     """
 
@@ -37,6 +38,7 @@ class Kind:
     blades: tuple[int, int]
     flow: float
     strokes: tuple[float, float] = (0.0, 0.0)
+    faults: tuple[str, ...] = ("bearing", "imbalance", "slip", "rattle")
     desk: bool = False
 
 
@@ -97,12 +99,12 @@ def record(rotor: Rotor, seconds: float, random: Generator, *, fault: str | None
         rotor, turns, random, imbalance=random.uniform(2.5, 5) if fault == "imbalance" else 1
     )
     sound = _through_housing(rotor, _level(sound) + clicks)
-    if fault in {"bearing", "slip", "rattle"}:
-        make = {"bearing": _bearing, "slip": _squeal, "rattle": _rattle}[fault]
-        noise = make(rotor, turns, random) * (slip if fault == "slip" else stroke)
-        sound = _level(sound) + 10 ** (random.uniform(*_FAULT_DB) / 20) * _level(noise)
+    if fault in _SOUNDS:
+        when = {"slip": slip, "leak": stroke.max() - stroke}.get(fault, stroke)
+        noise = _level(when * _SOUNDS[fault](rotor, turns, random))
+        sound = _level(sound) + 10 ** (random.uniform(*_FAULT_DB[rotor.kind.desk]) / 20) * noise
     sound = _level(_in_room(rotor, sound))
-    background_db = random.uniform(*(_DESK_DB if rotor.kind.desk else _FACTORY_DB))
+    background_db = random.uniform(*_MACHINE_DB[rotor.kind.desk])
     return _level(sound + 10 ** (-background_db / 20) * _background(rotor, size, random))
 
 
@@ -133,7 +135,7 @@ def _running(rotor: Rotor, turns: Signal, random: Generator, *, imbalance: float
     An imbalance multiplies the tone of the shaft itself and modulates all others with it.
     """
     amplitudes = rotor.shaft * random.uniform(0.8, 1.25, 8)
-    amplitudes[0] *= imbalance
+    amplitudes[:3] *= [imbalance, imbalance**0.5, imbalance**0.5]
     tones = _harmonics(turns, rotor.rotation, amplitudes)
     tones += _harmonics(
         rotor.blades * turns, rotor.blades * rotor.rotation, rotor.passing * random.uniform(0.8, 1.25, 8)
@@ -210,6 +212,14 @@ def _squeal(rotor: Rotor, turns: Signal, random: Generator) -> Signal:
     """A belt that sticks and slips at its own pitch, which follows the speed."""
     ratio = random.uniform(0.9, 1.1) * 0.25 * rotor.ringing / rotor.rotation
     return _harmonics(ratio * turns, 0.25 * rotor.ringing, np.array([1, 0.5, 0.6, 0.3]))
+
+
+def _leak(_rotor: Rotor, turns: Signal, random: Generator) -> Signal:
+    """The hiss of a valve that does not close."""
+    return np.diff(random.standard_normal(len(turns)), prepend=0)
+
+
+_SOUNDS = {"bearing": _bearing, "rattle": _rattle, "slip": _squeal, "leak": _leak}
 
 
 def _ring(impacts: Signal, frequency: float, *, decay_s: float) -> Signal:
