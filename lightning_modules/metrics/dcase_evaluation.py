@@ -14,6 +14,7 @@ from lightning_modules.metrics.dcase_means import DOMAINS, EPSILON, Row, all_mea
 from lightning_modules.metrics.functional import auc, partial_auc
 
 YEARS = range(2020, 2026)
+Names = Sequence[str] | NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,9 @@ def evaluate_dcase(
     scores: Tensor | ArrayLike,
     is_anomaly: Tensor | ArrayLike,
     *,
-    machine: Sequence[str],
-    section: Sequence[str],
-    domain: Sequence[str] | None = None,
+    machine: Names,
+    section: Names,
+    domain: Names | None = None,
     year: int,
     decisions: Tensor | ArrayLike | None = None,
 ) -> DcaseEvaluation:
@@ -109,9 +110,7 @@ def _binary(values: Tensor | ArrayLike, name: str) -> NDArray[np.bool_]:
     return array.astype(bool)
 
 
-def _sections(
-    clips: _Clips, machine: Sequence[str], section: Sequence[str]
-) -> list[tuple[tuple[str, str], _Clips]]:
+def _sections(clips: _Clips, machine: Names, section: Names) -> list[tuple[tuple[str, str], _Clips]]:
     """Clips by machine and section, sorted by name."""
     columns = (clips.scores, clips.is_anomaly, clips.domain, clips.decisions, machine, section)
     lengths = [len(column) for column in columns if column is not None]
@@ -142,7 +141,7 @@ def _row(clips: _Clips, domain: str, *, year: int) -> tuple[Row, str]:
     if 0 < num_anomalies < scored.sum():
         return figures, ""
     missing = "normal" if num_anomalies else "anomalous"
-    return figures, f"AUC is undefined: none of its {scored.sum()} clips is {missing}"
+    return figures, f"AUC is undefined: none of {scored.sum()} clips is {missing}"
 
 
 def _area(area: Callable[..., Tensor], clips: _Clips, keep: NDArray[np.bool_]) -> float:

@@ -4,9 +4,6 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lightning_modules.metrics.text_columns import fail
 
 _PART = re.compile(
@@ -17,6 +14,7 @@ _CLIP = re.compile(
     r"(?:(?:normal|anomaly)_)?(?P<section>(?:id|section)_\d+)(?:_(?P<domain>source|target))?(?=_|$)"
 )
 _LABEL = re.compile(r"(?:^|_)(normal|anomaly)_")
+_FLAGS = {"0": False, "0.0": False, "1": True, "1.0": True}
 
 
 class Part(NamedTuple):
@@ -97,14 +95,18 @@ def read_pairs(path: Path) -> tuple[list[str], list[str]]:
     return list(values), list(values.values())
 
 
-def as_flags(path: Path, texts: list[str], names: list[str], what: str) -> NDArray[np.bool_]:
-    """Converts a column of 0 and 1, also written 0.0 and 1.0, to bool (rows,).
+def read_flags(path: Path, what: str) -> dict[str, bool]:
+    """Clip names and values of a file of ``name,0`` and ``name,1`` lines; `what` they are, for messages.
 
     Raises:
-        ValueError: One is something else; the message names line and clip.
+        ValueError: A value is neither 0 nor 1, or as in `read_pairs`.
     """
-    known = {"0": False, "0.0": False, "1": True, "1.0": True}
-    for row, text in enumerate(texts):
-        if text not in known:
-            fail(path, row, f"{what} {text!r} of {names[row]} is neither 0 nor 1")
-    return np.array([known[text] for text in texts])
+    pairs = zip(*read_pairs(path), strict=True)
+    return {name: as_flag(text, path, row, f"{what} of {name}") for row, (name, text) in enumerate(pairs)}
+
+
+def as_flag(text: str, path: Path, row: int, what: str) -> bool:
+    """Converts 0 or 1, also written 0.0 or 1.0, or raises a ValueError about the file's row."""
+    if text not in _FLAGS:
+        fail(path, row, f"{what} is {text!r}, expected 0 or 1")
+    return _FLAGS[text]

@@ -1,15 +1,16 @@
 """Labels and domains of the test clips of DCASE Task 2, as the organisers publish them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from lightning_modules.metrics.dcase_files import (
-    as_flags,
+    as_flag,
     clip_key,
     parse_clip_name,
     parse_file_name,
-    read_pairs,
+    read_flags,
     read_rows,
 )
 from lightning_modules.metrics.text_columns import fail
@@ -64,20 +65,18 @@ def _read_folder(folder: Path) -> dict[str, Truth]:
     truths: dict[str, Truth] = {}
     for path in paths:
         part = parse_file_name(path, "ground_truth")
-        names, labels = read_pairs(path)
-        anomalies = as_flags(path, labels, names, "label").tolist()
-        domains = _read_domains(data.parent / "ground_truth_domain" / path.name, names, part.domain)
-        for name, domain, is_anomaly in zip(names, domains, anomalies, strict=True):
+        labels = read_flags(path, "label")
+        domains = _read_domains(data.parent / "ground_truth_domain" / path.name, labels, part.domain)
+        for (name, is_anomaly), domain in zip(labels.items(), domains, strict=True):
             truths[clip_key(part.machine, name)] = Truth(part.section, domain, is_anomaly)
     return truths
 
 
-def _read_domains(path: Path, names: list[str], of_file: str) -> list[str]:
+def _read_domains(path: Path, names: Collection[str], of_file: str) -> list[str]:
     """Domains of the named clips: those of a file of 0 (source) and 1 (target) where it is there."""
     if not path.is_file():
         return [of_file] * len(names)
-    listed, texts = read_pairs(path)
-    is_target = dict(zip(listed, as_flags(path, texts, listed, "domain").tolist(), strict=True))
+    is_target = read_flags(path, "domain")
     if missing := [name for name in names if name not in is_target]:
         raise ValueError(
             f"{path}: no domain for {missing[0]} and {len(missing) - 1} others; restore the file"
@@ -95,11 +94,13 @@ def _read_list(path: Path) -> dict[str, Truth]:
         name, told = parse_clip_name(fields[0]), parse_clip_name(fields[1])
         if not machine or name is None or told is None or len(fields) > 3:
             fail(path, row, "expected the machine's name or 'name.wav,original name.wav[,0 or 1]'")
-        flags = as_flags(path, fields[2:], fields[:1], "label") if len(fields) == 3 else [told.is_anomaly]
+        is_anomaly = told.is_anomaly
+        if len(fields) == 3:
+            is_anomaly = as_flag(fields[2], path, row, f"label of {fields[0]}")
         key = clip_key(machine, fields[0])
-        if flags[0] is None or key in truths:
+        if is_anomaly is None or key in truths:
             fail(path, row, f"{key} comes a second time" if key in truths else f"{fields[1]} tells no label")
-        truths[key] = Truth(name.section, name.domain or told.domain, bool(flags[0]))
+        truths[key] = Truth(name.section, name.domain or told.domain, is_anomaly)
     if all(key in truths and truths[key].is_anomaly == label for key, label in _WRONG_IN_2022.items()):
         raise ValueError(
             f"{path}: this list of 2022 has 608 wrong labels of ToyCar and ToyTrain; take the official evaluator's "

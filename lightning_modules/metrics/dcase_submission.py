@@ -3,15 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lightning_modules.metrics.dcase_files import (
     Part,
-    as_flags,
     clip_key,
     parse_clip_name,
     parse_file_name,
+    read_flags,
     read_pairs,
 )
 from lightning_modules.metrics.dcase_ground_truth import GroundTruth, Truth
@@ -68,7 +65,7 @@ def read_submission(folder: str | Path, truth: GroundTruth | None = None) -> Sub
         submission.scores += as_numbers(path, texts, names).tolist()
         if with_decisions:
             decisions = path.with_name(path.name.replace("anomaly_score", "decision_result", 1))
-            submission.decisions += _read_decisions(decisions, names).tolist()
+            submission.decisions += _read_decisions(decisions, names, path)
         submission.is_anomaly += [each.is_anomaly for each in truths]
         submission.machine += [part.machine] * len(names)
         submission.section += [part.section] * len(names)
@@ -101,19 +98,18 @@ def _truth(path: Path, row: int, part: Part, name: str, truth: GroundTruth | Non
     return Truth(part.section, told.domain or part.domain, told.is_anomaly)
 
 
-def _read_decisions(path: Path, names: list[str]) -> NDArray[np.bool_]:
-    """Decisions on the named clips, in their order."""
-    listed, texts = read_pairs(path)
-    row_of = {name: row for row, name in enumerate(listed)}
-    flags = as_flags(path, texts, listed, "decision")
-    if unknown := set(listed).difference(names):
-        row = min(row_of[name] for name in unknown)
-        fail(path, row, f"{listed[row]} and {len(unknown) - 1} others have no score")
-    if missing := [name for name in names if name not in row_of]:
+def _read_decisions(path: Path, names: list[str], scores: Path) -> list[bool]:
+    """Decisions on the named clips of a score file, in their order."""
+    decisions = read_flags(path, "decision")
+    scored = set(names)
+    if unknown := [(row, name) for row, name in enumerate(decisions) if name not in scored]:
+        row, name = unknown[0]
+        fail(path, row, f"{name} and {len(unknown) - 1} others have no score in {scores.name}")
+    if missing := [name for name in names if name not in decisions]:
         raise ValueError(
-            f"{path}: no decision on {missing[0]} and {len(missing) - 1} others that have a score"
+            f"{path}: no decision on {missing[0]} and {len(missing) - 1} others of {scores.name}"
         )
-    return flags[[row_of[name] for name in names]]
+    return [decisions[name] for name in names]
 
 
 def _fail_missing(folder: Path, parts: dict[Path, Part], missing: list[str], truth: GroundTruth) -> None:

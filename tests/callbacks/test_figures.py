@@ -6,7 +6,8 @@ import pytest
 import torch
 from matplotlib.patches import Rectangle
 
-from lightning_modules.callbacks.figures import det_figure, score_histogram
+from lightning_modules.callbacks.figures import det_figure, roc_figure, score_histogram
+from lightning_modules.metrics.functional import partial_auc
 
 
 def scored(shift: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,6 +28,20 @@ def test_det_curve_of_two_systems(tmp_path):
     assert not plt.get_fignums()
 
 
+def test_roc_shades_what_partial_auc_measures(tmp_path):
+    systems = {"weak": scored(1.0), "strong": scored(3.0)}
+    figure = roc_figure(systems, max_fpr=0.25)
+    axes = figure.axes[0]
+    _, labels = axes.get_legend_handles_labels()
+    assert labels[0].startswith("weak, AUC ")
+    for shade, trials in zip(axes.collections, systems.values(), strict=True):
+        x, y = np.asarray(shade.get_paths()[0].vertices).T
+        area = abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2  # shoelace formula
+        assert area == pytest.approx(float(partial_auc(*trials, max_fpr=0.25, standardized=False)))
+    figure.savefig(tmp_path / "roc.png")
+    assert not plt.get_fignums()
+
+
 def test_histogram_counts_every_trial(tmp_path):
     figure = score_histogram(*scored(2.0), bins=20)
     axes = figure.axes[0]
@@ -38,6 +53,16 @@ def test_histogram_counts_every_trial(tmp_path):
     assert "bona fide (100 trials)" in labels
     figure.savefig(tmp_path / "histogram.png")
     assert not plt.get_fignums()
+
+
+def test_histogram_names_classes_and_threshold():
+    axes = score_histogram(*scored(2.0), classes=("anomalous", "normal"), threshold=1.25).axes[0]
+    _, labels = axes.get_legend_handles_labels()
+    assert set(labels) == {"anomalous (100 trials)", "normal (300 trials)", "threshold 1.25"}
+    assert axes.get_xlabel() == "score (higher = anomalous)"
+    axes = score_histogram([1.0, 2.0], [False, False], threshold=1.5).axes[0]
+    _, labels = axes.get_legend_handles_labels()
+    assert set(labels) == {"spoofed (2 trials)", "threshold 1.5"}
 
 
 def test_one_class_is_refused():
