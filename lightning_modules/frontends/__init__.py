@@ -5,8 +5,21 @@ from lightning_modules.frontends.fbank import Fbank
 from lightning_modules.frontends.lfcc import LFCC
 from lightning_modules.frontends.log_mel import LogMel
 from lightning_modules.frontends.mel_decibel import MelDecibel
+from lightning_modules.frontends.nmf import NMF, NMU, NNE
 from lightning_modules.frontends.rawboost import RawBoost
 from lightning_modules.frontends.spec_augment import SpecAugment
 from lightning_modules.frontends.standardize import Standardize
 
-__all__ = ["LFCC", "BandPassMask", "Fbank", "LogMel", "MelDecibel", "RawBoost", "SpecAugment", "Standardize"]
+__all__ = [
+    "LFCC",
+    "NMF",
+    "NMU",
+    "NNE",
+    "BandPassMask",
+    "Fbank",
+    "LogMel",
+    "MelDecibel",
+    "RawBoost",
+    "SpecAugment",
+    "Standardize",
+]

@@ -1,0 +1,112 @@
+"""Iterations behind NMF, NMU and NNE: spectrogram X ~ atoms W times activations H, nothing negative.
+
+X (bin, frame), W (bin, atom), H (atom, frame). Frames never influence each other once W is fixed.
+"""
+
+import torch
+from torch import Tensor
+
+
+def learn_atoms(X: Tensor, W: Tensor, *, max_iterations: int, tolerance: float) -> tuple[Tensor, float]:
+    """Unsupervised NMF: min |X - WH|^2 by the multiplicative updates of Lee & Seung (2001), from H = W'X.
+
+    W H and the residual are never formed, so that memory is that of X and three times H.
+
+    Args:
+        X: (bin, frame) >= 0.
+        W: Start, (bin, atom) > 0.
+        max_iterations: Iterations at most.
+        tolerance: Stop when ten iterations decrease the error by less than this share of it.
+
+    Returns:
+        Atoms (bin, atom) of norm 1 (or 0), and the error |X - WH|^2 / |X|^2.
+    """
+    tiny = torch.finfo(X.dtype).tiny
+    W, H = W.clone(), W.T @ X
+    denominator = torch.empty_like(H)
+    energy = X.square().sum(dtype=torch.float64)
+    error = previous = torch.inf
+    for iteration in range(1, max_iterations + 1):
+        torch.mm(W.T @ W, H, out=denominator).clamp_min_(tiny)
+        H.mul_(torch.mm(W.T, X).div_(denominator))
+        XH, HH = X @ H.T, H @ H.T
+        W *= XH / (W @ HH).clamp_min(tiny)
+        if iteration % 10 == 0 or iteration == max_iterations:
+            product, power = (W.double() * XH).sum(), ((W.T @ W).double() * HH).sum()
+            error = float((energy - 2 * product + power) / energy)
+            if error > (1 - tolerance) * previous:
+                break
+            previous = error
+    return W / W.norm(dim=0).clamp_min(tiny), error
+
+
+def activations(X: Tensor, W: Tensor, num_iterations: int) -> Tensor:
+    """Supervised NMF: H (atom, frame) >= 0 towards min |X - WH|^2 for given atoms, by multiplicative updates."""
+    tiny = torch.finfo(X.dtype).tiny
+    gram, projection = W.T @ W, W.T @ X
+    H = projection / gram.diagonal()[:, None].clamp_min(tiny)  # the solution for each atom alone
+    ratio = torch.empty_like(H)
+    for _ in range(num_iterations):
+        torch.mm(gram, H, out=ratio).clamp_min_(tiny)
+        H.mul_(torch.div(projection, ratio, out=ratio))
+    return H
+
+
+def underapproximate(
+    X: Tensor,
+    W: Tensor,
+    H: Tensor,
+    *,
+    gamma: float,
+    xi: float,
+    num_iterations: int,
+    num_sweeps: int = 1,
+    tolerance: float = 0.0,
+) -> Tensor:
+    """Min 1/2 |R|^2 subject to X = WH + R and H, R >= 0, by the method of multipliers.
+
+    Kawaguchi et al. 2019, equations 4, 6 and 7 with the multiplier scaled, U = Gamma / gamma. Equation 5 is
+    replaced by what the augmented Lagrangian asks for: H = argmin_{H >= 0} |M - WH|^2, M = X - R + Gamma / gamma
+    (printed: gamma * Gamma, and a quotient clipped at 0; that diverges for gamma > 1). Coordinate descent from the
+    previous H solves it nearly, and exactly for one atom.
+
+    Args:
+        X: (bin, frame) >= 0.
+        W: (bin, atom) >= 0.
+        H: Start, (atom, frame) >= 0; changed in place.
+        gamma: Weight of the constraint. The lower, the more of R the iterations leave; R scales with X for any.
+        xi: Step of the multiplier, below 1.618.
+        num_iterations: Iterations at most.
+        num_sweeps: Rounds of coordinate descent over the atoms an iteration.
+        tolerance: A frame keeps its R once |x - Wh - r| <= tolerance |x|, looked at every tenth iteration.
+
+    Returns:
+        R (bin, frame) >= 0.
+    """
+    shrink = gamma / (1 + gamma)
+    gram = W.T @ W
+    curvature = gram.diagonal()[:, None].clamp_min(torch.finfo(X.dtype).tiny)
+    coupling = (gram - torch.diag(gram.diagonal())) / curvature
+    project = (W / curvature.T).T.contiguous()  # (atom, bin)
+    projection, target = project @ X, torch.empty_like(H)
+    steps = list(zip(target, coupling, H, strict=True)) * num_sweeps
+    frames, update = H.T, torch.empty_like(H[0])
+    excess = torch.addmm(X, W, H, alpha=-1).clamp_min_(0).div_(shrink)  # R = shrink * excess throughout
+    U, V, work = torch.zeros_like(X), torch.empty_like(X), torch.mul(excess, -shrink)
+    result, done = excess, torch.zeros_like(X[0], dtype=torch.bool)
+    for iteration in range(1, num_iterations + 1):
+        torch.addmm(projection, project, work, out=target)  # of M = X + work
+        for of_atom, others, h in steps:
+            torch.addmv(of_atom, frames, others, alpha=-1, out=update)
+            torch.clamp_min(update, 0, out=h)
+        torch.add(X, U, out=V).addmm_(W, H, alpha=-1)
+        torch.clamp_min(V, 0, out=excess)  # equation 6
+        V.sub_(excess, alpha=shrink)  # U + X - WH - R
+        if iteration % 10 == 0:
+            result = torch.where(done, result, excess)
+            done |= (V - U).square_().sum(dim=0) <= tolerance**2 * X.square().sum(dim=0)
+            if done.all():
+                break
+        U.lerp_(V, xi)  # equation 7
+        torch.sub(U, excess, alpha=shrink, out=work)
+    return torch.where(done, result, excess).mul_(shrink)
