@@ -307,21 +307,21 @@ TINY = {
 
 
 def test_killed_half_way_it_stops_its_runs_and_the_next_start_continues_them(tmp_path, demo_corpus):
-    axes = {"trainer.max_epochs": [1, 8], "seed_everything": [1]}
+    axes = {"trainer.max_epochs": [1, 2], "seed_everything": [1]}
     tiny = {"name": "LCNN", "config": ["configs/ssd_lcnn.yaml"], "set": TINY, "axes": axes}
     path = write({"experiment": "tiny", "blocks": [tiny]}, str(tmp_path / "tiny.yaml"))
     command = [sys.executable, "-m", "lightning_modules.grid", path, "--root", str(tmp_path / "runs")]
     command += ["--", f"--data.root={demo_corpus}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True)
-    folder = tmp_path / "runs/tiny/LCNN-max_epochs_8-seed_1"
+    folder = tmp_path / "runs/tiny/LCNN-max_epochs_2-seed_1"
     while not (folder / "checkpoints/last.ckpt").is_file():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
     process.terminate()
     shown = process.communicate(timeout=100)[0]
     assert process.returncode == 130, shown
-    assert "stopped LCNN-max_epochs_8-seed_1" in shown
+    assert "stopped LCNN-max_epochs_2-seed_1" in shown
     assert not (folder / "results.csv").exists()
 
     ended = subprocess.run(
@@ -329,5 +329,5 @@ def test_killed_half_way_it_stops_its_runs_and_the_next_start_continues_them(tmp
     )
     assert ended.returncode == 0, ended.stdout
     assert "1 done, 1 skipped, 0 failed" in ended.stdout
-    assert "started LCNN-max_epochs_8-seed_1: started" in ended.stdout
+    assert "started LCNN-max_epochs_2-seed_1: started" in ended.stdout
     assert "continues at step" in (folder / "log.txt").read_text()

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import TextIO
 
 from lightning_modules.grids.cells import Cell
 
@@ -54,7 +53,6 @@ class Outcome:
 class _Started:
     cell: Cell
     process: ForkServerProcess
-    log: TextIO  # locked as long as the cell runs
     slot: int
     since: float
 
@@ -111,35 +109,27 @@ class LocalRunner:
     def _start(self, cell: Cell) -> None:
         path = cell.run.folder / "log.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
-        log = path.open("a")
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            busy = False
-        except BlockingIOError:
-            busy = True
-        if busy or cell.state == "finished":
-            log.close()
+        arguments = cell.arguments(self.overrides)
+        if cell.state == "finished" or _is_locked(path):
             self.outcome.skipped.append(str(cell.run.id))
-            if busy:
+            if cell.state != "finished":
                 self._say("skipped", cell, "another process runs it")
             return
-        arguments = cell.arguments(self.overrides)
-        log.write(f"\n{time.strftime('%F %T')} python -m lightning_modules.fit {shlex.join(arguments)}\n")
-        log.flush()
+        with path.open("a") as log:
+            log.write(f"\n{time.strftime('%F %T')} python -m lightning_modules.fit {shlex.join(arguments)}\n")
         slot = min(set(range(self.jobs)) - {each.slot for each in self._running.values()})
         process = self._context.Process(
             target=_run, args=(self.command, arguments, path, gpu_of(slot) if self.jobs > 1 else None)
         )
         self._say("started", cell, cell.state)
         process.start()
-        started = _Started(cell=cell, process=process, log=log, slot=slot, since=time.monotonic())
+        started = _Started(cell=cell, process=process, slot=slot, since=time.monotonic())
         self._running[process.sentinel] = started
 
     def _end(self, started: _Started) -> None:
         cell, process = started.cell, started.process
         process.join()
         _signal_group(process, signal.SIGKILL)  # loader workers and ranks that it left behind
-        started.log.close()
         id = str(cell.run.id)  # noqa: A001
         if process.exitcode == 0 and cell.state == "finished":
             self.outcome.done.append(id)
@@ -156,7 +146,6 @@ class LocalRunner:
             started.process.join(max(0.0, deadline - time.monotonic()))
             _signal_group(started.process, signal.SIGKILL)
             started.process.join()
-            started.log.close()
             self._say("stopped", started.cell, "the same command continues it")
         self._running.clear()
 
@@ -184,6 +173,7 @@ def _run(
     """The process of one cell; a group of its own, so that Ctrl-C reaches it once, in order."""
     os.setsid()
     with log.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # held by the output, so as long as any process of the run lives
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     for stream in (sys.stdout, sys.stderr):
@@ -195,6 +185,15 @@ def _run(
         command(arguments)
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves them out; W&B closes its run in one
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _end_with_parent() -> None:
