@@ -50,7 +50,7 @@ def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
             [each.mean - output.origin for _, each in shown],
             width,
             bottom=output.origin,
-            yerr=[_sd(each) for _, each in shown],
+            yerr=[each.sd for _, each in shown],
             color=colors[name],
             edgecolor="white",
             linewidth=0.4,
@@ -62,7 +62,7 @@ def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
     axes.tick_params("x", length=0)
     axes.set(ylabel=_name(table.value), xlim=(-0.55, len(columns) - 0.45))
     axes.grid(axis="y", color="0.9", linewidth=0.6)
-    figure.legend(loc="outside upper center", ncols=min(len(table.estimates), 4), title=_title(table, output))
+    _legend(figure, table, output)
     return figure
 
 
@@ -88,8 +88,7 @@ def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
         axes.grid(color="0.92", linewidth=0.6)
     for axes in list(panels)[len(columns) :]:
         axes.set_visible(False)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, title=_title(table, output))
+    _legend(figure, table, output)
     figure.supxlabel(_name(output.x or ""), fontsize=8)
     figure.supylabel(_name(table.value), fontsize=8)
     return figure
@@ -101,8 +100,8 @@ def _line(axes: Any, points: Sequence[tuple[float | None, Estimate]], **style: s
     for estimate in levels:
         axes.axhline(estimate.mean, linestyle="--", linewidth=1.1, **style)
         axes.axhspan(
-            estimate.mean - _sd(estimate),
-            estimate.mean + _sd(estimate),
+            estimate.mean - estimate.sd,
+            estimate.mean + estimate.sd,
             color=style["color"],
             alpha=0.2,
             linewidth=0,
@@ -112,7 +111,7 @@ def _line(axes: Any, points: Sequence[tuple[float | None, Estimate]], **style: s
         axes.errorbar(
             [x for x, _ in curve],
             [estimate.mean for _, estimate in curve],
-            [_sd(estimate) for _, estimate in curve],
+            [estimate.sd for _, estimate in curve],
             marker="o",
             markersize=2.5,
             linewidth=1.1,
@@ -127,14 +126,23 @@ def _columns(table: Table) -> list[str]:
     return [column for column in table.columns if column != AVERAGE]
 
 
-def _title(table: Table, output: Output) -> str:
-    n = max(estimate.n for row in table.estimates.values() for estimate in row.values())
-    spread = f"mean and ± 1 standard deviation over {n} seeds" if n > 1 else "one seed"
-    return f"{output.title}\n{spread}"
-
-
-def _sd(estimate: Estimate) -> float:
-    return 0.0 if math.isnan(estimate.sd) else estimate.sd
+def _legend(figure: Figure, table: Table, output: Output) -> None:
+    counts = {estimate.n for row in table.estimates.values() for estimate in row.values()}
+    seeds = f"{max(counts)} seeds" if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
+    spread = f"mean and ± 1 standard deviation over {seeds}" if max(counts) > 1 else "one seed"
+    entries = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    legend = figure.legend(
+        entries.values(),  # pyright: ignore[reportArgumentType]
+        entries.keys(),
+        loc="outside upper center",
+        ncols=min(len(entries), 4),
+        title=f"{output.title}\n{spread}",
+    )
+    legend.get_title().set_multialignment("center")
 
 
 def _name(key: str) -> str:
