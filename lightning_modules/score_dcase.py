@@ -56,8 +56,9 @@ def result_table(rows: Sequence[Row]) -> Table:
             table.add_column(name, overflow="fold")
         else:
             table.add_column(HEADINGS.get(name, f"{name} %"), justify="right", no_wrap=True)
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        last = following is None or following["machine"] != row["machine"]
+    apart = len({row["machine"] for row in rows}) < len(rows)  # a line between machines of several rows
+    for row, following in zip(rows, [*rows[1:], rows[-1]], strict=True):
+        last = apart and following["machine"] != row["machine"]
         table.add_row(*(_cell(row[name]) for name in shown), end_section=last)
     return table
 

@@ -40,12 +40,16 @@ class DcaseEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class _Clips:
-    """Clips of one machine and section, (clip,) each."""
+    """Columns of (clip,) each."""
 
     scores: NDArray[np.float64]
     is_anomaly: NDArray[np.bool_]
     domain: NDArray[np.str_]
     decisions: NDArray[np.bool_] | None
+
+    def at(self, index: list[int]) -> "_Clips":
+        decisions = None if self.decisions is None else self.decisions[index]
+        return _Clips(self.scores[index], self.is_anomaly[index], self.domain[index], decisions)
 
 
 def evaluate_dcase(
@@ -119,22 +123,19 @@ def _sections(clips: _Clips, machine: Names, section: Names) -> list[tuple[tuple
     members: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for index, place in enumerate(zip(machine, section, strict=True)):
         members[str(place[0]), str(place[1])].append(index)  # numpy strings too
-    return [
-        (place, _Clips(*(None if column is None else column[index] for column in columns[:4])))  # pyright: ignore
-        for place, index in sorted(members.items())
-    ]
+    return [(place, clips.at(index)) for place, index in sorted(members.items())]
 
 
 def _row(clips: _Clips, domain: str, *, year: int) -> tuple[Row, str]:
     """Figures of a section in a domain, and why its AUC is undefined if it is."""
-    inside = clips.domain == domain
+    inside, everywhere = clips.domain == domain, np.ones_like(clips.is_anomaly)
     scored = inside | clips.is_anomaly if year > 2021 else inside
     figures: Row = {
         "auc": _area(auc, clips, scored),
-        "pauc": _area(partial_auc, clips, inside | (year > 2021)),
+        "pauc": _area(partial_auc, clips, everywhere if year > 2021 else inside),
     }
     if year > 2021:
-        figures["auc_all"] = _area(auc, clips, inside | True)
+        figures["auc_all"] = _area(auc, clips, everywhere)
     if clips.decisions is not None:
         figures |= _decision_figures(clips.is_anomaly[inside], clips.decisions[inside])
     num_anomalies = int(clips.is_anomaly[scored].sum())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from lightning_modules.metrics.dcase_files import (
     Part,
@@ -112,7 +113,7 @@ def _read_decisions(path: Path, names: list[str], scores: Path) -> list[bool]:
     return [decisions[name] for name in names]
 
 
-def _fail_missing(folder: Path, parts: dict[Path, Part], missing: list[str], truth: GroundTruth) -> None:
+def _fail_missing(folder: Path, parts: dict[Path, Part], missing: list[str], truth: GroundTruth) -> NoReturn:
     """Raises a ValueError about the file that lacks clips, or about the lacking file."""
     machine, (section, domain, _) = missing[0].split("/")[0], truth.clips[missing[0]]
     whole, half = Part(machine, section, "", ""), Part(machine, section, domain, "")
