@@ -12,7 +12,7 @@ from lightning_modules.frontends.nonnegative import activations, learn_atoms, un
 
 logger = logging.getLogger(__name__)
 
-_CPU_BLOCK = 1024  # frames, few enough for the caches
+_CPU_BLOCK = 2048  # frames: few enough for the caches, enough to amortise calls
 _MAX_XI = (1 + 5**0.5) / 2  # of the method of multipliers
 
 
@@ -194,7 +194,7 @@ class NNE(_Extractor):
         gamma: Weight of the constraint X = W H + R.
         xi: Step of its multiplier.
         num_sweeps: Rounds of coordinate descent over the atoms an iteration.
-        tolerance: A frame is done once |x - W h - r| is at most this share of |x|.
+        tolerance: A frame is done once |x - W h - r|, and what ten iterations change, are at most this share of |x|.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class NNE(_Extractor):
         return underapproximate(
             X,
             W,
-            activations(X, W, num_iterations=100),
+            activations(X, W, num_iterations=100),  # near enough to start from
             gamma=self.gamma,
             xi=self.xi,
             num_iterations=self.num_iterations,

@@ -74,11 +74,12 @@ def underapproximate(
         X: (bin, frame) >= 0.
         W: (bin, atom) >= 0.
         H: Start, (atom, frame) >= 0; changed in place.
-        gamma: Weight of the constraint. The lower, the more of R the iterations leave; R scales with X for any.
+        gamma: Weight of the constraint; the lower, the longer W H may exceed X. No matter of X's scale.
         xi: Step of the multiplier, below 1.618.
         num_iterations: Iterations at most.
         num_sweeps: Rounds of coordinate descent over the atoms an iteration.
-        tolerance: A frame keeps its R once |x - Wh - r| <= tolerance |x|, looked at every tenth iteration.
+        tolerance: A frame keeps its R once |x - Wh - r| <= tolerance |x| and ten iterations move r no further
+            (the residual alone passes through small values on its way).
 
     Returns:
         R (bin, frame) >= 0.
@@ -93,7 +94,7 @@ def underapproximate(
     frames, update = H.T, torch.empty_like(H[0])
     excess = torch.addmm(X, W, H, alpha=-1).clamp_min_(0).div_(shrink)  # R = shrink * excess throughout
     U, V, work = torch.zeros_like(X), torch.empty_like(X), torch.mul(excess, -shrink)
-    result, done = excess, torch.zeros_like(X[0], dtype=torch.bool)
+    result, done = X, torch.zeros_like(X[0], dtype=torch.bool)
     for iteration in range(1, num_iterations + 1):
         torch.addmm(projection, project, work, out=target)  # of M = X + work
         for of_atom, others, h in steps:
@@ -103,8 +104,10 @@ def underapproximate(
         torch.clamp_min(V, 0, out=excess)  # equation 6
         V.sub_(excess, alpha=shrink)  # U + X - WH - R
         if iteration % 10 == 0:
+            limit = tolerance**2 * X.square().sum(dim=0)
+            still = (excess - result).mul_(shrink).square_().sum(dim=0) <= limit
             result = torch.where(done, result, excess)
-            done |= (V - U).square_().sum(dim=0) <= tolerance**2 * X.square().sum(dim=0)
+            done |= still & ((V - U).square_().sum(dim=0) <= limit)
             if done.all():
                 break
         U.lerp_(V, xi)  # equation 7
