@@ -44,7 +44,7 @@ class DCASE(ClipDataModule):
         proxy_outliers: What class 1 of training is made of, see `datamodules.proxy_outliers`; None trains on
             normal clips alone.
         proxy_root: Folder of a foreign corpus of proxy outliers.
-        num_proxy_outliers: Draw that many of them, by `seed`; None takes all.
+        num_proxy_outliers: Draw that many of them, by `seed`; None, or more than there are, takes all.
         recording_conditions: Machine -> name of its recording conditions. Others are ``ToyADMOS`` if their name
             begins with Toy, else ``MIMII``.
         validation_fraction: Part of each instance's normal training clips held out as validation split; with 0
@@ -241,13 +241,15 @@ class DCASE(ClipDataModule):
 
     def _draw(self, found: list[Clip]) -> list[Clip]:
         count = self.num_proxy_outliers
-        if count is None:
+        if count is not None and count < 1:
+            raise ValueError(f"num_proxy_outliers {count}: choose a number from 1, or null for all")
+        if count is None or count >= len(found):
+            if count is not None and count > len(found):
+                rank_zero_warn(
+                    f"num_proxy_outliers {count}: proxy_outliers {self.proxy_outliers} has {len(found)} clips here,"
+                    " all are taken"
+                )
             return found
-        if not 0 < count <= len(found):
-            raise ValueError(
-                f"num_proxy_outliers {count}: proxy_outliers {self.proxy_outliers} has {len(found)} clips here:"
-                " choose a number from 1 to that, or null for all"
-            )
         rows = np.random.default_rng([self.seed, 3, count]).choice(len(found), count, replace=False)
         return [found[row] for row in sorted(rows)]
 

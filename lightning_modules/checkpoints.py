@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
@@ -114,17 +115,16 @@ def load_weights(
     if difference:
         raise ValueError(f"{path}: checkpoint of another model or configuration: {difference}")
     module.load_state_dict(theirs, strict=False)
-    if FITTED in checkpoint:
-        module.restore_fitted(checkpoint[FITTED])  # pyright: ignore[reportCallIssue]
+    if isinstance(module, LightningModule):
+        module.on_load_checkpoint(checkpoint)
     return checkpoint
 
 
 def keep_fitted_state(path: str | Path, module: nn.Module) -> None:
     """Adds to a checkpoint what scoring fitted on training data, e.g. thresholds, so that it is fitted once.
 
-    Modules that fit something offer ``fitted() -> dict | None`` and ``restore_fitted(dict)``.
+    Modules that fit something offer ``fitted() -> dict`` and take it back in ``on_load_checkpoint``.
     """
-    fitted = module.fitted() if hasattr(module, "fitted") else None  # pyright: ignore[reportCallIssue]
-    checkpoint = read_checkpoint(path) if fitted is not None else {}
-    if fitted is not None and FITTED not in checkpoint:
-        AtomicCheckpointIO().save_checkpoint({**checkpoint, FITTED: fitted}, path)
+    if hasattr(module, "fitted") and FITTED not in (checkpoint := read_checkpoint(path)):
+        checkpoint[FITTED] = module.fitted()  # pyright: ignore[reportCallIssue]
+        AtomicCheckpointIO().save_checkpoint(checkpoint, path)

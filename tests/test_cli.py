@@ -31,13 +31,22 @@ BASES = {  # overlay -> configurations that it is made for
     "ssd_2021_df": [],
     "ssd_asvspoof5": [],
     "compile": ["ssd_lcnn"],
+    "asd_short_clips": ["asd_proxy_outlier", "asd_arcface"],
+}
+SHORT = {  # configuration -> what makes it fit clips of 1 s
+    "ssd_lcnn": ["--model.network.num_frames=126"],
+    "ssd_lcnn_inf_ini": ["--model.network.num_frames=126"],
+    "asd_proxy_outlier": ["--model.window=24"],
+    "asd_arcface": ["--model.window=24"],
+    "asd_maf": ["--model.network.hidden_dim=64"],
 }
 
 
 @pytest.fixture(autouse=True)
-def in_repository(monkeypatch, demo_corpus, tmp_path):
+def in_repository(monkeypatch, demo_corpus, demo_machines):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv("ASVSPOOF2019_LA_ROOT", str(demo_corpus))
+    monkeypatch.setenv("DCASE2020_ROOT", str(demo_machines))
 
 
 def run(monkeypatch, command, *arguments):
@@ -77,7 +86,8 @@ def folder_state(folder):
 @pytest.mark.parametrize("config", CONFIGS)
 def test_check_passes_and_writes_nothing(config, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    run(monkeypatch, fit, f"--config={REPOSITORY}/configs/{config}", "--check")
+    short = SHORT.get(config.removesuffix(".yaml"), []) if config.startswith("asd") else []
+    run(monkeypatch, fit, f"--config={REPOSITORY}/configs/{config}", *short, "--check")
     shown = capsys.readouterr().out
     assert "check passed" in shown
     assert "network" in shown
@@ -94,9 +104,8 @@ def test_check_passes_and_writes_nothing(config, monkeypatch, capsys, tmp_path):
 )
 def test_check_passes_with_overlays(overlay, config, monkeypatch, capsys):
     files = [f"--config=configs/{config}.yaml", f"--config=configs/overlays/{overlay}.yaml"]
-    short = ["--data.train_crop_s=1", "--data.eval_crop_s=1"]
-    frames = ["--model.network.num_frames=126"] if config in ("ssd_lcnn", "ssd_lcnn_inf_ini") else []
-    run(monkeypatch, fit, *files, *short, *frames, "--check")
+    short = ["--data.train_crop_s=1", "--data.eval_crop_s=1"] if config.startswith("ssd") else []
+    run(monkeypatch, fit, *files, *short, *SHORT.get(config, []), "--check")
     assert "check passed" in capsys.readouterr().out
 
 
