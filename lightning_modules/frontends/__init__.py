@@ -1,6 +1,7 @@
 """From waveforms to features or waveforms, batched, on the training device."""
 
 from lightning_modules.frontends.band_pass_mask import BandPassMask
+from lightning_modules.frontends.dereverberation import BlindDereverberation
 from lightning_modules.frontends.fbank import Fbank
 from lightning_modules.frontends.lfcc import LFCC
 from lightning_modules.frontends.log_mel import LogMel
@@ -9,13 +10,16 @@ from lightning_modules.frontends.nmf import NMF, NMU, NNE
 from lightning_modules.frontends.rawboost import RawBoost
 from lightning_modules.frontends.spec_augment import SpecAugment
 from lightning_modules.frontends.standardize import Standardize
+from lightning_modules.frontends.wpe import WPE
 
 __all__ = [
     "LFCC",
     "NMF",
     "NMU",
     "NNE",
+    "WPE",
     "BandPassMask",
+    "BlindDereverberation",
     "Fbank",
     "LogMel",
     "MelDecibel",

@@ -1,0 +1,129 @@
+"""Multichannel linear prediction of late reverberation, many frequency bins at once.
+
+Letters: n bins of clips, t frames, m channels, k = taps * channels past values.
+"""
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional as F
+
+_LOADING = 1  # in roundings per unknown: the least that lets a singular matrix have its Cholesky factor
+
+
+class LinearPrediction:
+    """Prediction of every frame of a multichannel signal from the frames at least `delay` earlier.
+
+    The part that a filter leaves, signal minus prediction, is x_t - G^H z_t in the papers, where z_t stacks
+    x_{t-delay} ... x_{t-delay-taps+1}; frames before the first are zero. Filters here are conj(G).
+
+    Args:
+        signal: Complex (n, t, m).
+        delay: Frames from the signal back to the youngest value that predicts it.
+        taps: Number of frames that predict.
+    """
+
+    def __init__(self, signal: Tensor, *, delay: int, taps: int) -> None:
+        self.signal = signal
+        self._past = past(signal, delay=delay, taps=taps).contiguous()
+        self._past_conj = past(signal.conj().resolve_conj(), delay=delay, taps=taps)
+
+    def fit(self, target: Tensor, weight: Tensor) -> Tensor:
+        """Filters that best predict `target` (n, t, m) in the least squares weighted by `weight` (n, t): (n, k, m)."""
+        weighted = (self._past_conj * weight.unsqueeze(-1)).mT
+        return solve_hermitian(weighted @ self._past, weighted @ target)
+
+    def predict(self, filters: Tensor) -> Tensor:
+        """Apply filters (n, k, m) to the past: (n, t, m)."""
+        return self._past @ filters
+
+    def error(self, *, iterations: int, floor: float = 1e-10) -> Tensor:
+        """The signal minus its prediction, weighted by the inverse power of the same error: WPE.
+
+        Args:
+            iterations: Alternations of power and filter.
+            floor: Least power of a frame, relative to the loudest one of its bin.
+
+        Returns:
+            (n, t, m).
+        """
+        error = self.signal
+        for _ in range(iterations):
+            # The filter is refined, not fitted anew: the same but for rounding, which the next iteration mends.
+            error = error - self.predict(self.fit(error, inverse_power(error, floor)))
+        return error
+
+
+def past(signal: Tensor, *, delay: int, taps: int) -> Tensor:
+    """Stack the frames `delay` to `delay + taps - 1` before each one, oldest first; a view of one padded copy.
+
+    Args:
+        signal: (n, t, m) of more than `delay` frames.
+        delay: At least 0.
+        taps: At least 1.
+
+    Returns:
+        (n, t, taps * m).
+    """
+    padded = F.pad(signal[:, : signal.shape[1] - delay], (0, 0, delay + taps - 1, 0))
+    return rearrange(padded.unfold(1, taps, 1), "n t m tap -> n t (tap m)")
+
+
+def frame_power(signal: Tensor) -> Tensor:
+    """Mean power over channels: complex (n, t, m) -> (n, t)."""
+    return torch.view_as_real(signal).square().sum(dim=(-2, -1)) / signal.shape[-1]
+
+
+def inverse_power(signal: Tensor, floor: float) -> Tensor:
+    """One over the power of frames (n, t, m), floored relative to the loudest of its bin: (n, t)."""
+    power = frame_power(signal)
+    loudest = power.amax(dim=-1, keepdim=True)
+    return torch.where(loudest > 0, torch.maximum(power, floor * loudest), 1).reciprocal()
+
+
+def solve_hermitian(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solve positive semidefinite systems by Cholesky: (n, k, k), (n, k, m) -> (n, k, m).
+
+    The unknowns are scaled to a unit diagonal before it is loaded with a few roundings, so that dead, equal or
+    very unequal channels do no harm.
+    """
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1).real.unsqueeze(-1)
+    scale = torch.where(diagonal > 0, diagonal, 1).rsqrt()
+    loading = _LOADING * matrix.shape[-1] * torch.finfo(scale.dtype).eps
+    identity = torch.eye(matrix.shape[-1], dtype=scale.dtype, device=scale.device)
+    factor = torch.linalg.cholesky(matrix * scale * scale.mT + loading * identity)
+    return scale * torch.cholesky_solve(scale * right, factor)
+
+
+def check_spectrum(spectrum: Tensor, *, delay: int, taps: int) -> None:
+    """Refuse what no filter can be fitted to.
+
+    Args:
+        spectrum: (batch, channel, bin, frame).
+        delay: Of the prediction, in frames.
+        taps: Of the prediction.
+
+    Raises:
+        ValueError: For NaN or infinite values and for fewer frames than a filter has coefficients.
+    """
+    _, channels, _, frames = spectrum.shape
+    if frames <= delay + taps * channels:
+        raise ValueError(
+            f"clip of {frames} frames: expected more than delay + taps * channels = {delay + taps * channels}, "
+            "or a filter predicts everything; take longer clips, fewer taps or fewer channels"
+        )
+    broken = ~spectrum.flatten(1).sum(dim=1).isfinite()
+    if broken.any():
+        index = int(broken.nonzero()[0])
+        raise ValueError(f"clip {index} of the batch: NaN or infinite samples; repair or drop it")
+
+
+def check_positive(**orders: int) -> None:
+    """Refuse orders below 1, by their names.
+
+    Raises:
+        ValueError: For such orders.
+    """
+    for name, order in orders.items():
+        if order < 1:
+            raise ValueError(f"{name}={order}: expected at least 1")

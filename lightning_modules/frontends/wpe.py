@@ -1,0 +1,77 @@
+"""Weighted prediction error (WPE) dereverberation."""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from lightning_modules.frontends.linear_prediction import LinearPrediction, check_positive, check_spectrum
+from lightning_modules.frontends.stft import STFT
+
+
+class WPE(nn.Module):
+    """Remove the late reverberation that the past of all channels predicts (Yoshioka and Nakatani 2012).
+
+    In every frequency bin, x_t - G^H z_t, where z_t stacks the frames from `delay` on back and G minimises the
+    sum of |x_t - G^H z_t|^2 / lambda_t; G and lambda_t, the power of the result, alternate. Gradients flow
+    through all of it. Equal to ``nara_wpe`` with ``psd_context=0, statistics_mode="full"``.
+
+    Stationary tones are predictable as well and go with the reverberation.
+
+    Args:
+        taps: Number of past frames that predict.
+        delay: Frames back to the youngest of them; 3 keep 48 ms at 16 kHz.
+        iterations: Alternations of power and filter.
+        n_fft: Length of the Fourier transform and the Hann window in samples.
+        hop_length: Samples from frame to frame.
+        floor: Least power of a frame, relative to the loudest one of its bin.
+        chunk_bins: Bins of the batch at work at once. Each takes about 3 * taps spectra of its size.
+
+    Raises:
+        ValueError: For orders below 1.
+    """
+
+    def __init__(
+        self,
+        taps: int = 8,
+        *,
+        delay: int = 3,
+        iterations: int = 3,
+        n_fft: int = 512,
+        hop_length: int = 256,
+        floor: float = 1e-10,
+        chunk_bins: int = 32,
+    ) -> None:
+        super().__init__()
+        check_positive(taps=taps, delay=delay, iterations=iterations, chunk_bins=chunk_bins)
+        self.taps = taps
+        self.delay = delay
+        self.iterations = iterations
+        self.floor = floor
+        self.chunk_bins = chunk_bins
+        self.stft = STFT(n_fft, hop_length=hop_length)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Dereverberate clips.
+
+        Args:
+            waveform: (batch, channel, time).
+
+        Returns:
+            The same shape in float32, or float64 after ``double()``; silence stays silence.
+
+        Raises:
+            ValueError: For NaN or infinite samples and for clips too short to fit the filters.
+        """
+        return self.stft.inverse(self.dereverberate(self.stft(waveform)), waveform.shape[-1])
+
+    def dereverberate(self, spectrum: Tensor) -> Tensor:
+        """Dereverberate complex spectra: (batch, channel, bin, frame) to the same shape."""
+        check_spectrum(spectrum, delay=self.delay, taps=self.taps)
+        bins = rearrange(spectrum, "batch channel bin frame -> (batch bin) frame channel")
+        with torch.autocast(spectrum.device.type, enabled=False):
+            dry = torch.cat([self._dereverberate_bins(chunk) for chunk in bins.split(self.chunk_bins)])
+        return rearrange(dry, "(batch bin) frame channel -> batch channel bin frame", batch=len(spectrum))
+
+    def _dereverberate_bins(self, bins: Tensor) -> Tensor:
+        prediction = LinearPrediction(bins, delay=self.delay, taps=self.taps)
+        return prediction.error(iterations=self.iterations, floor=self.floor)
