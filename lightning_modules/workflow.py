@@ -1,8 +1,8 @@
 """What the commands do with a built platform: train it, score with it, write what came out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning_utilities.core.rank_zero import rank_zero_info
 
@@ -43,7 +43,7 @@ def train(platform: Platform) -> None:
     ckpt_path = platform.ckpt_path
     if ckpt_path is None and run.last_checkpoint.is_file():
         ckpt_path = str(run.last_checkpoint)
-    step = read_checkpoint(ckpt_path)["global_step"] if ckpt_path else 0
+    step = _logged_step(read_checkpoint(ckpt_path)) if ckpt_path else 0
     if trainer.is_global_zero:
         remove_leftovers(run.checkpoints)
         platform.save_config()
@@ -55,6 +55,11 @@ def train(platform: Platform) -> None:
     trainer.fit(platform.model, platform.datamodule, ckpt_path=ckpt_path, weights_only=True)
     if not run.last_checkpoint.is_file():  # no step was asked for: the untrained model is the run's result
         trainer.save_checkpoint(run.last_checkpoint)
+
+
+def _logged_step(checkpoint: Mapping[str, Any]) -> int:
+    """The step that loggers were told: batches, of which one may hold several optimizer steps."""
+    return checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
 
 
 def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = None) -> None:
