@@ -1,4 +1,4 @@
-"""What all anomalous sound detectors share: windows, one score a clip, thresholds, the challenge's report."""
+"""What all anomalous sound detectors share: one score a clip, thresholds, the challenge's report."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,15 +8,13 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.clips import Batch, Clip
 from lightning_modules import optimization
 from lightning_modules.asd.report import detection_report
 from lightning_modules.asd.thresholds import Rule, decision_threshold
-from lightning_modules.asd.windows import Aggregation, aggregate, place_windows, take_windows
 from lightning_modules.checkpoints import FITTED
-from lightning_modules.frontends import MelDecibel
 from lightning_modules.metrics import ScoreTable
 from lightning_modules.results import Report
 
@@ -40,17 +38,9 @@ class MachineData(Protocol):
 
 
 class AnomalousSoundDetector(LightningModule, ABC):
-    """Scores windows of a clip's spectrogram and sums them up; higher = more anomalous.
-
-    A method is a subclass with a `training_step` and `window_scores`.
+    """Scores clips, higher = more anomalous; a method is a subclass with a `training_step` and a `score`.
 
     Args:
-        network: The method's network.
-        frontend: (batch, time) and lengths -> (batch, band, frame) features, on the training device.
-        window: Frames of a window.
-        hop: Frames from window to window in scoring.
-        aggregation: How a clip's windows become its score.
-        windows_per_pass: Windows that are scored at a time, which bounds memory.
         threshold: How the decision threshold of a machine instance follows from the scores of its normal training
             clips.
         threshold_quantile: Share of them that should stay below it.
@@ -64,25 +54,13 @@ class AnomalousSoundDetector(LightningModule, ABC):
 
     def __init__(
         self,
-        network: nn.Module,
-        frontend: MelDecibel | None = None,
         *,
-        window: int,
-        hop: int = 1,
-        aggregation: Aggregation = "mean",
-        windows_per_pass: int = 512,
         threshold: Rule = "gamma",
         threshold_quantile: float = 0.9,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.frontend = frontend if frontend is not None else MelDecibel()
-        self.window = window
-        self.hop = hop
-        self.aggregation: Aggregation = aggregation
-        self.windows_per_pass = windows_per_pass
         self.threshold: Rule = threshold
         self.threshold_quantile = threshold_quantile
         self.optimizer_factory = optimizer
@@ -93,16 +71,8 @@ class AnomalousSoundDetector(LightningModule, ABC):
         self.gathered: Gathered | None = None
 
     @abstractmethod
-    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
-        """Scores windows.
-
-        Args:
-            windows: (window, band, frame).
-            instance: int64 (window,), index of the machine instance; -1 where it is unknown.
-
-        Returns:
-            (window,), higher = more anomalous.
-        """
+    def score(self, batch: Batch) -> Tensor:
+        """Returns one float64 score a clip, (batch,)."""
 
     @property
     def data(self) -> MachineData:
@@ -124,37 +94,11 @@ class AnomalousSoundDetector(LightningModule, ABC):
                 )
             self.instances = found
 
-    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Refuses clips shorter than a window, while their lengths are still on the CPU."""
-        num_frames = self.frontend.num_frames(batch.length)
-        if (shortest := int(num_frames.min())) < self.window:
-            raise ValueError(
-                f"clip {batch.key[int(num_frames.argmin())]} has {shortest} frames, fewer than a window of"
-                f" {self.window}: set model.window to at most {shortest}, or add configs/overlays/asd_short_clips.yaml"
-            )
-        return batch
-
-    def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Returns (batch, band, frame) features of the first channel and int64 (batch,) frames of each clip."""
-        features = self.frontend(batch.waveform[:, 0], batch.length)
-        return features, self.frontend.num_frames(batch.length)
-
     def instance_index(self, batch: Batch) -> Tensor:
         """int64 (batch,): which of `instances` each clip is of, -1 if none."""
         numbers = {name: number for number, name in enumerate(self.instances)}
         names = batch.attributes.get("instance") or [""] * len(batch.key)
         return torch.tensor([numbers.get(name, -1) for name in names], device=batch.waveform.device)
-
-    def score(self, batch: Batch) -> Tensor:
-        """Returns one float64 score a clip, (batch,)."""
-        features, num_frames = self.features(batch)
-        clip, first = place_windows(num_frames, self.window, self.hop)
-        instance = self.instance_index(batch)[clip]
-        scores = [
-            self.window_scores(take_windows(features, clip[part], first[part], self.window), instance[part])
-            for part in torch.arange(len(clip), device=clip.device).split(self.windows_per_pass)
-        ]
-        return aggregate(torch.cat(scores).float(), clip, len(features), self.aggregation)
 
     def configure_optimizers(self) -> Any:
         """Builds the optimizer and its schedule."""
@@ -212,7 +156,7 @@ class AnomalousSoundDetector(LightningModule, ABC):
     def reference_batches(self) -> Iterable[Batch]:
         """Yields the normal training clips on this module's device."""
         for batch in self.data.reference_dataloader():
-            batch = self.on_before_batch_transfer(batch, 0)
+            batch = self.on_before_batch_transfer(batch, 0)  # as a Trainer does
             yield self.trainer.strategy.batch_to_device(batch, self.device)
 
     def fit_thresholds(self, reference: tuple[Tensor, Tensor]) -> dict[str, float]:

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from datamodules.clips import Batch
 from lightning_modules.asd.backends import Backend
-from lightning_modules.asd.detector import AnomalousSoundDetector
+from lightning_modules.asd.window_detector import WindowDetector
 from lightning_modules.asd.windows import place_windows, random_windows, take_windows
 from lightning_modules.checkpoints import FITTED
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.objectives import ArcFace
 
 
-class EmbeddingDetector(AnomalousSoundDetector):
+class EmbeddingDetector(WindowDetector):
     """Trains a network to classify machine instances and scores by its embeddings.
 
     A clip's embedding is the mean over its windows, scaled to length 1.
@@ -27,7 +27,7 @@ class EmbeddingDetector(AnomalousSoundDetector):
         window: Frames of the training crop and of the embedded windows.
         hop: Frames from window to window in scoring.
         windows_per_pass: Windows that are embedded at a time.
-        **settings: Of `AnomalousSoundDetector`.
+        **settings: Of `WindowDetector`.
     """
 
     def __init__(
@@ -138,7 +138,9 @@ class EmbeddingDetector(AnomalousSoundDetector):
         table = RowTable().to(self.device)
         for batch in self.reference_batches():
             embedding, instance = self.embed(batch), self.instance_index(batch)
-            domain = torch.tensor([name == "target" for name in batch.attributes["domain"]], device=self.device)
+            domain = torch.tensor(
+                [name == "target" for name in batch.attributes["domain"]], device=self.device
+            )
             table.update(torch.cat([embedding, instance[:, None], domain[:, None]], dim=1), batch.index)
         rows = table.compute()[1]
         return rows[:, :-2], rows[:, -2].long(), rows[:, -1].long()

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.clips import Batch
-from lightning_modules.asd.detector import AnomalousSoundDetector
+from lightning_modules.asd.window_detector import WindowDetector
 from lightning_modules.asd.windows import random_windows
 
 
-class ProxyOutlierClassifier(AnomalousSoundDetector):
+class ProxyOutlierClassifier(WindowDetector):
     """Trains a classifier on random windows of normal clips (0) and proxy outliers (1); its logit is the score.
 
     Source: Primus et al. 2020, "Anomalous sound detection as a simple binary classification problem with careful
@@ -20,7 +20,7 @@ class ProxyOutlierClassifier(AnomalousSoundDetector):
         network: (window, band, frame) -> `Output` with one logit, e.g. ``RFRResNet``.
         window: Frames of the training crop and of the scored windows, 8.2 s.
         windows_per_pass: Windows that are scored at a time.
-        **settings: Of `AnomalousSoundDetector`.
+        **settings: Of `WindowDetector`.
     """
 
     def __init__(

@@ -4,29 +4,26 @@ from abc import ABC
 from typing import Any
 
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from datamodules.clips import Batch
-from lightning_modules.asd.detector import AnomalousSoundDetector
+from lightning_modules.asd.many_steps import ManyStepsPerBatch
+from lightning_modules.asd.window_detector import WindowDetector
 from lightning_modules.asd.windows import place_windows, take_windows
 from lightning_modules.frontends import Standardize
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.networks import MAF, Autoencoder
 
 
-class WindowModel(AnomalousSoundDetector, ABC):
+class WindowModel(ManyStepsPerBatch, WindowDetector, ABC):
     """Minimises the score of all windows of normal clips.
-
-    A loader's batch of clips holds thousands of windows. They are analysed once and shuffled, and every
-    `windows_per_step` of them make an optimizer step, so that a step costs neither disk nor Fourier transforms.
 
     Args:
         network: The model of a window.
         window: Frames of a window.
         windows_per_step: Windows of an optimizer step.
         standardize: Scaling of every band to mean 0 and variance 1 on the training clips; null leaves decibels.
-        **settings: Of `AnomalousSoundDetector`.
+        **settings: Of `WindowDetector`.
     """
 
     def __init__(
@@ -58,38 +55,15 @@ class WindowModel(AnomalousSoundDetector, ABC):
             table.update(self.standardize.moments(*super().features(batch)), batch.index)
         self.standardize.fit(table.compute()[1])
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Takes one optimizer step for every `windows_per_step` windows; returns the mean loss of the steps."""
+    def training_windows(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns (window, band, frame) and the instance of each, int64 (window,)."""
         features, num_frames = self.features(batch)
-        instance = self.instance_index(batch)
         clip, first = place_windows(num_frames, self.window, self.hop)
-        order = torch.randperm(len(clip), device=clip.device)
-        losses = [
-            self._step(take_windows(features, clip[part], first[part], self.window), instance[clip[part]])
-            for part in order.chunk(self._num_steps(len(clip)))
-        ]
-        loss = torch.stack(losses).mean()
-        self.log("train/loss", loss, prog_bar=True, batch_size=1)
-        return loss
+        return take_windows(features, clip, first, self.window), self.instance_index(batch)[clip]
 
-    def _num_steps(self, num_windows: int) -> int:
-        """Steps of a batch, equal on all ranks: gradients are summed over ranks in every step."""
-        steps = torch.tensor(max(1, round(num_windows / self.windows_per_step)), device=self.device)
-        return int(self.trainer.strategy.reduce(steps, reduce_op="min"))
-
-    def _step(self, windows: Tensor, instance: Tensor) -> Tensor:
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)
-        loss = self.window_scores(windows, instance).mean()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
-        return loss.detach()
-
-    def on_train_epoch_end(self) -> None:
-        """Steps the schedule, which Lightning leaves to modules that step the optimizer themselves."""
-        if self.lr_scheduler_factory is not None:
-            self.lr_schedulers().step()  # pyright: ignore
+    def window_losses(self, windows: Tensor, instance: Tensor) -> Tensor:
+        """Returns the scores, which are what training makes small."""
+        return self.window_scores(windows, instance)
 
 
 class AutoencoderDetector(WindowModel):
