@@ -26,11 +26,7 @@ def detection_report(
     """
     report = Report(keys=[clip.key for clip in clips], scores=scores.tolist(), metrics={})
     instances = [clip.attributes["instance"] for clip in clips]
-    if thresholds.keys() >= set(instances):
-        report.decisions = [
-            int(score > thresholds[instance])
-            for score, instance in zip(report.scores, instances, strict=True)
-        ]
+    report.decisions = decide(clips, report.scores, thresholds)
     if any(clip.target < 0 for clip in clips):
         report.warnings = ["the clips have no labels: scores are written, AUC is unknown"]
         return report
@@ -57,3 +53,13 @@ def detection_report(
     if curves and len(curves) <= _MAX_CURVES:
         report.figures = {"roc": roc_figure(curves)}
     return report
+
+
+def decide(
+    clips: Sequence[Clip], scores: Sequence[float], thresholds: Mapping[str, float]
+) -> list[int] | None:
+    """1 for every clip that scores above its instance's threshold, else 0; None where an instance has none."""
+    limits = [thresholds.get(clip.attributes["instance"], np.nan) for clip in clips]
+    if np.isnan(limits).any():
+        return None
+    return [int(score > limit) for score, limit in zip(scores, limits, strict=True)]

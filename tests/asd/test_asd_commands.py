@@ -57,7 +57,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("method", ["proxy_outlier", "autoencoder", "maf", "arcface"])
-def test_a_run_leaves_official_files_and_can_be_scored_again(method, monkeypatch, tmp_path, demo_machines, capsys):
+def test_a_run_leaves_official_files_and_can_be_scored_again(
+    method, monkeypatch, tmp_path, demo_machines, capsys
+):
     run(monkeypatch, fit, *quick(method, tmp_path))
     folder = tmp_path / f"asd_{method}" / "x"
     table = rows(folder / "tables/test.csv")
@@ -101,13 +103,17 @@ def test_a_run_leaves_official_files_and_can_be_scored_again(method, monkeypatch
         key, value = (tmp_path / "out/scores.csv").read_text().strip().split(",")
         assert key.startswith("unknown")
         lines = (folder / f"scores/test/anomaly_score_{machine}_{section}.csv").read_text().splitlines()
-        assert float(value) == pytest.approx(float(dict(line.split(",") for line in lines)[clip.name]), rel=1e-3)
+        assert float(value) == pytest.approx(
+            float(dict(line.split(",") for line in lines)[clip.name]), rel=1e-3
+        )
 
 
 def test_validate_says_that_normal_clips_alone_have_no_auc(monkeypatch, tmp_path, capsys):
     run(monkeypatch, fit, *quick("maf", tmp_path))
     run(monkeypatch, validate, *quick("maf", tmp_path))
-    assert re.search(r"fan id_00: AUC is undefined: none of 1 clips is anomal", capsys.readouterr().out.replace("\n", " "))
+    assert re.search(
+        r"fan id_00: AUC is undefined: none of 1 clips is anomal", capsys.readouterr().out.replace("\n", " ")
+    )
 
 
 @pytest.mark.parametrize(
