@@ -1,0 +1,71 @@
+"""Machines: several processes fit the same thresholds and statistics and give the same scores as one."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_modules.checkpoints import FITTED
+
+REPOSITORY = Path(__file__).parents[2]
+METHODS = {
+    "proxy_outlier": ["--model.network.channels=8", "--model.window=24", "--data.batch_size=4"],
+    "maf": ["--model.network.hidden_dim=32", "--model.windows_per_step=16", "--data.batch_size=8"],
+    "arcface": [
+        "--model.network.channels=8",
+        "--model.objective.embedding_dim=32",
+        "--model.window=24",
+        "--data.batch_size=8",
+    ],
+}
+
+
+def run(command, *arguments):
+    process = subprocess.run(
+        [sys.executable, "-m", f"lightning_modules.{command}", *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    output = process.stdout + process.stderr
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_ranks_train_and_score_like_one(method, demo_machines, tmp_path):
+    common = [
+        *METHODS[method],
+        f"--data.root={demo_machines}",
+        "--data.eval_batch_size=3",
+        "--data.num_workers=0",
+        "--trainer.accelerator=cpu",
+        "--trainer.max_epochs=1",
+        "--trainer.enable_progress_bar=false",
+        "--tracking.wandb=disabled",
+        f"--run.root={tmp_path}",
+        "--run.id=x",
+    ]
+    output = run(
+        "fit", f"--config=configs/asd_{method}.yaml", *common, "--trainer.devices=2", "--trainer.strategy=ddp"
+    )
+    assert "unused" not in output.lower()
+    (folder,) = (path.parent for path in tmp_path.rglob("results.csv"))
+    checkpoint = next(iter((folder / "checkpoints").glob("best*")), folder / "checkpoints/last.ckpt")
+    without_thresholds = torch.load(checkpoint, weights_only=True)
+    assert without_thresholds.pop(FITTED)
+    torch.save(without_thresholds, checkpoint)  # one process fits them anew
+    of_two = {path.name: path.read_text() for path in (folder / "scores/test").iterdir()}
+    run("test", f"--ckpt_path={checkpoint}", "--trainer.devices=1", "--trainer.strategy=auto")
+    of_one = {path.name: path.read_text() for path in (folder / "scores/test").iterdir()}
+    assert of_one == of_two
+    with (folder / "results.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["auc"], first["pauc"], first["clips"]) == (second["auc"], second["pauc"], second["clips"])
