@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-_LOADING = 1  # in roundings per unknown: the least that lets a singular matrix have its Cholesky factor
+_LOADING = 0.1  # in roundings per unknown, of the diagonal: enough for most matrices
 
 
 class LinearPrediction:
@@ -24,14 +24,17 @@ class LinearPrediction:
     """
 
     def __init__(self, signal: Tensor, *, delay: int, taps: int) -> None:
-        self.signal = signal
-        self._past = past(signal, delay=delay, taps=taps).contiguous()
-        self._past_conj = past(signal.conj().resolve_conj(), delay=delay, taps=taps)
+        self.signal = signal.contiguous()
+        self._past = past(self.signal, delay=delay, taps=taps)
+        self._past_conj = past(self.signal.conj().resolve_conj(), delay=delay, taps=taps)
 
-    def fit(self, target: Tensor, weight: Tensor) -> Tensor:
-        """Filters that best predict `target` (n, t, m) in the least squares weighted by `weight` (n, t): (n, k, m)."""
-        weighted = (self._past_conj * weight.unsqueeze(-1)).mT
-        return solve_hermitian(weighted @ self._past, weighted @ target)
+    def correlation(self, weight: Tensor) -> Tensor:
+        """Correlation of the past with itself over frames weighted by `weight` (n, t): (n, k, k)."""
+        return (self._past_conj * weight.unsqueeze(-1)).mT @ self._past
+
+    def project(self, frames: Tensor) -> Tensor:
+        """Correlation of the past with frames (n, t, m): (n, k, m)."""
+        return self._past_conj.mT @ frames
 
     def predict(self, filters: Tensor) -> Tensor:
         """Apply filters (n, k, m) to the past: (n, t, m)."""
@@ -49,13 +52,16 @@ class LinearPrediction:
         """
         error = self.signal
         for _ in range(iterations):
+            weight = inverse_power(error, floor)
+            whitened = error * weight.unsqueeze(-1)
             # The filter is refined, not fitted anew: the same but for rounding, which the next iteration mends.
-            error = error - self.predict(self.fit(error, inverse_power(error, floor)))
+            change = self.predict(LoadedCholesky(self.correlation(weight)).solve(self.project(whitened)))
+            error = subtract(error, change, whitened=whitened, whitened_change=change * weight.unsqueeze(-1))
         return error
 
 
 def past(signal: Tensor, *, delay: int, taps: int) -> Tensor:
-    """Stack the frames `delay` to `delay + taps - 1` before each one, oldest first; a view of one padded copy.
+    """Stack the frames `delay` to `delay + taps - 1` before each one, oldest first.
 
     Args:
         signal: (n, t, m) of more than `delay` frames.
@@ -66,7 +72,7 @@ def past(signal: Tensor, *, delay: int, taps: int) -> Tensor:
         (n, t, taps * m).
     """
     padded = F.pad(signal[:, : signal.shape[1] - delay], (0, 0, delay + taps - 1, 0))
-    return rearrange(padded.unfold(1, taps, 1), "n t m tap -> n t (tap m)")
+    return rearrange(padded.unfold(1, taps, 1), "n t m tap -> n t (tap m)").contiguous()
 
 
 def frame_power(signal: Tensor) -> Tensor:
@@ -81,18 +87,53 @@ def inverse_power(signal: Tensor, floor: float) -> Tensor:
     return torch.where(loudest > 0, torch.maximum(power, floor * loudest), 1).reciprocal()
 
 
-def solve_hermitian(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve positive semidefinite systems by Cholesky: (n, k, k), (n, k, m) -> (n, k, m).
+def inner(left: Tensor, right: Tensor) -> Tensor:
+    """Real part of the inner products over channels: complex (..., m) twice -> (...)."""
+    return (torch.view_as_real(left) * torch.view_as_real(right)).sum(dim=(-2, -1))
 
-    The unknowns are scaled to a unit diagonal before it is loaded with a few roundings, so that dead, equal or
-    very unequal channels do no harm.
+
+def subtract(error: Tensor, change: Tensor, *, whitened: Tensor, whitened_change: Tensor) -> Tensor:
+    """Subtract from the error as much of a change as leaves the least sum of e^H P e, whatever the change.
+
+    Args:
+        error: e, (n, t, m).
+        change: d, (n, t, m).
+        whitened: P e.
+        whitened_change: P d.
+
+    Returns:
+        The new error.
     """
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1).real.unsqueeze(-1)
-    scale = torch.where(diagonal > 0, diagonal, 1).rsqrt()
-    loading = _LOADING * matrix.shape[-1] * torch.finfo(scale.dtype).eps
-    identity = torch.eye(matrix.shape[-1], dtype=scale.dtype, device=scale.device)
-    factor = torch.linalg.cholesky(matrix * scale * scale.mT + loading * identity)
-    return scale * torch.cholesky_solve(scale * right, factor)
+    curvature = inner(change, whitened_change).sum(dim=-1)
+    length = inner(change, whitened).sum(dim=-1) / curvature.clamp_min(torch.finfo(curvature.dtype).tiny)
+    return error - length[:, None, None] * change
+
+
+class LoadedCholesky:
+    """Factor of positive semidefinite matrices, each loaded no more than it needs.
+
+    The unknowns are scaled to a unit diagonal, which then is loaded with a few roundings, ten times more until the
+    factorisation succeeds: dead, equal or very unequal channels do no harm.
+
+    Args:
+        matrix: Hermitian (n, k, k).
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        diagonal = matrix.diagonal(dim1=-2, dim2=-1).real.unsqueeze(-1)
+        self._scale = torch.where(diagonal > 0, diagonal, 1).rsqrt()
+        scaled = matrix * self._scale * self._scale.mT
+        identity = torch.eye(matrix.shape[-1], dtype=diagonal.dtype, device=matrix.device)
+        eps = torch.finfo(diagonal.dtype).eps
+        loading = diagonal.new_full((len(matrix), 1, 1), _LOADING * matrix.shape[-1] * eps)
+        self._factor, failed = torch.linalg.cholesky_ex(scaled + loading * identity)
+        while failed.any() and loading.amax() < 1:
+            loading = torch.where(failed.view(-1, 1, 1) > 0, 10 * loading, loading)
+            self._factor, failed = torch.linalg.cholesky_ex(scaled + loading * identity)
+
+    def solve(self, right: Tensor) -> Tensor:
+        """Solve for (n, k, m): the same shape."""
+        return self._scale * torch.cholesky_solve(self._scale * right, self._factor)
 
 
 def check_spectrum(spectrum: Tensor, *, delay: int, taps: int) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lightning_modules.frontends.linear_prediction import frame_power, past
+from lightning_modules.frontends.linear_prediction import frame_power, inner, past
 from lightning_modules.frontends.precision import Precision, invert
 
 _LEAST_POWER = 1e-4  # of a source in a frame; bins have unit power
-_LEAST_EIGENVALUE = 1e-6  # of R_i and Q
+_LEAST_EIGENVALUE = 1e-5  # of R_i and Q
 _LEAST_TRANSFER = 1e-6  # of a source's power to one frame of its late reverberation
 _LATE_SHARE = 0.1  # of the sources' power that reverberates at first
 _OTHERS_SHARE = 0.1  # of the power of a frame's own source that every other one has at first
@@ -130,8 +130,3 @@ class LocalGaussian:
 def _ratio(numerator: Tensor | float, denominator: Tensor) -> Tensor:
     """Zero where the late reverberation has not begun and has no power."""
     return torch.where(denominator > 0, numerator / denominator, 0)
-
-
-def inner(left: Tensor, right: Tensor) -> Tensor:
-    """Real part of the inner products over channels: complex (..., m) twice -> (...)."""
-    return (torch.view_as_real(left) * torch.view_as_real(right)).sum(dim=(-2, -1))

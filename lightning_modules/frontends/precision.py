@@ -49,6 +49,7 @@ class SharedBasis:
 
     def __init__(self, gains: Tensor, spatial: Tensor) -> None:
         values, vectors = torch.linalg.eigh(spatial[:, 0])
+        values = values.clamp_min(torch.finfo(values.dtype).eps * values.amax(dim=-1, keepdim=True))
         whitening = vectors.mH * values.rsqrt().unsqueeze(-1)
         ratio, rotation = torch.linalg.eigh(whitening @ spatial[:, 1] @ whitening.mH)
         self._basis = rotation.mH @ whitening  # (n, m, m)

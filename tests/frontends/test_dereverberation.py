@@ -8,7 +8,7 @@ import torch
 
 from lightning_modules.frontends import WPE, BlindDereverberation
 from lightning_modules.frontends.dereverberation import descend
-from lightning_modules.frontends.linear_prediction import LinearPrediction, inverse_power, solve_hermitian
+from lightning_modules.frontends.linear_prediction import LinearPrediction, LoadedCholesky, inverse_power
 from lightning_modules.frontends.local_gaussian import LocalGaussian
 from lightning_modules.frontends.precision import Dense, SharedBasis
 from lightning_modules.frontends.stft import STFT
@@ -208,8 +208,9 @@ def test_one_direction_of_sound_makes_the_filter_step_an_iteration_of_wpe():
     signal = random_spectrum(2, 80, 3)
     prediction = LinearPrediction(signal, delay=2, taps=4)
     factor = random_spectrum(2, 1, 3, 3, seed=1)
-    gains = 1 / inverse_power(signal, 1e-10).unsqueeze(1)
-    found = descend(signal, prediction, Dense(gains, factor @ factor.mH))
+    weight = inverse_power(signal, 1e-10)
+    correlation = LoadedCholesky(prediction.correlation(weight))
+    found = descend(signal, prediction, Dense(1 / weight.unsqueeze(1), factor @ factor.mH), correlation)
     torch.testing.assert_close(found, prediction.error(iterations=1))
 
 
@@ -222,8 +223,9 @@ def test_filter_step_descends():
     def quadratic(frames):
         return (frames.conj() * precision.whiten(frames)).real.sum(dim=(1, 2))
 
-    error = descend(signal, prediction, precision)
-    better = descend(error, prediction, precision)
+    correlation = LoadedCholesky(prediction.correlation(torch.rand(4, 80, dtype=torch.float64)))
+    error = descend(signal, prediction, precision, correlation)
+    better = descend(error, prediction, precision, correlation)
     assert (quadratic(error) < quadratic(signal)).all()
     assert (quadratic(better) < quadratic(error)).all()
 
@@ -232,7 +234,7 @@ def test_singular_systems_have_a_solution():
     columns = torch.randn(3, 100, 4, dtype=torch.complex64)
     columns = torch.cat([columns, 1e-4 * columns, torch.zeros(3, 100, 1)], dim=-1)
     target = columns[..., :2].sum(dim=-1, keepdim=True)
-    found = solve_hermitian(columns.mH @ columns, columns.mH @ target)
+    found = LoadedCholesky(columns.mH @ columns).solve(columns.mH @ target)
     torch.testing.assert_close(columns @ found, target, atol=1e-3, rtol=0)
 
 
