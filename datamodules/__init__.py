@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from datamodules.base import ClipDataModule
     from datamodules.clips import Batch, Clip
     from datamodules.dcase import DCASE
+    from datamodules.simulated_room import SimulatedRoom
 
 _HOMES = {
     "ASVspoof": "asvspoof",
@@ -15,8 +16,9 @@ _HOMES = {
     "Clip": "clips",
     "ClipDataModule": "base",
     "DCASE": "dcase",
+    "SimulatedRoom": "simulated_room",
 }
-__all__ = ["DCASE", "ASVspoof", "Batch", "Clip", "ClipDataModule"]
+__all__ = ["DCASE", "ASVspoof", "Batch", "Clip", "ClipDataModule", "SimulatedRoom"]
 
 
 def __getattr__(name: str) -> object:

@@ -19,8 +19,8 @@ from datamodules import audio
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
 from datamodules.dcase_layouts import YEARS, Layout, Subset
+from datamodules.dcase_scores import write_score_files
 from datamodules.demo.machines import DEMO_ROOT, make_demo
-from datamodules.files import score_rows, write_text_atomically
 from datamodules.proxy_outliers import ProxyOutliers, foreign_clips, recording_condition, select
 from datamodules.samplers import ProxyBatchSampler, TrainSampler
 
@@ -151,23 +151,11 @@ class DCASE(ClipDataModule):
         scores: Sequence[float],
         decisions: Sequence[int] | None = None,
     ) -> None:
-        """Write the year's ``anomaly_score_*.csv`` and, with decisions, ``decision_result_*.csv`` into a folder.
+        """Write the year's ``anomaly_score_*.csv`` and, with decisions, ``decision_result_*.csv``.
 
-        The folder is `path` without its suffix; clips of no machine go to ``scores.csv`` in it.
+        See `datamodules.dcase_scores`.
         """
-        folder = Path(path).with_suffix("")
-        self._write_tables(folder, "anomaly_score_", score_rows(folder, keys, scores))
-        if decisions is not None:
-            self._write_tables(folder, "decision_result_", score_rows(folder, keys, decisions))
-
-    def _write_tables(self, folder: Path, prefix: str, rows: Sequence[tuple[str, str]]) -> None:
-        tables: dict[str, list[str]] = defaultdict(list)
-        for key, value in rows:
-            stem, name = self.layout.score_stem(key) or (None, key)
-            foreign = "scores" if prefix == "anomaly_score_" else "decisions"
-            tables[f"{prefix}{stem}" if stem else foreign].append(f"{name},{value}\n")
-        for stem, lines in tables.items():
-            write_text_atomically(folder / f"{stem}.csv", "".join(sorted(lines)))
+        write_score_files(path, keys, scores, decisions, score_stem=self.layout.score_stem)
 
     def _read(self, subset: Subset, part: Literal["train", "test"]) -> list[Clip]:
         machines = self.layout.machines(subset)
