@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from datamodules.clips import Batch
 from lightning_modules.asd.detector import AnomalousSoundDetector, MachineData
@@ -22,6 +23,14 @@ from lightning_modules.networks import Autoencoder
 from lightning_modules.results import Report
 
 _MIN_ENERGY = 1e-7  # of a mel band of a frame, far below the noise of 16-bit recordings
+
+
+class RoomData(MachineData, Protocol):
+    """What the ensemble asks of a data module."""
+
+    def reference(self, index: int) -> Tensor | None:
+        """The anomalous sound alone in test clip `index`, (channel, time); None where it is not known."""
+        ...
 
 
 class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
@@ -114,12 +123,18 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         self.error_moments: Tensor | None = (
             None  # (2, pipeline): mean and deviation of training errors, μ and σ
         )
-        self.branches = RowTable()
+        self.branches, self.improvements = RowTable(), RowTable()
         self.gathered_branches: Tensor | None = None  # (clip, pipeline), sorted by index
+        self.gathered_improvements: Tensor | None = None  # in dB
         self._cache: dict[int, Tensor] = {}
 
-    def spectrograms(self, batch: Batch) -> dict[bool, Tensor]:
-        """Amplitude spectrograms (batch * microphone, bin, frame), without and with dereverberation.
+    @property
+    def data(self) -> RoomData:
+        """The data module of the running loop."""
+        return cast(RoomData, super().data)
+
+    def spectra(self, batch: Batch) -> dict[bool, Tensor]:
+        """Complex spectra (batch, microphone, bin, frame), without and with dereverberation.
 
         Raises:
             ValueError: For clips of several lengths.
@@ -135,27 +150,29 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         found = {False: spectrum} if False in wanted else {}
         if True in wanted:
             found[True] = self.dereverberation.dereverberate(spectrum)
-        return {key: each[:, : self.microphones].abs().flatten(0, 1) for key, each in found.items()}
+        return {key: each[:, : self.microphones] for key, each in found.items()}
 
-    def blocks(self, spectrograms: Mapping[bool, Tensor], num_clips: int) -> Tensor:
-        """Log mel energies of what each pipeline leaves: (batch, pipeline, microphone * block, band * frame)."""
-        features = []
+    def residuals(self, spectra: Mapping[bool, Tensor]) -> dict[str, Tensor]:
+        """Amplitudes (batch, microphone, bin, frame) that each pipeline leaves."""
+        residuals = {}
         for label in self.pipelines:
-            residual = spectrograms[PIPELINES[label].dereverberation]
+            amplitude = spectra[PIPELINES[label].dereverberation].abs()
             if label in self.extractors:
-                residual = self.extractors[label](residual)
-            with torch.autocast(residual.device.type, enabled=False):
-                log_mel = (self.filters @ residual.float().square()).clamp_min_(_MIN_ENERGY).log_()
-            whole = log_mel[..., : log_mel.shape[-1] // self.block * self.block]
-            features.append(
-                rearrange(
-                    whole,
-                    "(clip mic) mel (block frame) -> clip (mic block) (mel frame)",
-                    clip=num_clips,
-                    frame=self.block,
-                )
-            )
-        return torch.stack(features, dim=1)
+                frames = self.extractors[label](amplitude.flatten(0, 1))
+                amplitude = frames.unflatten(0, amplitude.shape[:2])
+            residuals[label] = amplitude
+        return residuals
+
+    def blocks(self, residuals: Mapping[str, Tensor]) -> Tensor:
+        """Log mel energies of blocks of frames: (batch, pipeline, microphone * block, band * frame)."""
+        amplitude = torch.stack(list(residuals.values()), dim=1).float()
+        with torch.autocast(amplitude.device.type, enabled=False):
+            log_mel = (self.filters @ amplitude.square()).clamp_min_(_MIN_ENERGY).log_()
+        return rearrange(
+            log_mel[..., : log_mel.shape[-1] // self.block * self.block],
+            "clip pipeline mic mel (block frame) -> clip pipeline (mic block) (mel frame)",
+            frame=self.block,
+        )
 
     @torch.no_grad()
     def on_fit_start(self) -> None:
@@ -169,16 +186,17 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
                 "the front-end ensemble trains in one process: set trainer.devices=1 and num_nodes=1"
             )
         batches = list(self.reference_batches())
-        spectrograms = [self.spectrograms(batch) for batch in batches]
-        self._fit_extractors(spectrograms)
-        for batch, each in zip(batches, spectrograms, strict=True):
-            self._cache |= dict(zip(batch.index.tolist(), self.blocks(each, len(batch.key)), strict=True))
+        spectra = [{key: each.abs() for key, each in self.spectra(batch).items()} for batch in batches]
+        self._fit_extractors(spectra)
+        for batch, each in zip(batches, spectra, strict=True):
+            features = self.blocks(self.residuals(each))
+            self._cache |= dict(zip(batch.index.tolist(), features, strict=True))
         if self.standardize:
             features = torch.cat(list(self._cache.values()), dim=1)
             self.mean.copy_(features.mean(1, keepdim=True))
             self.std.copy_(features.std(1, keepdim=True).clamp_min(1e-3))
 
-    def _fit_extractors(self, spectrograms: Sequence[Mapping[bool, Tensor]]) -> None:
+    def _fit_extractors(self, spectra: Sequence[Mapping[bool, Tensor]]) -> None:
         fitted: dict[bool, nn.Module] = {}
         for label, extractor in self.extractors.items():
             assert isinstance(extractor, Extractor)
@@ -186,7 +204,7 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
             if dereverberated in fitted:
                 extractor.load_state_dict(fitted[dereverberated].state_dict())
             elif not extractor.is_fitted:
-                extractor.fit(clip for each in spectrograms for clip in each[dereverberated])
+                extractor.fit(clip for each in spectra for clip in each[dereverberated].flatten(0, 1))
             fitted[dereverberated] = extractor
 
     def training_windows(self, batch: Batch) -> tuple[Tensor]:
@@ -211,7 +229,7 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
 
     def features(self, batch: Batch) -> Tensor:
         """Returns (batch, pipeline, microphone * block, band * frame)."""
-        return self.blocks(self.spectrograms(batch), len(batch.key))
+        return self.blocks(self.residuals(self.spectra(batch)))
 
     def clip_errors(self, features: Tensor) -> Tensor:
         """Errors e of every microphone and block, float64 (batch, pipeline, microphone * block)."""
@@ -221,30 +239,58 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         errors = self._errors(windows).double()
         return rearrange(errors, "(clip window) pipeline -> clip pipeline window", clip=len(features))
 
-    def branch_scores(self, batch: Batch) -> Tensor:
+    def branch_scores(self, features: Tensor) -> Tensor:
         """Standardised errors of eq. 8 averaged over time and microphones, float64 (batch, pipeline)."""
         assert self.error_moments is not None
         mean, std = self.error_moments
-        return (self.clip_errors(self.features(batch)).mean(-1) - mean) / std
+        return (self.clip_errors(features).mean(-1) - mean) / std
 
     def score(self, batch: Batch) -> Tensor:
         """Returns one float64 score a clip, (batch,): the average over the pipelines of `ensemble`."""
-        return self._members(self.branch_scores(batch), self.ensemble).mean(1)
+        return self._members(self.branch_scores(self.features(batch)), self.ensemble).mean(1)
 
     def _members(self, branches: Tensor, labels: str) -> Tensor:
         return branches[:, [self.pipelines.index(label) for label in labels]]
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores of the ensemble and of every pipeline."""
-        branches = self.branch_scores(batch)
+        """Collects scores and, where the data has references, how much better they are heard."""
+        spectra = self.spectra(batch)
+        residuals = self.residuals(spectra)
+        branches = self.branch_scores(self.blocks(residuals))
         self.branches.update(branches, batch.index)
+        self.improvements.update(self.sdr_improvement(batch, spectra, residuals), batch.index)
         self.scores.update(self._members(branches, self.ensemble).mean(1), batch.target, batch.index)
+
+    def sdr_improvement(
+        self, batch: Batch, spectra: Mapping[bool, Tensor], residuals: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Gain of scale-invariant SDR over the mixture, of the extracted sound in the phases of its input.
+
+        Returns:
+            dB (batch, pipeline), averaged over microphones; NaN for clips without a reference.
+        """
+        found = torch.full((len(batch.key), len(self.pipelines)), torch.nan, device=self.device)
+        references = {row: self.data.reference(int(index)) for row, index in enumerate(batch.index)}
+        rows = [row for row, reference in references.items() if reference is not None]
+        if not rows:
+            return found
+        sound = torch.stack([each for each in references.values() if each is not None]).to(self.device)
+        sound = sound[:, : self.microphones]
+        before = scale_invariant_signal_distortion_ratio(batch.waveform[rows, : self.microphones], sound)
+        for number, label in enumerate(self.pipelines):
+            phase = spectra[PIPELINES[label].dereverberation][rows].sgn()
+            extracted = self.stft.inverse(residuals[label][rows] * phase, sound.shape[-1])
+            after = scale_invariant_signal_distortion_ratio(extracted, sound)
+            found[rows, number] = (after - before).mean(1)
+        return found
 
     def on_test_epoch_end(self) -> None:
         """Gathers the scores of all ranks."""
         super().on_test_epoch_end()
         self.gathered_branches = self.branches.compute()[1]
+        self.gathered_improvements = self.improvements.compute()[1]
         self.branches.reset()
+        self.improvements.reset()
 
     def on_train_start(self) -> None:
         """Forgets what was fitted to earlier weights."""
@@ -283,7 +329,11 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         """The paper's Table 1: AUC of every pipeline and ensemble at every input SNR."""
         assert self.gathered is not None, "a test loop comes first"
         assert self.gathered_branches is not None
+        assert self.gathered_improvements is not None
         index, scores, _ = (column.cpu() for column in self.gathered)
         clips = [datamodule.clips[split][row] for row in index.tolist()]
-        branches = dict(zip(self.pipelines, self.gathered_branches.cpu().unbind(1), strict=True))
-        return ensemble_report(clips, scores, branches, thresholds=self.thresholds)
+        branches, improvements = (
+            dict(zip(self.pipelines, each.cpu().unbind(1), strict=True))
+            for each in (self.gathered_branches, self.gathered_improvements)
+        )
+        return ensemble_report(clips, scores, branches, improvements, thresholds=self.thresholds)

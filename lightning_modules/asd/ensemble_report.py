@@ -1,5 +1,6 @@
 """Table 1 of the front-end ensemble: AUC of every pipeline and ensemble at every input SNR."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,7 +37,12 @@ ENSEMBLES = {"all": "ABCDEFGH", "only BD": "EFGH", "only ASE": "BCD", "proposed"
 
 
 def ensemble_report(
-    clips: Sequence[Clip], scores: Tensor, branches: Mapping[str, Tensor], *, thresholds: Mapping[str, float]
+    clips: Sequence[Clip],
+    scores: Tensor,
+    branches: Mapping[str, Tensor],
+    improvements: Mapping[str, Tensor],
+    *,
+    thresholds: Mapping[str, float],
 ) -> Report:
     """Evaluates pipelines and ensembles, each SNR's anomalous clips against all normal ones.
 
@@ -44,6 +50,7 @@ def ensemble_report(
         clips: The scored clips; attribute ``snr`` is the input SNR of an anomalous clip in dB, where known.
         scores: (clip,), of the ensemble that the method scores by.
         branches: Label of a pipeline -> standardised errors (clip,).
+        improvements: Label of a pipeline -> SDR improvement in dB (clip,), NaN where it is not known.
         thresholds: Machine instance -> score above which a clip counts as anomalous.
     """
     report = Report(keys=[clip.key for clip in clips], scores=scores.tolist(), metrics={})
@@ -61,6 +68,7 @@ def ensemble_report(
             "dereverberation": "yes" if pipeline.dereverberation else "no",
             "extraction": pipeline.extraction,
             **_at_levels(branch, is_anomaly, snr, levels),
+            **_improvement(improvements[label], snr, levels),
         }
         for label, (pipeline, branch) in systems.items()
     ]
@@ -73,6 +81,7 @@ def ensemble_report(
                     "dereverberation": "",
                     "extraction": "",
                     **_at_levels(mean, is_anomaly, snr, levels),
+                    **dict.fromkeys(_improvement(scores * torch.nan, snr, levels), math.nan),
                 }
             )
     report.table = rows
@@ -98,6 +107,14 @@ def _at_levels(
         rows = _against_normal(snr == level, is_anomaly)
         found[f"auc_{level}_db" if level else "auc_all"] = float(auc(scores[rows], is_anomaly[rows]))
     return found
+
+
+def _improvement(improvement: Tensor, snr: np.ndarray, levels: Sequence[str]) -> dict[str, float]:
+    return {
+        f"sdr_improvement_{level}_db": float(improvement[np.flatnonzero(snr == level)].mean())
+        for level in levels
+        if level
+    }
 
 
 def _against_normal(chosen: np.ndarray, is_anomaly: np.ndarray) -> np.ndarray:

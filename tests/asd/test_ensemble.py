@@ -41,6 +41,9 @@ class Machines(LightningDataModule):
             "test": [Clip(f"fan/clip{i}", "", 0, {"instance": "fan/id_00"}) for i in range(NUM_CLIPS)]
         }
 
+    def reference(self, index):
+        return self.waveform[index] if index == 2 else None
+
     def reference_dataloader(self):
         parts = [[0, 1], [2, 3]]
         batches = [batch_of(self.waveform[part], part) for part in parts]
@@ -124,6 +127,17 @@ def test_autoencoders_trained_together_are_those_trained_alone():
         torch.testing.assert_close(together.autoencoders["F"].state_dict()[name], value)
 
 
+def test_sdr_improvement_is_that_of_the_extracted_sound():
+    """A reference that is the whole input loses by extraction; without extraction nothing changes."""
+    data, model = Machines(), ensemble(pipelines="AB")
+    trainer(max_epochs=1).fit(model, data)
+    trainer().test(model, data, verbose=False)
+    assert model.gathered_improvements is not None
+    assert model.gathered_improvements.isnan().all(1).tolist() == [True, True, False, True]
+    whole, extracted = model.gathered_improvements[2].tolist()
+    assert extracted < whole
+
+
 def test_fitted_state_returns_with_the_checkpoint(tmp_path):
     data, model, other = Machines(), ensemble(pipelines="AB"), ensemble(pipelines="AB")
     first = trainer(max_epochs=1)
@@ -144,7 +158,7 @@ def test_clips_of_several_lengths_are_refused():
         length=torch.tensor([NUM_SAMPLES, 3000])
     )
     with pytest.raises(ValueError, match=r"clip fan/clip1 has 3000 samples beside clips of 4000"):
-        ensemble().spectrograms(batch)
+        ensemble().spectra(batch)
 
 
 def test_unknown_pipelines_are_refused():
@@ -162,11 +176,13 @@ def test_table_1_sets_every_snr_against_all_normal_clips():
         "C": torch.tensor([2.0, 1.0, 0.0, 1.5, 1.5], dtype=torch.float64),
         "D": torch.tensor([0.0, 0.0, 0.0, 1.0, -1.0], dtype=torch.float64),
     }
-    report = ensemble_report(clips, branches["B"], branches, thresholds={"fan/id_00": 0.75})
+    improvements = {label: torch.tensor([np.nan, np.nan, np.nan, 6.0, 2.0]) for label in branches}
+    report = ensemble_report(clips, branches["B"], branches, improvements, thresholds={"fan/id_00": 0.75})
     rows = {row["system"]: row for row in report.table}
     assert list(rows) == ["B", "C", "D", "only ASE (BCD)"]
     assert rows["B"]["auc_-5_db"] == pytest.approx(1.0)
     assert rows["B"]["auc_-15_db"] == pytest.approx(1 / 3)
+    assert rows["B"]["sdr_improvement_-15_db"] == pytest.approx(2.0)
     assert rows["C"]["auc_-15_db"] == pytest.approx(2 / 3)
     mean = np.mean([branch.numpy() for branch in branches.values()], axis=0)
     assert rows["only ASE (BCD)"]["auc_-15_db"] == pytest.approx((mean[4] > mean[:3]).mean())
