@@ -19,7 +19,8 @@ from datamodules.base import ClipDataModule
 from datamodules.clips import Clip, Padding
 from datamodules.dcase_scores import write_score_files
 from datamodules.demo.machines import DEMO_ROOT, make_demo
-from datamodules.room_corpus import Simulation, write_corpus
+from datamodules.room_corpus import write_corpus
+from datamodules.room_simulation import Simulation
 
 _KEY = re.compile(r"([^/]+)/((?:normal|anomaly)_(id_\d+)_\d+(?:_snr[+-][\d.]+)?)")
 _TARGETS = {"normal": 0, "anomaly": 1}

@@ -241,6 +241,7 @@ def test_scores_go_to_a_file_an_instance(demo_machines, room, tmp_path) -> None:
             "machine_root nowhere: no machines in it: name a folder in the layout of",
         ),
         ({"snr_db": [-5, -5]}, r"snr_db \[-5, -5\]: choose one or more levels in dB, each once"),
+        ({"simulation_seed": -1}, "simulation_seed -1: choose 0 or more"),
         ({"num_normal": 0}, "num_normal 0: choose at least 1 segment"),
         ({"segment_s": 0.0}, r"segment_s 0\.0: choose a length of one sample or more"),
     ],
