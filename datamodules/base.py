@@ -116,6 +116,12 @@ class ClipDataModule(LightningDataModule, ABC):
             f"{type(self).__name__} has no demo corpus: set root to the data set's folder, not {folder}"
         )
 
+    def make_small(self, folder: Path) -> None:
+        """Where `prepare_data` would make a corpus, make it in `folder` instead, for a dry run that leaves nothing."""
+        if self.root == self.demo_root and not self.root.exists():
+            self.root = folder / self.root.name
+            self.make_demo(self.root)
+
     def prepare_data(self) -> None:
         """Make the demo corpus where the root is its place and it is missing."""
         if self.root == self.demo_root and not self.root.exists():

@@ -8,15 +8,18 @@ import csv
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules import audio
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip, Padding
+from datamodules.dcase_layouts import Layout
 from datamodules.dcase_scores import write_score_files
 from datamodules.demo.machines import DEMO_ROOT, make_demo
 from datamodules.room_corpus import write_corpus
@@ -114,6 +117,36 @@ class SimulatedRoom(ClipDataModule):
         if source == Path(DEMO_ROOT) and not source.exists():
             make_demo(source)
         write_corpus(self.root, self.simulation, machines=self.machines, references=self.references)
+
+    def make_small(self, folder: Path) -> None:
+        """Where the corpus is missing, simulate a few seconds of one machine in `folder`."""
+        if self.root.exists():
+            return
+        machine_root = Path(self.simulation.machine_root)
+        if machine_root == Path(DEMO_ROOT) and not machine_root.exists():
+            machine_root = folder / "machines"
+            make_demo(machine_root, seconds=1.0, num_train=4, num_test=4)
+        self.root = folder / "room"
+        self.simulation = replace(
+            self.simulation,
+            machine_root=str(machine_root),
+            reverberation_time_s=min(self.simulation.reverberation_time_s, 0.2),
+            num_microphones=2,
+            num_train=2,
+            num_normal=1,
+            num_abnormal=1,
+            segment_s=1.0,
+        )
+        self.machines = self.machines or sorted(Layout(2020, machine_root).machines("dev"))[:1]
+        self.prepare_data()
+
+    def reference(self, index: int) -> Tensor | None:
+        """The sweep alone in test clip `index`, float32 (channel, time); None of a normal clip or if none are kept."""
+        clip = self.clips["test"][index]
+        if not self.references or clip.target == 0:
+            return None
+        path = Path(clip.path)
+        return audio.read(path.parent.parent / "references" / path.name)[0]
 
     @property
     def instances(self) -> list[str]:

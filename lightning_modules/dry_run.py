@@ -17,14 +17,12 @@ BATCH_SIZE = 2
 class CheckedData(Protocol):
     """What the check changes in a data module."""
 
-    root: Path
-    demo_root: Path | None
     batch_size: int
     eval_batch_size: int
     num_workers: int | None
 
-    def make_demo(self, folder: Path) -> None:
-        """Writes the demo corpus."""
+    def make_small(self, folder: Path) -> None:
+        """Makes in a folder what would otherwise be made where the configuration says."""
         ...
 
 
@@ -40,9 +38,7 @@ def dry_run(model: LightningModule, datamodule: CheckedData, trainer: Trainer) -
     datamodule.eval_batch_size = min(datamodule.eval_batch_size, BATCH_SIZE)
     datamodule.num_workers = 0
     with tempfile.TemporaryDirectory() as folder:
-        if datamodule.root == datamodule.demo_root and not datamodule.root.exists():
-            datamodule.root = Path(folder) / datamodule.root.name
-            datamodule.make_demo(datamodule.root)
+        datamodule.make_small(Path(folder))
         _pass_one_batch(model, datamodule, trainer)
 
 

@@ -10,11 +10,19 @@ import io
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lightning_modules.grids.cells import expand
 from lightning_modules.grids.estimates import Estimate, Table, label, tabulate
-from lightning_modules.grids.finished import Gathered, differing_clips, differing_settings, findings, gather
+from lightning_modules.grids.finished import (
+    Finding,
+    Gathered,
+    differing_clips,
+    differing_settings,
+    findings,
+    gather,
+)
 from lightning_modules.grids.grid_file import Grid, Output, read_grid
 from lightning_modules.runs import write_atomically
 
@@ -86,6 +94,8 @@ def _remarks(found: Gathered, path: str) -> list[str]:
 
 def _tables(found: Gathered, output: Output) -> list[tuple[str, Table]]:
     """Returns name and table: one a value, or a single one with the values as columns where there is no ``per``."""
+    if output.rows is not None:
+        return [(output.name, tabulate(_by_row(found, output), value="value", average=False))]
     by_value = {value: findings(found, output, value) for value in output.values}
     if output.per is None:
         together = [each for found in by_value.values() for each in found]
@@ -93,6 +103,19 @@ def _tables(found: Gathered, output: Output) -> list[tuple[str, Table]]:
     return [
         (f"{output.name}_{value}", tabulate(each, value=value, average=True))
         for value, each in by_value.items()
+    ]
+
+
+def _by_row(found: Gathered, output: Output) -> list[Finding]:
+    """Findings whose series are the rows of the runs' tables; with several blocks each row names its block."""
+    several = len({cell.block.name for cell, _ in found.rows}) > 1
+    return [
+        replace(
+            each, series=(f"{each.series[0]}: {each.column}" if several else each.column, None), column=value
+        )
+        for value in output.values
+        for each in findings(found, replace(output, per=output.rows), value)
+        if each.value is not None  # a row need not have every figure
     ]
 
 
@@ -131,7 +154,8 @@ def _csv(table: Table) -> str:
 def _save_figure(path: Path, table: Table, output: Output, grid: Grid) -> None:
     from lightning_modules.grids.figures import draw
 
-    colors: Mapping[str, str] = {block.name: f"C{index % 10}" for index, block in enumerate(grid.blocks)}
+    series = [block.name for block in grid.blocks] + [name for name, _ in table.estimates]
+    colors: Mapping[str, str] = {name: f"C{index % 10}" for index, name in enumerate(dict.fromkeys(series))}
     draw(table, output, {**colors, **grid.report.colors}).savefig(path, dpi=200)
 
 

@@ -234,3 +234,22 @@ def test_bars_show_the_means_from_the_origin():
     assert [bar.get_y() for bar in bars] == [0.5, 0.5]
     heights = [bar.get_height() for bar in bars]
     assert heights == pytest.approx([-0.1, 0.4])
+
+
+def test_rows_of_the_runs_tables_become_rows_of_the_report(capsys):
+    output = {"name": "rows", "kind": "lines", "rows": "machine", "title": "T", "values": ["auc", "pauc"]}
+    path = write([block("one", {"seed_everything": [1, 2]})], output)
+    for cell in cells_of(path):
+        finish(cell, places=[("fan", "id_00"), ("pump", "id_02")])
+    assert report.main([path]) == 0
+    text = capsys.readouterr().out
+    mean = statistics.fmean(auc("pump", "id_02", seed) for seed in (1, 2))
+    deviation = statistics.stdev(auc("pump", "id_02", seed) for seed in (1, 2))
+    assert f"| pump | {mean:.4f} ± {deviation:.4f} | 0.6000 ± 0.0000 |" in text
+    assert Path("reports/grid/rows.png").is_file()
+
+
+def test_rows_and_per_exclude_each_other(capsys):
+    path = write([block("one")], OUTPUT | {"rows": "machine"})
+    assert report.main([path]) == 1
+    assert "rows goes with kind table or lines, and without per" in capsys.readouterr().err

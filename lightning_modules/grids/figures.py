@@ -27,13 +27,14 @@ def draw(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
 
     Args:
         table: At least one estimate.
-        output: ``kind`` bars or curve, and how.
-        colors: Block -> colour, for all blocks of the table.
+        output: ``kind`` bars, curve or lines, and how.
+        colors: Block or row -> colour, for all of the table.
     """
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):
-        return _bars(table, output, colors) if output.kind == "bars" else _curves(table, output, colors)
+        drawings = {"bars": _bars, "curve": _curves, "lines": _lines}
+        return drawings[output.kind](table, output, colors)
 
 
 def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
@@ -91,6 +92,20 @@ def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
     _legend(figure, table, output)
     figure.supxlabel(_name(output.x or ""), fontsize=8)
     figure.supylabel(_name(table.value), fontsize=8)
+    return figure
+
+
+def _lines(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure((4.8, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    for (name, _), row in table.estimates.items():
+        shown = [(place, row[column]) for place, column in enumerate(table.columns) if column in row]
+        _line(axes, shown, label=name, color=colors[name])
+    axes.set_xticks(range(len(table.columns)), [_name(column) for column in table.columns], fontsize=6)
+    axes.grid(color="0.92", linewidth=0.6)
+    _legend(figure, table, output)
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 
-Kind = Literal["table", "bars", "curve"]
+Kind = Literal["table", "bars", "curve", "lines"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,12 @@ class Output:
 
     Attributes:
         name: Name of its files.
-        kind: ``bars``: a group per column, a bar per block; ``curve``: a panel per column, a line per block.
+        kind: ``bars``: a group per column, a bar per block; ``curve``: a panel per column, a line per block;
+            ``lines``: a line per row over the columns.
         values: Columns of the runs' results, as fractions.
         title: What it shows, of which paper.
         per: Column of tables/test.csv that makes the columns, e.g. ``machine``; without it results.csv is read.
+        rows: Column of tables/test.csv that makes the rows instead of the blocks; the values are the columns.
         over: Columns of tables/test.csv that are averaged over within a seed, e.g. ``section``.
         x: Axis of the curve; a block without it is a level.
         log_base: Of the curve's x axis; null is linear.
@@ -48,6 +50,7 @@ class Output:
     values: Sequence[str]
     title: str
     per: str | None = None
+    rows: str | None = None
     over: Sequence[str] = ()
     x: str | None = None
     log_base: int | None = None
@@ -170,6 +173,8 @@ def _output(content: Any, where: str) -> Output:
             list,
             f"{where}: {key}",
         )
+    if output.rows is not None and (output.per is not None or output.kind not in ("table", "lines")):
+        raise ValueError(f"{where}: rows goes with kind table or lines, and without per")
     if (output.per is None) != (not output.over):
         raise ValueError(f"{where}: per and over come together: both are columns of tables/test.csv")
     return output

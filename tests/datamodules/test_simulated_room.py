@@ -294,3 +294,25 @@ def test_another_folder_is_not_taken_for_a_corpus(demo_machines) -> None:
         ValueError, match=r"DCASE2020: no settings\.json in it, so not a corpus of a simulated room"
     ):
         data.setup("fit")
+
+
+def test_the_sweep_alone_is_at_hand_for_anomalous_clips(room, demo_machines) -> None:
+    data = _data(demo_machines, room)
+    data.setup("test")
+    for index, clip in enumerate(data.clips["test"]):
+        reference = data.reference(index)
+        assert (reference is None) == (clip.target == 0)
+        if reference is not None:
+            assert reference.shape == (2, 1.5 * RATE)
+    without = _data(demo_machines, room, references=False)
+    without.setup("test")
+    assert all(without.reference(index) is None for index in range(len(without.clips["test"])))
+
+
+def test_a_dry_run_simulates_elsewhere(demo_machines, tmp_path) -> None:
+    data = _data(demo_machines, tmp_path / "absent", machines=None, num_microphones=8)
+    data.make_small(tmp_path / "scratch")
+    data.setup("fit")
+    assert not (tmp_path / "absent").exists()
+    assert len(data.clips["train"]) >= 2
+    assert data.clips["train"][0].path.startswith(str(tmp_path / "scratch"))
