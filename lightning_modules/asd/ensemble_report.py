@@ -61,29 +61,23 @@ def ensemble_report(
         return report
     snr = np.array([clip.attributes.get("snr", "") for clip in clips])
     levels = sorted(set(snr[is_anomaly]), key=_decibel, reverse=True)
-    systems = {label: (PIPELINES[label], branch) for label, branch in branches.items()}
+    gains = {label: _improvement(each, snr, levels) for label, each in improvements.items()}
     rows = [
         {
             "system": label,
-            "dereverberation": "yes" if pipeline.dereverberation else "no",
-            "extraction": pipeline.extraction,
+            "BD": "yes" if PIPELINES[label].dereverberation else "no",
+            "ASE": PIPELINES[label].extraction,
             **_at_levels(branch, is_anomaly, snr, levels),
-            **_improvement(improvements[label], snr, levels),
+            **gains[label],
         }
-        for label, (pipeline, branch) in systems.items()
+        for label, branch in branches.items()
     ]
+    undefined = dict.fromkeys(next(iter(gains.values())), math.nan)  # an ensemble extracts nothing itself
     for name, members in ENSEMBLES.items():
         if set(members) <= set(branches):
             mean = torch.stack([branches[label] for label in members]).mean(0)
-            rows.append(
-                {
-                    "system": f"{name} ({members})",
-                    "dereverberation": "",
-                    "extraction": "",
-                    **_at_levels(mean, is_anomaly, snr, levels),
-                    **dict.fromkeys(_improvement(scores * torch.nan, snr, levels), math.nan),
-                }
-            )
+            aucs = _at_levels(mean, is_anomaly, snr, levels)
+            rows.append({"system": name, "BD": "", "ASE": "", **aucs, **undefined})
     report.table = rows
     report.metrics = {
         "auc": float(auc(scores, is_anomaly)),
@@ -110,11 +104,10 @@ def _at_levels(
 
 
 def _improvement(improvement: Tensor, snr: np.ndarray, levels: Sequence[str]) -> dict[str, float]:
-    return {
-        f"sdr_improvement_{level}_db": float(improvement[np.flatnonzero(snr == level)].mean())
-        for level in levels
-        if level
-    }
+    if improvement.isnan().all():
+        return {}
+    means = {level: improvement[np.flatnonzero(snr == level)].mean() for level in levels if level}
+    return {f"sdr_improvement_{level}_db": float(mean) for level, mean in means.items()}
 
 
 def _against_normal(chosen: np.ndarray, is_anomaly: np.ndarray) -> np.ndarray:
