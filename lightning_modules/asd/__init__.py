@@ -2,6 +2,7 @@
 
 from lightning_modules.asd.embeddings import EmbeddingDetector
 from lightning_modules.asd.ensemble import FrontEndEnsemble
+from lightning_modules.asd.front_ends import FrontEnds
 from lightning_modules.asd.proxy_outliers import ProxyOutlierClassifier
 from lightning_modules.asd.window_models import AutoencoderDetector, FlowDetector
 
@@ -10,5 +11,6 @@ __all__ = [
     "EmbeddingDetector",
     "FlowDetector",
     "FrontEndEnsemble",
+    "FrontEnds",
     "ProxyOutlierClassifier",
 ]

@@ -1,28 +1,22 @@
-"""The front-end ensemble: dereverberation and extraction of anomalous sound before autoencoders."""
+"""The front-end ensemble: autoencoders behind dereverberation and extraction of anomalous sound."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, cast
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torchaudio.functional import melscale_fbanks
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from datamodules.clips import Batch
 from lightning_modules.asd.detector import AnomalousSoundDetector, MachineData
-from lightning_modules.asd.ensemble_report import ENSEMBLES, PIPELINES, ensemble_report
+from lightning_modules.asd.ensemble_report import ENSEMBLES, ensemble_report
+from lightning_modules.asd.front_ends import FrontEnds
 from lightning_modules.asd.many_steps import ManyStepsPerBatch
 from lightning_modules.checkpoints import FITTED
-from lightning_modules.frontends import NMF, NMU, NNE, WPE, BlindDereverberation
-from lightning_modules.frontends.extractor import Extractor
-from lightning_modules.frontends.stft import STFT
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.networks import Autoencoder
 from lightning_modules.results import Report
-
-_MIN_ENERGY = 1e-7  # of a mel band of a frame, far below the noise of 16-bit recordings
 
 
 class RoomData(MachineData, Protocol):
@@ -34,90 +28,47 @@ class RoomData(MachineData, Protocol):
 
 
 class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
-    """Trains one autoencoder behind each of eight front ends at once and scores by any ensemble of them.
+    """Trains one autoencoder behind each front end at once and scores by any ensemble of them.
 
-    Source: Kawaguchi et al. 2019, "Anomaly detection based on an ensemble of dereverberation and anomalous sound
-    extraction", section 3. A pipeline is an entry of `ensemble_report.PIPELINES`: dereverberated or not, and
-    extracted by nothing, NMF, NMU or NNE. Log mel energies of five frames make the input of its autoencoder. A
-    clip's score is eq. 8: reconstruction errors, standardised by those of the training clips, averaged over time,
-    microphones and the pipelines of an ensemble.
+    Source: Kawaguchi et al. 2019, section 3.3. A clip's score is eq. 8: reconstruction errors, standardised by those
+    of the training clips, averaged over time, microphones and the pipelines of an ensemble.
 
     Front ends run once over the training clips, whose features stay in memory (float32, 100 kB a pipeline,
     microphone and 10 s). Clips of a batch have one length.
 
     Args:
-        dereverberation: Of the pipelines E to H.
-        nmf: Extractor of the pipelines B and F; its atoms, learnt for each of them, are those of NMU and NNE too.
-        nmu: Extractor of the pipelines C and G.
-        nne: Extractor of the pipelines D and H.
-        pipelines: Which to train, e.g. ``A`` or ``ABCDEFGH``.
+        front_ends: The pipelines A to H, or some of them.
         ensemble: Pipelines whose average is the score, the paper's proposal by default.
-        microphones: How many of the microphones are scored; null is all. Dereverberation hears all of them.
-        sample_rate: In Hz.
-        n_fft: Length of the Fourier transform and of the Hann window in samples.
-        hop_length: Samples from frame to frame.
-        n_mels: Number of mel bands.
-        block: Frames of an autoencoder's input; blocks do not overlap.
         hidden_dims: Of the autoencoders.
         standardize: Scale the inputs to mean 0 and variance 1 on the training clips.
         windows_per_step: Blocks of an optimizer step.
         **settings: Of `AnomalousSoundDetector`.
     """
 
-    filters: Tensor
     mean: Tensor
     std: Tensor
 
     def __init__(
         self,
+        front_ends: FrontEnds | None = None,
         *,
-        dereverberation: BlindDereverberation | WPE | None = None,
-        nmf: NMF | None = None,
-        nmu: NMU | None = None,
-        nne: NNE | None = None,
-        pipelines: str = "ABCDEFGH",
         ensemble: str = ENSEMBLES["proposed"],
-        microphones: int | None = None,
-        sample_rate: int = 16000,
-        n_fft: int = 512,
-        hop_length: int = 256,
-        n_mels: int = 40,
-        block: int = 5,
         hidden_dims: Sequence[int] = (40, 40, 40),
         standardize: bool = True,
         windows_per_step: int = 512,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        if not pipelines or not set(pipelines) <= set(PIPELINES):
-            raise ValueError(f"pipelines {pipelines!r}: expected letters from {''.join(PIPELINES)}")
         self.automatic_optimization = False
-        self.pipelines = "".join(sorted(set(pipelines)))
-        self.ensemble = "".join(sorted(set(ensemble) & set(pipelines))) or self.pipelines
-        self.microphones = microphones
-        self.block = block
+        self.front_ends = front_ends if front_ends is not None else FrontEnds()
+        self.pipelines = self.front_ends.pipelines
+        self.ensemble = "".join(sorted(set(ensemble) & set(self.pipelines))) or self.pipelines
         self.standardize = standardize
         self.windows_per_step = windows_per_step
-        self.stft = STFT(n_fft, hop_length=hop_length)
-        self.dereverberation = dereverberation if dereverberation is not None else BlindDereverberation()
-        num_bins, dim = n_fft // 2 + 1, n_mels * block
-        extractors = {
-            "NMF": nmf if nmf is not None else NMF(num_bins),
-            "NMU": nmu if nmu is not None else NMU(num_bins),
-            "NNE": nne if nne is not None else NNE(num_bins),
-        }
-        self.extractors = nn.ModuleDict(
-            {
-                label: copy.deepcopy(extractors[PIPELINES[label].extraction])
-                for label in self.pipelines
-                if PIPELINES[label].extraction in extractors
-            }
-        )
+        dim = self.front_ends.feature_dim
         self.autoencoders = nn.ModuleDict(
             {label: Autoencoder(dim, hidden_dims=hidden_dims) for label in self.pipelines}
         )
-        filters = melscale_fbanks(num_bins, 0.0, sample_rate / 2, n_mels, sample_rate)
-        self.register_buffer("filters", filters.T.contiguous(), persistent=False)  # (mel, bin)
         self.register_buffer("mean", torch.zeros(len(self.pipelines), 1, dim))
         self.register_buffer("std", torch.ones(len(self.pipelines), 1, dim))
         self.error_moments: Tensor | None = (
@@ -133,46 +84,15 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         """The data module of the running loop."""
         return cast(RoomData, super().data)
 
-    def spectra(self, batch: Batch) -> dict[bool, Tensor]:
-        """Complex spectra (batch, microphone, bin, frame), without and with dereverberation.
-
-        Raises:
-            ValueError: For clips of several lengths.
-        """
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Refuses clips of several lengths, while these are still on the CPU."""
         if (shortest := int(batch.length.min())) < batch.waveform.shape[-1]:
             key = batch.key[int(batch.length.argmin())]
             raise ValueError(
                 f"clip {key} has {shortest} samples beside clips of {batch.waveform.shape[-1]}: cut all to one length"
                 " with data.eval_crop_s"
             )
-        spectrum = self.stft(batch.waveform)
-        wanted = {PIPELINES[label].dereverberation for label in self.pipelines}
-        found = {False: spectrum} if False in wanted else {}
-        if True in wanted:
-            found[True] = self.dereverberation.dereverberate(spectrum)
-        return {key: each[:, : self.microphones] for key, each in found.items()}
-
-    def residuals(self, spectra: Mapping[bool, Tensor]) -> dict[str, Tensor]:
-        """Amplitudes (batch, microphone, bin, frame) that each pipeline leaves."""
-        residuals = {}
-        for label in self.pipelines:
-            amplitude = spectra[PIPELINES[label].dereverberation].abs()
-            if label in self.extractors:
-                frames = self.extractors[label](amplitude.flatten(0, 1))
-                amplitude = frames.unflatten(0, amplitude.shape[:2])
-            residuals[label] = amplitude
-        return residuals
-
-    def blocks(self, residuals: Mapping[str, Tensor]) -> Tensor:
-        """Log mel energies of blocks of frames: (batch, pipeline, microphone * block, band * frame)."""
-        amplitude = torch.stack(list(residuals.values()), dim=1).float()
-        with torch.autocast(amplitude.device.type, enabled=False):
-            log_mel = (self.filters @ amplitude.square()).clamp_min_(_MIN_ENERGY).log_()
-        return rearrange(
-            log_mel[..., : log_mel.shape[-1] // self.block * self.block],
-            "clip pipeline mic mel (block frame) -> clip pipeline (mic block) (mel frame)",
-            frame=self.block,
-        )
+        return batch
 
     @torch.no_grad()
     def on_fit_start(self) -> None:
@@ -186,26 +106,19 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
                 "the front-end ensemble trains in one process: set trainer.devices=1 and num_nodes=1"
             )
         batches = list(self.reference_batches())
-        spectra = [{key: each.abs() for key, each in self.spectra(batch).items()} for batch in batches]
-        self._fit_extractors(spectra)
+        spectra = [self._amplitudes(batch) for batch in batches]
+        self.front_ends.fit(spectra)
         for batch, each in zip(batches, spectra, strict=True):
-            features = self.blocks(self.residuals(each))
+            features = self.front_ends.blocks(self.front_ends.residuals(each))
             self._cache |= dict(zip(batch.index.tolist(), features, strict=True))
         if self.standardize:
             features = torch.cat(list(self._cache.values()), dim=1)
             self.mean.copy_(features.mean(1, keepdim=True))
             self.std.copy_(features.std(1, keepdim=True).clamp_min(1e-3))
 
-    def _fit_extractors(self, spectra: Sequence[Mapping[bool, Tensor]]) -> None:
-        fitted: dict[bool, nn.Module] = {}
-        for label, extractor in self.extractors.items():
-            assert isinstance(extractor, Extractor)
-            dereverberated = PIPELINES[label].dereverberation
-            if dereverberated in fitted:
-                extractor.load_state_dict(fitted[dereverberated].state_dict())
-            elif not extractor.is_fitted:
-                extractor.fit(clip for each in spectra for clip in each[dereverberated].flatten(0, 1))
-            fitted[dereverberated] = extractor
+    def _amplitudes(self, batch: Batch) -> dict[bool, Tensor]:
+        """Half the memory of spectra, and all that extraction needs."""
+        return {key: each.abs() for key, each in self.front_ends.spectra(batch.waveform).items()}
 
     def training_windows(self, batch: Batch) -> tuple[Tensor]:
         """Returns (window, pipeline, band * frame), scaled."""
@@ -215,7 +128,7 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
     def _training_features(self, batch: Batch) -> Tensor:
         """`features` of training clips, from memory where this process has trained."""
         if not self._cache:
-            return self.features(batch)
+            return self.front_ends(batch.waveform)
         return torch.stack([self._cache[index] for index in batch.index.tolist()])
 
     def window_losses(self, windows: Tensor) -> Tensor:
@@ -226,10 +139,6 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         """Mean squared errors (window, pipeline) of (window, pipeline, dim)."""
         parts = zip(self.autoencoders.values(), windows.unbind(1), strict=True)
         return torch.stack([(autoencoder(x) - x).float().square().mean(1) for autoencoder, x in parts], dim=1)
-
-    def features(self, batch: Batch) -> Tensor:
-        """Returns (batch, pipeline, microphone * block, band * frame)."""
-        return self.blocks(self.residuals(self.spectra(batch)))
 
     def clip_errors(self, features: Tensor) -> Tensor:
         """Errors e of every microphone and block, float64 (batch, pipeline, microphone * block)."""
@@ -247,16 +156,16 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
 
     def score(self, batch: Batch) -> Tensor:
         """Returns one float64 score a clip, (batch,): the average over the pipelines of `ensemble`."""
-        return self._members(self.branch_scores(self.features(batch)), self.ensemble).mean(1)
+        return self._members(self.branch_scores(self.front_ends(batch.waveform)), self.ensemble).mean(1)
 
     def _members(self, branches: Tensor, labels: str) -> Tensor:
         return branches[:, [self.pipelines.index(label) for label in labels]]
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects scores and, where the data has references, how much better they are heard."""
-        spectra = self.spectra(batch)
-        residuals = self.residuals(spectra)
-        branches = self.branch_scores(self.blocks(residuals))
+        spectra = self.front_ends.spectra(batch.waveform)
+        residuals = self.front_ends.residuals(spectra)
+        branches = self.branch_scores(self.front_ends.blocks(residuals))
         self.branches.update(branches, batch.index)
         self.improvements.update(self.sdr_improvement(batch, spectra, residuals), batch.index)
         self.scores.update(self._members(branches, self.ensemble).mean(1), batch.target, batch.index)
@@ -274,13 +183,13 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         rows = [row for row, reference in references.items() if reference is not None]
         if not rows:
             return found
+        microphones = self.front_ends.microphones
         sound = torch.stack([each for each in references.values() if each is not None]).to(self.device)
-        sound = sound[:, : self.microphones]
-        before = scale_invariant_signal_distortion_ratio(batch.waveform[rows, : self.microphones], sound)
+        sound = sound[:, :microphones]
+        before = scale_invariant_signal_distortion_ratio(batch.waveform[rows, :microphones], sound)
+        heard = self.front_ends.resynthesise(residuals, spectra, sound.shape[-1])
         for number, label in enumerate(self.pipelines):
-            phase = spectra[PIPELINES[label].dereverberation][rows].sgn()
-            extracted = self.stft.inverse(residuals[label][rows] * phase, sound.shape[-1])
-            after = scale_invariant_signal_distortion_ratio(extracted, sound)
+            after = scale_invariant_signal_distortion_ratio(heard[label][rows], sound)
             found[rows, number] = (after - before).mean(1)
         return found
 

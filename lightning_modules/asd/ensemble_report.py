@@ -2,35 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules.clips import Clip
+from lightning_modules.asd.front_ends import PIPELINES
 from lightning_modules.asd.report import decide
 from lightning_modules.callbacks.figures import roc_figure
 from lightning_modules.metrics.functional import auc, partial_auc
 from lightning_modules.results import Report
-
-
-class Pipeline(NamedTuple):
-    """A front end: whether it dereverberates, and what extracts anomalous sound."""
-
-    dereverberation: bool
-    extraction: str
-
-
-PIPELINES = {
-    label: Pipeline(dereverberation, extraction)
-    for label, (dereverberation, extraction) in zip(
-        "ABCDEFGH",
-        [(each, name) for each in (False, True) for name in ("none", "NMF", "NMU", "NNE")],
-        strict=True,
-    )
-}
-"""The paper's labels (Fig. 3)."""
 
 ENSEMBLES = {"all": "ABCDEFGH", "only BD": "EFGH", "only ASE": "BCD", "proposed": "BCDFGH"}
 """The paper's ensembles."""

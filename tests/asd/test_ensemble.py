@@ -9,8 +9,9 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from datamodules.clips import Batch, Clip
-from lightning_modules.asd import FrontEndEnsemble
-from lightning_modules.asd.ensemble_report import ENSEMBLES, PIPELINES, ensemble_report
+from lightning_modules.asd import FrontEndEnsemble, FrontEnds
+from lightning_modules.asd.ensemble_report import ENSEMBLES, ensemble_report
+from lightning_modules.asd.front_ends import PIPELINES
 from lightning_modules.frontends import NMF, NMU, NNE, WPE
 
 NUM_SAMPLES, NUM_CLIPS = 4000, 4  # 4000 samples: 33 frames of hop 128, 6 blocks of 5
@@ -52,9 +53,9 @@ class Machines(LightningDataModule):
     train_dataloader = test_dataloader = reference_dataloader
 
 
-def ensemble(**settings):
+def ensemble(pipelines="ABCDEFGH"):
     torch.manual_seed(1)
-    return FrontEndEnsemble(
+    front_ends = FrontEnds(
         dereverberation=WPE(taps=2, delay=1, iterations=1, n_fft=256, hop_length=128),
         nmf=NMF(129, num_iterations=5, num_atoms=3),
         nmu=NMU(129, num_iterations=2, num_atoms=3),
@@ -62,10 +63,9 @@ def ensemble(**settings):
         n_fft=256,
         hop_length=128,
         n_mels=8,
-        hidden_dims=(6, 3, 6),
-        windows_per_step=8,
-        **settings,
+        pipelines=pipelines,
     )
+    return FrontEndEnsemble(front_ends, hidden_dims=(6, 3, 6), windows_per_step=8)
 
 
 def trainer(**settings):
@@ -92,7 +92,7 @@ def test_the_papers_pipelines_and_ensembles():
 def test_a_run_scores_by_equation_8():
     data, model = Machines(), ensemble()
     trainer(max_epochs=2).fit(model, data)
-    atoms = {label: extractor.get_buffer("W") for label, extractor in model.extractors.items()}
+    atoms = {label: extractor.get_buffer("W") for label, extractor in model.front_ends.extractors.items()}
     assert torch.equal(atoms["B"], atoms["D"])
     assert not torch.equal(atoms["B"], atoms["F"])
     trainer().test(model, data, verbose=False)
@@ -102,7 +102,7 @@ def test_a_run_scores_by_equation_8():
     model.eval()
     batch = batch_of(data.waveform, range(NUM_CLIPS))
     with torch.no_grad():
-        features = model.features(batch)
+        features = model.front_ends(batch.waveform)
         assert features.shape == (4, 8, 2 * 6, 8 * 5)
         expected = torch.zeros(NUM_CLIPS, dtype=torch.float64)
         for number, label in enumerate("ABCDEFGH"):
@@ -158,7 +158,7 @@ def test_clips_of_several_lengths_are_refused():
         length=torch.tensor([NUM_SAMPLES, 3000])
     )
     with pytest.raises(ValueError, match=r"clip fan/clip1 has 3000 samples beside clips of 4000"):
-        ensemble().spectra(batch)
+        ensemble().on_before_batch_transfer(batch, 0)
 
 
 def test_unknown_pipelines_are_refused():
