@@ -58,8 +58,9 @@ def train(platform: Platform) -> None:
 
 
 def _logged_step(checkpoint: Mapping[str, Any]) -> int:
-    """The step that loggers were told: batches, of which one may hold several optimizer steps."""
-    return checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
+    """The step that loggers were told: batches that stepped, of which one may hold several optimizer steps."""
+    batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
+    return min(checkpoint["global_step"], batches)
 
 
 def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = None) -> None:

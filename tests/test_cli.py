@@ -32,6 +32,7 @@ BASES = {  # overlay -> configurations that it is made for
     "ssd_asvspoof5": [],
     "compile": ["ssd_lcnn"],
     "asd_short_clips": ["asd_proxy_outlier", "asd_arcface"],
+    "asd_small_corpus": ["asd_proxy_outlier"],
 }
 SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn": ["--model.network.num_frames=126"],

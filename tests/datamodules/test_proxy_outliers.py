@@ -77,12 +77,17 @@ def test_a_number_is_drawn_by_seed_without_repetition(demo_machines) -> None:
     assert len(_proxies(demo_machines, "all", num_proxy_outliers=42)) == 42
 
 
-@pytest.mark.parametrize("number", [0, -1, 43])
-def test_impossible_numbers_name_what_there_is(number, demo_machines) -> None:
-    with pytest.raises(
-        ValueError, match=f"num_proxy_outliers {number}: proxy_outliers all has 42 clips here"
-    ):
+@pytest.mark.parametrize("number", [0, -1])
+def test_impossible_numbers_are_refused(number, demo_machines) -> None:
+    with pytest.raises(ValueError, match=f"num_proxy_outliers {number}: choose a number from 1"):
         _proxies(demo_machines, "all", num_proxy_outliers=number)
+
+
+def test_more_than_there_are_takes_all_and_says_so(demo_machines) -> None:
+    with pytest.warns(
+        UserWarning, match="num_proxy_outliers 43: proxy_outliers all has 42 clips here, all are taken"
+    ):
+        assert len(_proxies(demo_machines, "all", num_proxy_outliers=43)) == 42
 
 
 def test_an_empty_set_tells_what_there_is(demo_machines) -> None:
