@@ -151,7 +151,8 @@ def measure(platform: Platform, budget_s: float) -> dict[str, Any]:
     turns = TakeTurns(batches, budget_s)
     trainer.callbacks.insert(0, turns)  # pyright: ignore[reportAttributeAccessIssue]
     endless = list(islice(cycle(batches), WARMUP_STEPS + ROUNDS * MAX_STEPS + 1))
-    trainer.fit(model, train_dataloaders=DataLoader(endless, batch_size=None))  # pyright: ignore[reportArgumentType]
+    data.train_dataloader = lambda: DataLoader(endless, batch_size=None)  # pyright: ignore
+    trainer.fit(model, data)
     batch_size = len(batches[0].key)
     ratios = [ours / bare for ours, bare in zip(turns.platform_s, turns.bare_s, strict=True)]
     return {
