@@ -185,6 +185,14 @@ def test_warns_of_different_clips_and_settings(capsys):
     ]
 
 
+def test_settings_that_a_block_ties_to_an_axis_may_differ(capsys):
+    path = write([per_instance("a") | {"set": {"data.root": "rooms/${seed_everything}"}}], OUTPUT)
+    for cell in cells_of(path):
+        finish(cell, data={"init_args": {"root": f"rooms/{cell.values['seed_everything']}"}})
+    assert report.main([path]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
 def test_refuses_an_axis_that_the_report_would_average_away(capsys):
     path = write([per_instance("a", **{"data.num": [4, 8]})], OUTPUT)
     for cell in cells_of(path):

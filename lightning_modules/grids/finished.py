@@ -128,9 +128,9 @@ def differing_settings(found: Gathered) -> list[str]:
             {name: each for name, each in config.items() if name not in ("run", "tracking")}
         ):
             runs[cell.block.name, key].setdefault(repr(value), str(cell.run.id))
-            if (
-                value not in cell.values.values()
-            ):  # not the axis itself, nor what follows it, as data.seed does
+            # not the axis itself, nor what follows it: by the configuration, as data.seed, or by the block
+            follows = any(f"${{{axis}}}" in str(cell.block.set.get(key)) for axis in cell.values)
+            if value not in cell.values.values() and not follows:
                 unexplained.add((cell.block.name, key))
     return [
         f"runs of {block} differ in {key}: {', '.join(f'{value} in {run}' for value, run in values.items())}"
