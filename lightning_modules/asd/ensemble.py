@@ -1,7 +1,7 @@
 """The front-end ensemble: autoencoders behind dereverberation and extraction of anomalous sound."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
@@ -17,14 +17,6 @@ from lightning_modules.checkpoints import FITTED
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.networks import Autoencoder
 from lightning_modules.results import Report
-
-
-class RoomData(MachineData, Protocol):
-    """What the ensemble asks of a data module."""
-
-    def reference(self, index: int) -> Tensor | None:
-        """The anomalous sound alone in test clip `index`, (channel, time); None where it is not known."""
-        ...
 
 
 class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
@@ -78,11 +70,6 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         self.gathered_branches: Tensor | None = None  # (clip, pipeline), sorted by index
         self.gathered_improvements: Tensor | None = None  # in dB
         self._cache: dict[int, Tensor] = {}
-
-    @property
-    def data(self) -> RoomData:
-        """The data module of the running loop."""
-        return cast(RoomData, super().data)
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Refuses clips of several lengths, while these are still on the CPU."""
@@ -175,11 +162,14 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
     ) -> Tensor:
         """Gain of scale-invariant SDR over the mixture, of the extracted sound in the phases of its input.
 
+        A data module that knows the anomalous sound alone offers ``reference(index) -> (channel, time) or None``.
+
         Returns:
             dB (batch, pipeline), averaged over microphones; NaN for clips without a reference.
         """
         found = torch.full((len(batch.key), len(self.pipelines)), torch.nan, device=self.device)
-        references = {row: self.data.reference(int(index)) for row, index in enumerate(batch.index)}
+        reference_of = getattr(self.data, "reference", lambda index: None)  # recorded data has none
+        references = {row: reference_of(int(index)) for row, index in enumerate(batch.index)}
         rows = [row for row, reference in references.items() if reference is not None]
         if not rows:
             return found

@@ -127,7 +127,7 @@ def test_autoencoders_trained_together_are_those_trained_alone():
         torch.testing.assert_close(together.autoencoders["F"].state_dict()[name], value)
 
 
-def test_sdr_improvement_is_that_of_the_extracted_sound():
+def test_sdr_improvement_is_that_of_the_extracted_sound(monkeypatch):
     """A reference that is the whole input loses by extraction; without extraction nothing changes."""
     data, model = Machines(), ensemble(pipelines="AB")
     trainer(max_epochs=1).fit(model, data)
@@ -136,6 +136,10 @@ def test_sdr_improvement_is_that_of_the_extracted_sound():
     assert model.gathered_improvements.isnan().all(1).tolist() == [True, True, False, True]
     whole, extracted = model.gathered_improvements[2].tolist()
     assert extracted < whole
+
+    monkeypatch.delattr(Machines, "reference")  # recordings have none
+    trainer().test(model, data, verbose=False)
+    assert model.gathered_improvements.isnan().all()
 
 
 def test_fitted_state_returns_with_the_checkpoint(tmp_path):
