@@ -168,7 +168,7 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
             dB (batch, pipeline), averaged over microphones; NaN for clips without a reference.
         """
         found = torch.full((len(batch.key), len(self.pipelines)), torch.nan, device=self.device)
-        reference_of = getattr(self.data, "reference", lambda index: None)  # recorded data has none
+        reference_of = getattr(self.data, "reference", lambda _: None)  # recorded data has none
         references = {row: reference_of(int(index)) for row, index in enumerate(batch.index)}
         rows = [row for row, reference in references.items() if reference is not None]
         if not rows:
