@@ -63,9 +63,7 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         )
         self.register_buffer("mean", torch.zeros(len(self.pipelines), 1, dim))
         self.register_buffer("std", torch.ones(len(self.pipelines), 1, dim))
-        self.error_moments: Tensor | None = (
-            None  # (2, pipeline): mean and deviation of training errors, μ and σ
-        )
+        self.error_moments: Tensor | None = None  # (2, pipeline): μ and σ of the training errors
         self.branches, self.improvements = RowTable(), RowTable()
         self.gathered_branches: Tensor | None = None  # (clip, pipeline), sorted by index
         self.gathered_improvements: Tensor | None = None  # in dB
@@ -113,7 +111,7 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         return (rearrange(scaled, "clip pipeline window dim -> (clip window) pipeline dim"),)
 
     def _training_features(self, batch: Batch) -> Tensor:
-        """`features` of training clips, from memory where this process has trained."""
+        """What the front ends make of training clips, from memory where this process has trained."""
         if not self._cache:
             return self.front_ends(batch.waveform)
         return torch.stack([self._cache[index] for index in batch.index.tolist()])
