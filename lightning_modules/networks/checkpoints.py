@@ -11,8 +11,12 @@ from torch import Tensor, nn
 logger = logging.getLogger(__name__)
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, *, entry: str = "") -> dict[str, Tensor]:
     """Read a file of named tensors, without running any code it may hold.
+
+    Args:
+        path: The file.
+        entry: Name of the tensors' entry, where the file holds other things beside them.
 
     Raises:
         ValueError: When the file is no PyTorch checkpoint or holds anything else than named tensors.
@@ -21,6 +25,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path}: not a checkpoint of plain tensors ({type(error).__name__})") from error
+    if isinstance(state, dict) and entry in state:
+        state = state[entry]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path}: expected a flat state_dict, tensors by name")
     return dict(state)
@@ -36,6 +42,26 @@ def load_strictly(model: nn.Module, state: dict[str, Tensor], path: str | Path) 
         raise ValueError(f"{path}: weights of another model than this {type(model).__name__}: {difference}")
     model.load_state_dict(state)
     logger.info("%s: loaded %d tensors from %s", type(model).__name__, len(state), path)
+
+
+def keep_own_head(
+    model: nn.Module, state: dict[str, Tensor], prefix: str, path: str | Path
+) -> dict[str, Tensor]:
+    """Put the model's own head into `state` where the one of the checkpoint is for other classes, and log it.
+
+    Args:
+        model: The model.
+        state: Weights to load into it.
+        prefix: With which the names of the head's tensors begin, in both.
+        path: Of the checkpoint, for the log.
+    """
+    own = {key: value for key, value in model.state_dict().items() if key.startswith(prefix)}
+    theirs = {key: value for key, value in state.items() if key.startswith(prefix)}
+    if not describe_difference(own, theirs):
+        return state
+    left_out = ", ".join(f"{key} {tuple(value.shape)}" for key, value in theirs.items()) or "none there"
+    logger.warning("%s: the head stays as initialized; left in %s: %s", type(model).__name__, path, left_out)
+    return {key: value for key, value in state.items() if key not in theirs} | own
 
 
 def describe_difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> str:
