@@ -1,7 +1,8 @@
 """Open, decode and resample audio files: the only place that knows containers and codecs.
 
 The content of a file decides how it is read, never its name: libsndfile first (WAV, FLAC, Ogg, MP3, AIFF,
-...), FFmpeg for what libsndfile does not recognise (MP4, M4A, WebM, ...).
+...), FFmpeg for what libsndfile does not recognise (MP4, M4A, WebM, ...). A path may lead into an HDF5 file of
+tracks as into a folder.
 """
 
 import os
@@ -20,6 +21,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from numpy.typing import NDArray
 from torch import Tensor
+
+from datamodules import hdf5
 
 CHECK_COMMAND = "`python -m datamodules.check --config FILE` lists every bad file"
 SUFFIXES = frozenset(
@@ -64,12 +67,16 @@ def info(path: str | Path) -> AudioInfo:
     Raises:
         AudioError: If the file is missing, unreadable, not audio, empty or truncated.
     """
-    with _open(path) as file:
-        if file is not None:
-            header = AudioInfo(file.samplerate, file.frames, file.channels)
-        else:
-            with _open_container(path) as (container, stream):
-                header = AudioInfo(stream.rate, _container_frames(container, stream), stream.channels)
+    if hdf5.is_track(path):
+        with _open_track(path) as track:
+            header = AudioInfo(track.sample_rate, track.num_frames, 1)
+    else:
+        with _open(path) as file:
+            if file is not None:
+                header = AudioInfo(file.samplerate, file.frames, file.channels)
+            else:
+                with _open_container(path) as (container, stream):
+                    header = AudioInfo(stream.rate, _container_frames(container, stream), stream.channels)
     if header.num_frames == 0:
         _fail(path, "holds no samples (a header without audio)", "delete it or write it again")
     return header
@@ -89,11 +96,15 @@ def read(path: str | Path, start: int = 0, frames: int | None = None) -> tuple[T
     Raises:
         AudioError: As `info`, and if decoding breaks off, yields nothing or yields NaN or infinity.
     """
-    with _open(path) as file:
-        if file is not None:
-            samples, rate = _read_soundfile(path, file, start, frames)
-        else:
-            samples, rate = _read_container(path, start, frames)
+    if hdf5.is_track(path):
+        with _open_track(path) as track:
+            samples, rate = track.read(start, frames), track.sample_rate
+    else:
+        with _open(path) as file:
+            if file is not None:
+                samples, rate = _read_soundfile(path, file, start, frames)
+            else:
+                samples, rate = _read_container(path, start, frames)
     if samples.shape[1] == 0:
         _fail(path, f"holds no samples from sample {start} on", "shorten the clip or delete the file")
     if not np.isfinite(samples).all():
@@ -117,6 +128,15 @@ def _resampler(source_rate: int, target_rate: int) -> torchaudio.transforms.Resa
 
 def _fail(path: str | Path, fault: str, way_out: str) -> NoReturn:
     raise AudioError(f"{path}: {fault}; {way_out} ({CHECK_COMMAND})") from None
+
+
+@contextmanager
+def _open_track(path: str | Path) -> Iterator[hdf5.Track]:
+    try:
+        with hdf5.open_track(path) as track:
+            yield track
+    except hdf5.TrackError as error:
+        _fail(path, *error.args)
 
 
 @contextmanager
