@@ -1,5 +1,6 @@
 """From waveforms to features or waveforms, batched, on the training device."""
 
+from lightning_modules.frontends.ast_fbank import ASTFbank
 from lightning_modules.frontends.band_pass_mask import BandPassMask
 from lightning_modules.frontends.dereverberation import BlindDereverberation
 from lightning_modules.frontends.fbank import Fbank
@@ -18,6 +19,7 @@ __all__ = [
     "NMU",
     "NNE",
     "WPE",
+    "ASTFbank",
     "BandPassMask",
     "BlindDereverberation",
     "Fbank",
