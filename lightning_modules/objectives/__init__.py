@@ -3,5 +3,6 @@
 from lightning_modules.objectives.arcface import ArcFace
 from lightning_modules.objectives.inter_frequency import InterFrequency
 from lightning_modules.objectives.inter_instance import InterInstance
+from lightning_modules.objectives.mixup import Mixup
 
-__all__ = ["ArcFace", "InterFrequency", "InterInstance"]
+__all__ = ["ArcFace", "InterFrequency", "InterInstance", "Mixup"]
