@@ -3,9 +3,15 @@
 import argparse
 from pathlib import Path
 
-from datamodules.demo import asvspoof, machines
+from datamodules.demo import asvspoof, epic_kitchens, events, machines
 
-_CORPORA = {"asvspoof": asvspoof.make_demo, "machines": machines.make_demo}
+_CORPORA = {
+    "asvspoof": asvspoof.make_demo,
+    "machines": machines.make_demo,
+    "vggsound": events.write_vggsound,
+    "kinetics_sounds": events.write_kinetics_sounds,
+    "epic_kitchens": epic_kitchens.write_epic_kitchens,
+}
 
 
 def main() -> None:

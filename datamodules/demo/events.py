@@ -1,0 +1,135 @@
+"""Small corpora of sound events in the layouts of VGGSound and Kinetics-Sounds."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from numpy.random import Generator
+
+from datamodules.demo.event_sounds import EVENTS, Signal, record
+from datamodules.files import new_folder
+
+VGGSOUND_ROOT = "data/demo/VGGSound"
+KINETICS_SOUNDS_ROOT = "data/demo/KineticsSounds"
+VGGSOUND_LABELS: Mapping[str, str] = {  # as VGGSound calls them, but for the last
+    "ambulance siren": "siren",
+    "bird chirping, tweeting": "chirp",
+    "car engine idling": "engine",
+    "church bell ringing": "bell",
+    "dog barking": "bark",
+    "door knocking": "knock",
+    "raining": "rain",
+    "transformer humming": "hum",
+}
+KINETICS_LABELS: Mapping[str, str] = {  # classes of Kinetics-Sounds and what stands for them
+    "blowing nose": "bark",
+    "mowing lawn": "engine",
+    "playing bagpipes": "hum",
+    "playing trombone": "siren",
+    "playing violin": "chirp",
+    "playing xylophone": "bell",
+    "shuffling cards": "rain",
+    "tapping pen": "knock",
+}
+_RATE = 16000
+_ID_LETTERS = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"))
+_FILMED = 21  # every so many clips of VGGSound is a film; has no divisor in common with the number of classes
+
+
+def write_vggsound(
+    folder: str | Path, *, seed: int = 0, num_train: int = 40, num_test: int = 10, seconds: float = 2.0
+) -> None:
+    """Write ``vggsound.csv`` (id, start in seconds, label, split), ``audio/*.flac`` and ``video/*.mp4``.
+
+    By default 400 clips, 20 MB. As in the data set, ids may begin with a hyphen and a label holds a comma.
+
+    Args:
+        folder: Where to write; appears at once when complete.
+        seed: The same one gives the same corpus.
+        num_train: Training clips a class.
+        num_test: Test clips a class.
+        seconds: Length of a clip.
+    """
+    with new_folder(folder) as root:
+        (root / "audio").mkdir()
+        (root / "video").mkdir()
+        rows = []
+        for split, label, number, random in _draw(
+            VGGSOUND_LABELS, {"train": num_train, "test": num_test}, seed
+        ):
+            video, start = _video_id(number, random), int(random.integers(300))
+            sound = record(EVENTS[VGGSOUND_LABELS[label]], round(seconds * _RATE), _RATE, random)
+            name = f"{video}_{start:06d}"
+            if number % _FILMED == 0:
+                write_film(root / "video" / f"{name}.mp4", sound, _RATE)
+            else:
+                soundfile.write(root / "audio" / f"{name}.flac", sound, _RATE, subtype="PCM_16")
+            rows.append((video, start, label, split))
+        write_csv(root / "vggsound.csv", rows)
+
+
+def write_kinetics_sounds(
+    folder: str | Path, *, seed: int = 0, num_train: int = 20, num_test: int = 10, seconds: float = 2.0
+) -> None:
+    """Write lists as those of Kinetics-400 and films ``{train,val,test}/<class>/<id>_<start>_<end>.mp4``.
+
+    By default 320 films, 8 of the 32 classes.
+
+    Args:
+        folder: Where to write; appears at once when complete.
+        seed: The same one gives the same corpus.
+        num_train: Training clips a class.
+        num_test: Clips a class in the validation and in the test split.
+        seconds: Length of a clip.
+    """
+    header = ("label", "youtube_id", "time_start", "time_end", "split", "is_cc")
+    sizes = {"train": num_train, "val": num_test, "test": num_test}
+    with new_folder(folder) as root:
+        rows: dict[str, list[Sequence[object]]] = {split: [] for split in sizes}
+        for split, label, number, random in _draw(KINETICS_LABELS, sizes, seed):
+            video, start = _video_id(number, random), int(random.integers(300))
+            sound = record(EVENTS[KINETICS_LABELS[label]], round(seconds * _RATE), _RATE, random)
+            path = root / split / label / f"{video}_{start:06d}_{start + 10:06d}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_film(path, sound, _RATE)
+            rows[split].append((label, video, start, start + 10, split, 0))
+        for split, lines in rows.items():
+            write_csv(root / f"{split}.csv", [header, *lines])
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write rows, quoting only what needs it."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def write_film(path: Path, sound: Signal, rate: int) -> None:
+    """Write an MP4 file of one mono AAC track and no picture."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate)
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(sound[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate = rate
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _draw(
+    labels: Iterable[str], sizes: Mapping[str, int], seed: int
+) -> Iterator[tuple[str, str, int, Generator]]:
+    """Split, label, number within the corpus and random numbers of every clip, classes taking turns."""
+    number = 0
+    for split, size in sizes.items():
+        for _ in range(size):
+            for label in labels:
+                yield split, label, number, np.random.default_rng([seed, number])
+                number += 1
+
+
+def _video_id(number: int, random: Generator) -> str:
+    """Eleven letters as YouTube's; those of every tenth clip begin with a hyphen."""
+    letters = "".join(random.choice(_ID_LETTERS, 11))
+    return f"-{letters[1:]}" if number % 10 == 0 else letters
