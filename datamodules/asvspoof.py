@@ -140,8 +140,11 @@ class ASVspoof(ClipDataModule):
 
     def _labels(self) -> dict[str, str]:
         """Utterance -> ``SYSTEM KEY`` and a space, of all clips with a label."""
-        clips = (clip for split in self.clips.values() for clip in split if clip.target >= 0)
-        return {clip.key: f"{clip.attributes['attack']} {self.classes[clip.target]} " for clip in clips}
+        clips = (clip for split in self.clips.values() for clip in split if clip.target != -1)
+        return {
+            clip.key: f"{clip.attributes['attack']} {'bonafide' if clip.target == 1 else 'spoof'} "
+            for clip in clips
+        }
 
     def _locate(self, split: str) -> tuple[Layout, Path, Path]:
         """Layout of a split, the folder it is relative to (root, or the track's in it), its protocol."""

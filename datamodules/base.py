@@ -1,7 +1,7 @@
 """What all data sets of clips share: splits, loaders, ranks, resumption."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -60,6 +60,9 @@ class ClipDataModule(LightningDataModule, ABC):
     demo_root: ClassVar[Path | None] = None
     """Where the data set's demo corpus lies, if it has one."""
 
+    num_views: int = 1
+    """Crops of a clip in test and prediction, see `EvaluationBatchSampler`."""
+
     def __init__(
         self,
         *,
@@ -96,6 +99,15 @@ class ClipDataModule(LightningDataModule, ABC):
     @abstractmethod
     def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
         """Parse the rows of a split from the data set's own protocol, without looking at the audio."""
+
+    @property
+    def heads(self) -> Mapping[str, Sequence[str]]:
+        """Name of each label of a clip -> its class names by index."""
+        return {"class": self.classes}
+
+    def left_out(self, name: str, clips: Sequence[Clip]) -> Mapping[str, str]:
+        """Key -> reason of the clips of split `name` that the data set does without; the files of others must exist."""
+        return {}
 
     @abstractmethod
     def write_scores(
@@ -136,6 +148,8 @@ class ClipDataModule(LightningDataModule, ABC):
         for name in _SPLITS_OF_STAGE[stage]:
             if name not in self.clips:
                 clips = self.rows_to_predict() if name == "predict" else self.split(name)
+                left_out = {} if name == "predict" else self.left_out(name, clips)
+                clips = [clip for clip in clips if clip.key not in left_out]
                 require_files(clips)
                 self.clips[name] = clips
 
@@ -202,10 +216,17 @@ class ClipDataModule(LightningDataModule, ABC):
         self, split: SplitName, *, stage: str, persistent: bool = False
     ) -> DataLoader[Any]:
         self.setup(stage)
-        return self._ordered_loader(self._dataset(split, self.eval_crop_s), persistent=persistent)
+        num_views = 1 if split == "validation" else self.num_views
+        dataset = self._dataset(split, self.eval_crop_s)
+        return self._ordered_loader(dataset, num_views=num_views, persistent=persistent)
 
     def _ordered_loader(
-        self, dataset: ClipDataset, *, num_clips: int | None = None, persistent: bool = False
+        self,
+        dataset: ClipDataset,
+        *,
+        num_clips: int | None = None,
+        num_views: int = 1,
+        persistent: bool = False,
     ) -> DataLoader[Any]:
         """Batches of the first `num_clips` rows, or all; whole clips longest first."""
         num_clips = len(dataset) if num_clips is None else num_clips
@@ -216,6 +237,7 @@ class ClipDataModule(LightningDataModule, ABC):
             rank=rank,
             world_size=world_size,
             lengths=dataset.lengths()[:num_clips] if dataset.crop is None else None,
+            num_views=num_views,
         )
         return DataLoader(
             dataset,

@@ -24,7 +24,7 @@ class Clip:
     Attributes:
         key: The data set's own utterance or file id, unique within a split.
         path: Audio file.
-        target: Class index, or -1 where the label is unknown.
+        target: Class index, or one for each head of a data set with several; -1 where the label is unknown.
         attributes: What evaluation groups by, e.g. ``{"attack": "A07", "codec": "none"}``.
         start_s: Where the clip begins in its file, in seconds.
         stop_s: Where it ends; None is the end of the file.
@@ -32,7 +32,7 @@ class Clip:
 
     key: str
     path: str
-    target: int = -1
+    target: int | tuple[int, ...] = -1
     attributes: Mapping[str, str] = field(default_factory=dict)
     start_s: float = 0.0
     stop_s: float | None = None
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     Attributes:
         waveform: float32 (batch, channel, time) in [-1, 1].
         length: int64 (batch,), samples of each clip before padding.
-        target: int64 (batch,), class indices; -1 where unknown.
+        target: int64 (batch,), or (batch, head) of a data set with several heads, class indices; -1 where unknown.
         index: int64 (batch,), row of each clip in its split; identifies duplicates across ranks.
         key: Utterance ids.
         attributes: Column name -> one value a clip.
@@ -130,11 +130,11 @@ class ClipDataset(Dataset[Item]):
 
     def clip(self, index: int) -> Clip:
         """Row `index` of the split."""
-        stop_s = float(self._stops_s[index])
+        stop_s, target = float(self._stops_s[index]), self._targets[index].tolist()
         return Clip(
             key=self._keys[index],
             path=self._paths[index],
-            target=int(self._targets[index]),
+            target=tuple(target) if isinstance(target, list) else target,
             attributes={name: column[index] for name, column in self._attributes.items()},
             start_s=float(self._starts_s[index]),
             stop_s=None if stop_s == math.inf else stop_s,

@@ -96,14 +96,19 @@ def score_rows(path: str | Path, keys: Sequence[str], scores: Sequence[float]) -
 
 
 def write_text_atomically(path: str | Path, text: str) -> None:
+    """Write a file in UTF-8 as a whole or not at all: a crash or a full disk leaves the old one."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: str | Path, content: bytes) -> None:
     """Write a file as a whole or not at all: a crash or a full disk leaves the old one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o644)
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(descriptor)
         Path(temporary).replace(path)

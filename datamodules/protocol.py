@@ -1,5 +1,6 @@
 """Read the lists that come with a data set, and refuse faulty ones with the line and the way out."""
 
+import csv
 from collections.abc import Container, Iterator
 from pathlib import Path
 
@@ -26,6 +27,49 @@ def read_rows(path: Path, *, num_columns: int) -> Iterator[tuple[str, list[str]]
         ProtocolError: If the file is missing, unreadable, empty or not text, or a line is blank or of other
             columns.
     """
+    for place, line in _lines(path):
+        columns = line.split()
+        if len(columns) != num_columns:
+            found = f"{len(columns)} columns" if columns else "a blank line"
+            raise ProtocolError(
+                f"{place}: {found} where {num_columns} columns were expected: compare with the data set's own"
+                " protocol and remove spaces within names and blank lines"
+            )
+        yield place, columns
+
+
+def read_table(path: Path, *, num_columns: int | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Rows of a CSV file of which no value spans lines; quotes, byte order mark and line ends as in `read_rows`.
+
+    Args:
+        path: The file.
+        num_columns: Columns that every line must have; None takes those of the first line.
+
+    Yields:
+        ``file:line`` for messages, and the columns; the header too, where there is one.
+
+    Raises:
+        ProtocolError: As `read_rows`.
+    """
+    for place, line in _lines(path):
+        try:
+            columns = next(csv.reader([line], strict=True), [])
+        except csv.Error:
+            raise ProtocolError(
+                f"{place}: a quoted value does not end in its line: correct the quotes"
+            ) from None
+        num_columns = num_columns or len(columns)
+        if len(columns) != num_columns:
+            found = f"{len(columns)} columns" if columns else "a blank line"
+            raise ProtocolError(
+                f"{place}: {found} where {num_columns} columns were expected: compare with the data set's own list, and"
+                " quote values that hold commas"
+            )
+        yield place, columns
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """``file:line`` and text of the lines of a list, which must be text of at least one line."""
     try:
         content = path.read_bytes().removeprefix(BOM)
     except OSError as error:
@@ -40,19 +84,12 @@ def read_rows(path: Path, *, num_columns: int) -> Iterator[tuple[str, list[str]]
         if b"\0" in line:
             raise ProtocolError(f"{place}: holds a NUL byte: the file is damaged, unpack it again")
         try:
-            columns = line.decode("utf-8").split()
+            yield place, line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ProtocolError(
                 f"{place}: byte 0x{line[error.start]:02x} is not UTF-8: convert the file with"
                 " `iconv -f latin1 -t utf-8`"
             ) from None
-        if len(columns) != num_columns:
-            found = f"{len(columns)} columns" if columns else "a blank line"
-            raise ProtocolError(
-                f"{place}: {found} where {num_columns} columns were expected: compare with the data set's own"
-                " protocol and remove spaces within names and blank lines"
-            )
-        yield place, columns
 
 
 def check_key(place: str, key: str, known: Container[str]) -> None:

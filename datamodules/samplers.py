@@ -29,7 +29,7 @@ class TrainBatchSampler(Sampler[list[Request]]):
 
     A global batch is ``batch_size * world_size`` consecutive entries of one permutation, and a rank takes its
     slice: equal global batches hold the same clips and crops whatever the number of ranks. What does not fill
-    a global batch waits for another epoch's order.
+    a global batch waits for another epoch's order. With weights an epoch is as long, but drawn with replacement.
 
     Args:
         num_clips: Clips of the split.
@@ -41,6 +41,7 @@ class TrainBatchSampler(Sampler[list[Request]]):
             need.
         drop_last: Without it an epoch ends with what is left, dealt evenly to the ranks; still dropped where
             a rank would get none.
+        weights: (num_clips,) chances of the clips relative to each other; None serves each once.
 
     Raises:
         ValueError: If the split is smaller than one global batch, or than the number of ranks.
@@ -56,6 +57,7 @@ class TrainBatchSampler(Sampler[list[Request]]):
         seed: int = 0,
         reshuffle: bool = True,
         drop_last: bool = True,
+        weights: ArrayLike | None = None,
     ) -> None:
         self.global_batch = batch_size * world_size
         smallest = self.global_batch if drop_last else world_size
@@ -66,6 +68,7 @@ class TrainBatchSampler(Sampler[list[Request]]):
             )
         self.batch_size, self.rank, self.world_size, self.seed = batch_size, rank, world_size, seed
         self.num_clips, self.reshuffle = num_clips, reshuffle
+        self._chances = None if weights is None else np.asarray(weights) / np.sum(weights)
         self.num_served = _served(num_clips, self.global_batch, smallest)
         self._epoch = self._position = 0
 
@@ -78,12 +81,28 @@ class TrainBatchSampler(Sampler[list[Request]]):
 
     def __iter__(self) -> Iterator[list[Request]]:
         random = np.random.default_rng([self.seed, self._epoch if self.reshuffle else 0])
-        order = random.permutation(self.num_clips)
+        if self._chances is None:
+            order = random.permutation(self.num_clips)
+        else:
+            order = random.choice(self.num_clips, self.num_clips, p=self._chances)
         draws = random.integers(0, 1 << 64, self.num_clips, np.uint64)
         for begin in range(self._position * self.global_batch, self.num_served, self.global_batch):
             end = min(begin + self.global_batch, self.num_served)
             requests = list(zip(order[begin:end].tolist(), draws[begin:end].tolist(), strict=True))
             yield requests[_slice(len(requests), self.rank, self.world_size)]
+
+
+def class_balancing_weights(targets: ArrayLike) -> np.ndarray:
+    """Weights that draw all classes alike: float64 (clip,), 1000 / (clips of the class + 0.01).
+
+    The rule of AST's ``gen_weight_file.py`` (Gong et al., Interspeech 2021); weights of several heads add up, as
+    there those of several labels.
+
+    Args:
+        targets: int (clip,) or (clip, head), class indices.
+    """
+    columns = np.asarray(targets).reshape(len(np.asarray(targets)), -1).T
+    return np.sum([1000 / (np.bincount(column)[column] + 0.01) for column in columns], axis=0)
 
 
 class ProxyBatchSampler(Sampler[list[Request]]):
@@ -175,16 +194,18 @@ def _slice(size: int, rank: int, world_size: int) -> slice:
 class EvaluationBatchSampler(Sampler[list[Request]]):
     """Every clip, in batches formed before they are dealt to ranks: any number of ranks sees the same.
 
-    Ranks with fewer batches repeat one, for collectives need equal numbers: drop repetitions by
-    `Batch.index`.
+    The views of a clip are consecutive items of one batch, with the same row and draws that place them evenly from
+    the first crop to the last. Ranks with fewer batches repeat one, for collectives need equal numbers: drop
+    repetitions by `Batch.index`.
 
     Args:
         num_clips: Clips of the split.
-        batch_size: Clips a batch; the last may be smaller.
+        batch_size: Views a batch, but at least those of one clip; the last may be smaller.
         rank: This process.
         world_size: Number of processes.
         lengths: (num_clips,) what to sort by, longest first, so that clips of a batch need little padding and
             a lack of memory shows at once; None keeps the order of the split.
+        num_views: Crops of a clip; one alone is its beginning.
     """
 
     def __init__(
@@ -195,15 +216,18 @@ class EvaluationBatchSampler(Sampler[list[Request]]):
         rank: int = 0,
         world_size: int = 1,
         lengths: ArrayLike | None = None,
+        num_views: int = 1,
     ) -> None:
         order = np.arange(num_clips) if lengths is None else np.argsort(-np.asarray(lengths), kind="stable")
-        batches = [order[begin : begin + batch_size].tolist() for begin in range(0, num_clips, batch_size)]
+        size = max(batch_size // num_views, 1)
+        batches = [order[begin : begin + size].tolist() for begin in range(0, num_clips, size)]
         share = -(-len(batches) // world_size)
         self._batches = [batches[i % len(batches)] for i in range(rank, share * world_size, world_size)]
+        self._draws = [view * (2**64 - 1) // max(num_views - 1, 1) for view in range(num_views)]
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[list[Request]]:
         for batch in self._batches:
-            yield [(index, 0) for index in batch]
+            yield [(index, draw) for index in batch for draw in self._draws]
