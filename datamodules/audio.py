@@ -130,6 +130,18 @@ def _fail(path: str | Path, fault: str, way_out: str) -> NoReturn:
     raise AudioError(f"{path}: {fault}; {way_out} ({CHECK_COMMAND})") from None
 
 
+def track_names(path: str | Path) -> set[str]:
+    """Names of the tracks in an HDF5 file; `path` and a name after a slash is what `info` and `read` take.
+
+    Raises:
+        AudioError: If the file is not HDF5.
+    """
+    try:
+        return hdf5.track_names(path)
+    except hdf5.TrackError as error:
+        _fail(path, *error.args)
+
+
 @contextmanager
 def _open_track(path: str | Path) -> Iterator[hdf5.Track]:
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from datamodules.audio import CHECK_COMMAND, SUFFIXES, AudioError
+from datamodules.audio import CHECK_COMMAND, SUFFIXES, AudioError, track_names
 from datamodules.clips import Clip
 from datamodules.protocol import read_rows
 
@@ -44,6 +44,8 @@ def _names(folder: str) -> set[str]:
     try:
         with os.scandir(folder or ".") as entries:
             return {entry.name for entry in entries}
+    except NotADirectoryError:  # a file of tracks
+        return track_names(folder)
     except OSError:
         return set()
 

@@ -52,12 +52,13 @@ def _is_file(folder: str) -> bool:
 
 
 def track_names(path: str | Path) -> set[str]:
-    """Names of the tracks in a file; none where it is not HDF5."""
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return set(file)
-    except OSError:
-        return set()
+    """Names of the tracks in a file.
+
+    Raises:
+        TrackError: If the file is not HDF5.
+    """
+    with _open(path) as file:
+        return set(file)
 
 
 @contextmanager
@@ -69,9 +70,15 @@ def open_track(path: str | Path) -> Iterator[Track]:
             reading from the open track fails.
     """
     folder, name = os.path.split(path)
+    with _open(folder) as file:
+        yield Track(_dataset(file, name))
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[h5py.File]:
     try:
-        with h5py.File(folder, "r", locking=False) as file:  # network file systems often lack locks
-            yield Track(_dataset(file, name))
+        with h5py.File(path, "r", locking=False) as file:  # network file systems often lack locks
+            yield file
     except OSError as error:
         fault = str(error).splitlines()[0]
         raise TrackError(
