@@ -1,10 +1,28 @@
 """Pure torch networks; none knows which loss or data set trains it."""
 
 from lightning_modules.networks.aasist import AASIST
+from lightning_modules.networks.ast import AST
+from lightning_modules.networks.audio_slowfast import AudioSlowFast
 from lightning_modules.networks.autoencoder import Autoencoder
+from lightning_modules.networks.datar import DATAR
+from lightning_modules.networks.input_adaptor import InputAdaptor, NoiseAdaptor
 from lightning_modules.networks.lcnn import LCNN
 from lightning_modules.networks.maf import MAF
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.rfr_resnet import RFRResNet
+from lightning_modules.networks.vggsound_resnet import VGGSoundResNet
 
-__all__ = ["AASIST", "LCNN", "MAF", "Autoencoder", "Output", "RFRResNet"]
+__all__ = [
+    "AASIST",
+    "AST",
+    "DATAR",
+    "LCNN",
+    "MAF",
+    "AudioSlowFast",
+    "Autoencoder",
+    "InputAdaptor",
+    "NoiseAdaptor",
+    "Output",
+    "RFRResNet",
+    "VGGSoundResNet",
+]

@@ -1,0 +1,67 @@
+"""VGGSoundResNet: the published baseline of VGGSound, a residual network on spectrograms.
+
+Source: Chen, Xie, Vedaldi and Zisserman, "VGGSound: A large-scale audio-visual dataset" (ICASSP 2020); the networks
+with average pooling, not those with NetVLAD.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from lightning_modules.networks.checkpoints import keep_own_head, load_strictly, read_state_dict
+from lightning_modules.networks.output import Output
+
+_BLOCKS = {18: (BasicBlock, [2, 2, 2, 2]), 34: (BasicBlock, [3, 4, 6, 3]), 50: (Bottleneck, [3, 4, 6, 3])}
+
+
+class VGGSoundResNet(ResNet):
+    """torchvision's ResNet with a first convolution of one channel.
+
+    Args:
+        num_classes: Number of logits.
+        depth: Number of layers with weights.
+    """
+
+    def __init__(self, num_classes: int = 309, *, depth: Literal[18, 34, 50] = 18) -> None:
+        if depth not in _BLOCKS:
+            raise ValueError(f"depth={depth} must be one of {', '.join(map(str, _BLOCKS))}")
+        block, layers = _BLOCKS[depth]
+        super().__init__(block, layers, num_classes)
+        self.embedding_dim = self.fc.in_features
+        self.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.weight, mean=1, std=0.02)
+        convert_conv2d_weight_memory_format(self, torch.channels_last)
+
+    def load_official(self, path: str | Path) -> Self:
+        """Load a checkpoint of the published code; a head for other classes is left out.
+
+        Raises:
+            ValueError: When the file holds another model, as those with NetVLAD.
+        """
+        state = read_state_dict(path, entry="model_state_dict")
+        state = {key.removeprefix("module.").removeprefix("audnet."): value for key, value in state.items()}
+        load_strictly(self, keep_own_head(self, state, "fc.", path), path)
+        return self
+
+    def forward(self, features: Tensor) -> Output:
+        """Classify clips.
+
+        Args:
+            features: (batch, frequency, frame), of any size.
+
+        Returns:
+            Embedding (batch, 512), of depth 50 (batch, 2048), and logits (batch, num_classes), both of the
+            type of the weights.
+        """
+        maps = self.maxpool(self.relu(self.bn1(self.conv1(features.unsqueeze(1)))))
+        maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
+        with torch.autocast(features.device.type, enabled=False):  # half precision would tie scores
+            embedding = maps.to(self.fc.weight.dtype).mean(dim=(2, 3))
+            return Output(embedding, self.fc(embedding))
