@@ -5,16 +5,13 @@ that is incomplete is left out of the average it would distort.
 """
 
 import argparse
-import csv
-import io
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lightning_modules.grids.cells import expand
-from lightning_modules.grids.estimates import Estimate, Table, label, tabulate
+from lightning_modules.grids.estimates import Table, tabulate
 from lightning_modules.grids.finished import (
     Finding,
     Gathered,
@@ -24,6 +21,7 @@ from lightning_modules.grids.finished import (
     gather,
 )
 from lightning_modules.grids.grid_file import Grid, Output, read_grid
+from lightning_modules.grids.table_text import as_csv, markdown
 from lightning_modules.runs import write_atomically
 
 EXAMPLE = """example:
@@ -68,8 +66,8 @@ def report(path: str, root: str, folder: Path) -> str:
         tables = _tables(found, output)
         text += [f"## {output.title}\n", *(f"- warning: {line}" for line in differing_clips(found, output))]
         for name, table in tables:
-            text += [f"- {line}" for line in table.left_out] + ["", _markdown(table)]
-            write_atomically(folder / f"{name}.csv", _csv(table))
+            text += [f"- {line}" for line in table.left_out] + ["", markdown(table, output)]
+            write_atomically(folder / f"{name}.csv", as_csv(table, output))
             if output.kind != "table" and table.estimates:
                 _save_figure(folder / f"{name}.png", table, output, grid)
                 text.append(f"![{output.title}]({name}.png)\n")
@@ -99,7 +97,12 @@ def _tables(found: Gathered, output: Output) -> list[tuple[str, Table]]:
     by_value = {value: findings(found, output, value) for value in output.values}
     if output.per is None:
         together = [each for found in by_value.values() for each in found]
-        return [(output.name, tabulate(together, value="value", average=False))]
+        table = tabulate(together, value="value", average=False)
+        if output.baseline is not None:
+            from lightning_modules.grids.paired import add_differences
+
+            add_differences(table, found, output)
+        return [(output.name, table)]
     return [
         (f"{output.name}_{value}", tabulate(each, value=value, average=True))
         for value, each in by_value.items()
@@ -117,38 +120,6 @@ def _by_row(found: Gathered, output: Output) -> list[Finding]:
         for each in findings(found, replace(output, per=output.rows), value)
         if each.value is not None  # a row need not have every figure
     ]
-
-
-def _markdown(table: Table) -> str:
-    counts = [each.n for row in table.estimates.values() for each in row.values()]
-    n = max(counts, default=0)
-    kind = f"mean ± standard deviation over {n} seeds" if n > 1 else "one seed"
-    cells = [["", *table.columns], ["---", *["---:"] * len(table.columns)]]
-    cells += [
-        [label(series), *(_cell(row.get(column), n) for column in table.columns)]
-        for series, row in table.estimates.items()
-    ]
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([f"{table.value}, {kind}:\n", *lines, ""])
-
-
-def _cell(estimate: Estimate | None, usual: int) -> str:
-    if estimate is None:
-        return "–"
-    deviation = "" if math.isnan(estimate.sd) else f" ± {estimate.sd:.4f}"
-    return f"{estimate.mean:.4f}{deviation}" + (f" (n={estimate.n})" if estimate.n != usual else "")
-
-
-def _csv(table: Table) -> str:
-    """One line an estimate, in full precision; no deviation where there is one seed."""
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["block", "x", "column", "value", "mean", "sd", "seeds"])
-    for (name, x), row in table.estimates.items():
-        for column, each in row.items():
-            sd = "" if math.isnan(each.sd) else each.sd
-            writer.writerow([name, "" if x is None else x, column, table.value, each.mean, sd, each.n])
-    return file.getvalue()
 
 
 def _save_figure(path: Path, table: Table, output: Output, grid: Grid) -> None:

@@ -34,7 +34,7 @@ def test_one_run_each(tmp_path, capsys):
     assert found["accuracy"] == [0.6, 0.4]
     assert found["difference"] == pytest.approx(0.2)
     assert found["num_clips"] == 5
-    assert found["p_clips"] == 1.0  # 2 against 1 discordant clips
+    assert found["p_clips"] == pytest.approx(1.0)  # 2 against 1 discordant clips
     assert found["se_seeds"] is None
     assert (found["a"], found["head"], found["top"]) == (["x"], "verb", 1)
     shown = capsys.readouterr().out
@@ -59,7 +59,7 @@ def test_several_runs_and_clips_in_any_order(tmp_path, capsys):
     assert main(["--a", "a1", "a2", "--b", "b1", "b2", "--head", "verb", "--json", "result.json"]) == 0
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["accuracy"] == [0.625, 0.125]
-    assert found["p_clips"] == 0.25  # differences of 1, 2, 1 and 0 runs: two of eight flips
+    assert found["p_clips"] == pytest.approx(0.25)  # differences of 1, 2, 1 and 0 runs: two of eight flips
     assert found["se_seeds"] == pytest.approx((2 * (0.25**2 / 2) / 2) ** 0.5)
     assert "(Welch)" in capsys.readouterr().out
 

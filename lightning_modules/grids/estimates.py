@@ -4,9 +4,15 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lightning_modules.grids.finished import Finding
+
+if TYPE_CHECKING:
+    from lightning_modules.metrics.functional.paired import PairedComparison
+
+Series = tuple[str, float | None]
 
 AVERAGE = "average"
 
@@ -25,6 +31,11 @@ class Estimate:
     sd: float
     n: int
 
+    @property
+    def se(self) -> float:
+        """Standard error of the mean; NaN for one seed."""
+        return self.sd / math.sqrt(self.n)
+
 
 @dataclass(kw_only=True)
 class Table:
@@ -35,12 +46,14 @@ class Table:
         columns: In the order of the table; with more than one machine or the like, their average is the last.
         estimates: Series -> column -> estimate; a series that no seed completes is absent.
         left_out: Seeds that are not averaged, one line each.
+        differences: Series -> column -> comparison with the baseline, where the output names one.
     """
 
     value: str
     columns: list[str]
-    estimates: dict[tuple[str, float | None], dict[str, Estimate]]
+    estimates: dict[Series, dict[str, Estimate]]
     left_out: list[str]
+    differences: dict[Series, dict[str, "PairedComparison"]] = field(default_factory=dict)
 
 
 def tabulate(findings: Sequence[Finding], *, value: str, average: bool) -> Table:
@@ -62,7 +75,7 @@ def tabulate(findings: Sequence[Finding], *, value: str, average: bool) -> Table
         if each.value is not None:
             defined[each.item] = each.value
     columns = list(items)
-    seeds: dict[tuple[str, float | None], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    seeds: dict[Series, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     left_out = []
     for (series, seed), found in values.items():
         means = {}
@@ -89,7 +102,7 @@ def tabulate(findings: Sequence[Finding], *, value: str, average: bool) -> Table
     )
 
 
-def label(series: tuple[str, float | None]) -> str:
+def label(series: Series) -> str:
     """Returns what a row of the table is called."""
     name, x = series
     return name if x is None else f"{name}, {x:g}"

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 
 Kind = Literal["table", "bars", "curve", "lines"]
+Error = Literal["sd", "se"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,9 @@ class Output:
         x: Axis of the curve; a block without it is a level.
         log_base: Of the curve's x axis; null is linear.
         origin: Where bars begin, e.g. chance level.
+        baseline: Block that the others of a table are compared with, by paired tests on the same clips; the values
+            are accuracies, ``top<k>`` or ``<head>_top<k>``.
+        error: ``se`` adds the standard error to the standard deviation.
     """
 
     name: str
@@ -55,6 +59,8 @@ class Output:
     x: str | None = None
     log_base: int | None = None
     origin: float = 0.0
+    baseline: str | None = None
+    error: Error = "sd"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +118,10 @@ def read_grid(path: str | Path) -> Grid:
     for output in grid.report.outputs:
         if output.x is not None and all(output.x not in _keys(block) for block in grid.blocks):
             raise ValueError(f"{path}: report output {output.name!r}: no block has the axis x: {output.x}")
+        if output.baseline not in (None, *(block.name for block in grid.blocks)):
+            raise ValueError(
+                f"{path}: report output {output.name!r}: no block is the baseline {output.baseline!r}"
+            )
     return grid
 
 
@@ -165,6 +175,10 @@ def _output(content: Any, where: str) -> Output:
     output = _build(Output, _expect(content, dict, where), where)
     if output.kind not in get_args(Kind):
         raise ValueError(f"{where}: kind {output.kind!r}: expected one of {', '.join(get_args(Kind))}")
+    if output.error not in get_args(Error):
+        raise ValueError(f"{where}: error {output.error!r}: expected one of {', '.join(get_args(Error))}")
+    if output.baseline is not None and (output.kind, output.per, output.rows) != ("table", None, None):
+        raise ValueError(f"{where}: baseline goes with kind table, without per and rows")
     if (output.kind == "curve") != (output.x is not None):
         raise ValueError(f"{where}: kind: curve needs the axis x, and no other kind has one")
     for key in ("values", "over"):

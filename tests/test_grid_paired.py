@@ -1,0 +1,130 @@
+"""Tables with a baseline: paired differences by hand, what cannot be compared, wrong grid files."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightning_modules import report
+from lightning_modules.grids.cells import expand
+from lightning_modules.grids.grid_file import read_grid
+
+OUTPUT = {"name": "t", "title": "T", "values": ["top1", "top5"], "baseline": "AST"}
+# ranks of four clips, a list a seed
+RANKS = {"AST": [[1, 2, 9, 9], [1, 9, 9, 9]], "DATAR": [[1, 1, 1, 9], [1, 1, 5, 9]]}
+
+
+@pytest.fixture(autouse=True)
+def in_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").touch()
+
+
+def write(*names, seeds=2, **output):
+    axes = {"seed_everything": list(range(seeds))}
+    blocks = [{"name": name, "config": ["config.yaml"], "set": {"a": name}, "axes": axes} for name in names]
+    content = {"experiment": "e", "blocks": blocks, "report": {"outputs": [OUTPUT | output]}}
+    Path("grid.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return "grid.yaml"
+
+
+def finish(path, *, skip=(), clips=4):
+    """Leaves what tested runs leave; `clips` of AST's can be fewer."""
+    for cell in expand(read_grid(path)):
+        name, seed = cell.block.name, cell.values["seed_everything"]
+        if name in skip:
+            continue
+        ranks = RANKS[name][seed][: clips if name == "AST" else None]
+        row = {"split": "test", "seed": seed, "clips": len(ranks)}
+        row |= {f"top{k}": sum(rank <= k for rank in ranks) / len(ranks) for k in (1, 5)}
+        put(cell.run.folder / "results.csv", [row])
+        rows = [{"key": f"c{i}", "event_target": 0, "event_rank": rank} for i, rank in enumerate(ranks)]
+        put(cell.run.folder / "tables/test_clips.csv", rows)
+
+
+def put(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def table():
+    with Path("reports/grid/t.csv").open(newline="") as file:
+        return {(row["block"], row["column"]): row for row in csv.DictReader(file)}
+
+
+def test_differences_over_seeds_and_clips(capsys):
+    path = write("DATAR", "AST", error="se")
+    finish(path)
+    assert report.main([path]) == 0
+    top1 = table()["DATAR", "top1"]
+    assert float(top1["mean"]) == 0.625
+    assert float(top1["difference"]) == 0.375
+    # by clip 0, 1, 1/2, 0; flips of 2 and 1: two of four reach the sum
+    assert float(top1["se_clips"]) == pytest.approx((0.6875 / 3 / 4) ** 0.5)
+    assert float(top1["se_seeds"]) == pytest.approx(0.125)  # accuracies 3/4 and 2/4, 1/4 and 1/4
+    assert float(top1["p_clips"]) == pytest.approx(0.5)
+    assert 0 < float(top1["p"]) < 1
+    assert float(top1["se"]) == pytest.approx(0.125)
+    assert table()["AST", "top1"]["difference"] == ""
+    shown = capsys.readouterr().out
+    assert "|  | top1 | top5 | top1 − AST | top5 − AST |" in shown
+    error = (float(top1["se_clips"]) ** 2 + 0.125**2) ** 0.5
+    assert (
+        f"| DATAR | 0.6250 ± 0.1768 (0.1250) | 0.7500 ± 0.0000 (0.0000) | +0.3750 ± {error:.4f}, p = "
+        in shown
+    )
+    assert "| AST | 0.2500 ± 0.0000 (0.0000) | 0.3750 ± 0.1768 (0.1250) | – | – |" in shown
+
+
+def test_single_runs_are_compared_by_clips(capsys):
+    path = write("DATAR", "AST", seeds=1, values=["top1"])
+    finish(path)
+    assert report.main([path]) == 0
+    row = table()["DATAR", "top1"]
+    assert (float(row["difference"]), float(row["p_clips"])) == pytest.approx(
+        (0.5, 0.5)
+    )  # 2 against 0 discordant clips
+    assert (row["se_seeds"], row["p"]) == ("", "")
+    assert "| DATAR | 0.7500 | +0.5000 ± 0.2887, p = 0.5 |" in capsys.readouterr().out
+
+
+def test_what_cannot_be_compared_is_said(capsys):
+    path = write("DATAR", "AST", values=["top1"])
+    finish(path, clips=3)
+    assert report.main([path]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "- DATAR: no difference in top1 to AST: runs/e/DATAR-seed_0/tables/test_clips.csv has 4 clips"
+        in shown
+    )
+    assert "| DATAR | 0.6250 ± 0.1768 | – |" in shown
+
+
+def test_an_unfinished_baseline_is_said(capsys):
+    path = write("DATAR", "AST", values=["top1"])
+    finish(path, skip=["AST"])
+    assert report.main([path]) == 0
+    assert "- no run of the baseline AST is finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ({"baseline": "none"}, "report output 't': no block is the baseline 'none'"),
+        ({"kind": "bars"}, "baseline goes with kind table, without per and rows"),
+        ({"error": "ci"}, "error 'ci': expected one of sd, se"),
+        ({"values": ["clips"]}, "output 't': clips has no paired test"),
+    ],
+)
+def test_a_wrong_output_is_one_line(output, message, capsys):
+    path = write("DATAR", "AST", **output)
+    if "values" in output:
+        finish(path)
+    assert report.main([path]) == 1
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert message in shown
