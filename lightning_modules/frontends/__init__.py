@@ -9,8 +9,10 @@ from lightning_modules.frontends.log_mel import LogMel
 from lightning_modules.frontends.mel_decibel import MelDecibel
 from lightning_modules.frontends.nmf import NMF, NMU, NNE
 from lightning_modules.frontends.rawboost import RawBoost
+from lightning_modules.frontends.slowfast_log_mel import SlowFastLogMel
 from lightning_modules.frontends.spec_augment import SpecAugment
 from lightning_modules.frontends.standardize import Standardize
+from lightning_modules.frontends.vggsound_spectrogram import VGGSoundSpectrogram
 from lightning_modules.frontends.wpe import WPE
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "LogMel",
     "MelDecibel",
     "RawBoost",
+    "SlowFastLogMel",
     "SpecAugment",
     "Standardize",
+    "VGGSoundSpectrogram",
 ]

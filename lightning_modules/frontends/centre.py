@@ -15,5 +15,5 @@ def centre(waveform: Tensor, length: Tensor | None = None) -> Tensor:
         return waveform - waveform.mean(dim=-1, keepdim=True)
     length = length.view(-1, 1, 1)
     own = torch.arange(waveform.shape[-1], device=waveform.device) < length
-    waveform = waveform * own
-    return (waveform - waveform.sum(dim=-1, keepdim=True) / length.clamp(min=1)) * own
+    clips = waveform * own
+    return clips.sub_(clips.sum(dim=-1, keepdim=True) / length.clamp(min=1)).mul_(own)

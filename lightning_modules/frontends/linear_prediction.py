@@ -25,20 +25,29 @@ class LinearPrediction:
 
     def __init__(self, signal: Tensor, *, delay: int, taps: int) -> None:
         self.signal = signal.contiguous()
-        self._past = past(self.signal, delay=delay, taps=taps)
-        self._past_conj = past(self.signal.conj().resolve_conj(), delay=delay, taps=taps)
+        # Real parts beside imaginary ones: real products can spare what Hermitian symmetry makes redundant.
+        real, imag = (past(part, delay=delay, taps=taps) for part in (signal.real, signal.imag))
+        self._past = torch.cat([real, imag], dim=-1)  # (n, t, 2 * k)
 
     def correlation(self, weight: Tensor) -> Tensor:
-        """Correlation of the past with itself over frames weighted by `weight` (n, t): (n, k, k)."""
-        return (self._past_conj * weight.unsqueeze(-1)).mT @ self._past
+        """Correlation of the past with itself over frames weighted by `weight` (n, t) > 0: (n, k, k)."""
+        weighted = self._past * weight.sqrt().unsqueeze(-1)
+        real, imag = weighted.chunk(2, dim=-1)
+        both = rearrange(weighted, "n t (part k) -> n (t part) k", part=2)
+        cross = real.mT @ imag
+        return torch.complex(both.mT @ both, cross - cross.mT)
 
     def project(self, frames: Tensor) -> Tensor:
         """Correlation of the past with frames (n, t, m): (n, k, m)."""
-        return self._past_conj.mT @ frames
+        products = self._past.mT @ torch.cat([frames.real, frames.imag], dim=-1)
+        (rr, ri), (ir, ii) = rearrange(products, "n (p k) (q m) -> p q n k m", p=2, q=2)
+        return torch.complex(rr + ii, ri - ir)
 
     def predict(self, filters: Tensor) -> Tensor:
         """Apply filters (n, k, m) to the past: (n, t, m)."""
-        return self._past @ filters
+        real, imag = filters.real, filters.imag
+        rows = torch.cat([torch.cat([real, imag], dim=-1), torch.cat([-imag, real], dim=-1)], dim=1)
+        return torch.complex(*(self._past @ rows).chunk(2, dim=-1))
 
     def error(self, *, iterations: int, floor: float = 1e-10) -> Tensor:
         """The signal minus its prediction, weighted by the inverse power of the same error: WPE.

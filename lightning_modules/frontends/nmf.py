@@ -54,7 +54,7 @@ class NMU(Extractor):
         exact: bool = False,
     ) -> None:
         super().__init__(num_bins, num_atoms)
-        _check_steps(gamma, xi)
+        _check_steps(gamma, xi, num_iterations)
         self.num_iterations, self.gamma, self.xi, self.exact = num_iterations, gamma, xi, exact
 
     def _extract(self, X: Tensor, W: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class NNE(Extractor):
         tolerance: float = 1e-3,
     ) -> None:
         super().__init__(num_bins, num_atoms)
-        _check_steps(gamma, xi)
+        _check_steps(gamma, xi, num_iterations)
         self.num_iterations, self.gamma, self.xi = num_iterations, gamma, xi
         self.num_sweeps, self.tolerance = num_sweeps, tolerance
 
@@ -117,7 +117,9 @@ class NNE(Extractor):
         )
 
 
-def _check_steps(gamma: float, xi: float) -> None:
+def _check_steps(gamma: float, xi: float, num_iterations: int) -> None:
+    if num_iterations < 1:
+        raise ValueError(f"num_iterations {num_iterations}: expected at least 1")
     if gamma <= 0:
         raise ValueError(f"gamma {gamma}: expected a positive weight, such as 1")
     if not 0 < xi < _MAX_XI:

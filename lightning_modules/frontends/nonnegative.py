@@ -5,6 +5,7 @@ X (bin, frame), W (bin, atom), H (atom, frame). Frames never influence each othe
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def learn_atoms(X: Tensor, W: Tensor, *, max_iterations: int, tolerance: float) -> tuple[Tensor, float]:
@@ -84,32 +85,40 @@ def underapproximate(
     Returns:
         R (bin, frame) >= 0.
     """
-    shrink = gamma / (1 + gamma)
     gram = W.T @ W
     curvature = gram.diagonal()[:, None].clamp_min(torch.finfo(X.dtype).tiny)
-    coupling = (gram - torch.diag(gram.diagonal())) / curvature
-    project = (W / curvature.T).T.contiguous()  # (atom, bin)
-    projection, target = project @ X, torch.empty_like(H)
-    steps = list(zip(target, coupling, H, strict=True)) * num_sweeps
+    coupling, project = gram / curvature, (W / curvature.T).T.contiguous()  # (atom, atom), (atom, bin)
+    others, target = coupling - torch.diag(coupling.diagonal()), torch.empty_like(H)
+    steps = list(zip(target, others, H, strict=True)) * num_sweeps
     frames, update = H.T, torch.empty_like(H[0])
-    excess = torch.addmm(X, W, H, alpha=-1).clamp_min_(0).div_(shrink)  # R = shrink * excess throughout
-    U, V, work = torch.zeros_like(X), torch.empty_like(X), torch.mul(excess, -shrink)
-    result, done = X, torch.zeros_like(X[0], dtype=torch.bool)
+    R = torch.addmm(X, W, H, alpha=-1).clamp_min_(0)
+    # U holds -Gamma / gamma, V what it and R follow from; their projections on the atoms need no pass over them.
+    U, V = torch.zeros_like(X), torch.empty_like(X)
+    of_X, of_U, of_work = project @ X, torch.zeros_like(H), project @ R
+    done = torch.zeros_like(X[0], dtype=torch.bool)
     for iteration in range(1, num_iterations + 1):
-        torch.addmm(projection, project, work, out=target)  # of M = X + work
-        for of_atom, others, h in steps:
-            torch.addmv(of_atom, frames, others, alpha=-1, out=update)
+        torch.sub(of_X, of_work, out=target)  # of M = X - U - R
+        for of_atom, of_others, h in steps:
+            torch.addmv(of_atom, frames, of_others, alpha=-1, out=update)
             torch.clamp_min(update, 0, out=h)
-        torch.add(X, U, out=V).addmm_(W, H, alpha=-1)
-        torch.clamp_min(V, 0, out=excess)  # equation 6
-        V.sub_(excess, alpha=shrink)  # U + X - WH - R
+        torch.sub(U, X, out=V).addmm_(W, H)
+        of_V = (of_U - of_X).addmm_(coupling, H)
+        F.leaky_relu_(V, 1 / (1 + gamma))  # V + R, and R = gamma max(-(V + R), 0): equation 6
+        of_VR = project @ V
         if iteration % 10 == 0:
+            found = V.clamp_max(0).mul_(-gamma)
             limit = tolerance**2 * X.square().sum(dim=0)
-            still = (excess - result).mul_(shrink).square_().sum(dim=0) <= limit
-            result = torch.where(done, result, excess)
+            still = (found - R).square_().sum(dim=0) <= limit
+            R = torch.where(done, R, found)
             done |= still & ((V - U).square_().sum(dim=0) <= limit)
             if done.all():
-                break
-        U.lerp_(V, xi)  # equation 7
-        torch.sub(U, excess, alpha=shrink, out=work)
-    return torch.where(done, result, excess).mul_(shrink)
+                return R
+        if iteration == num_iterations:
+            break
+        if xi == 1:
+            U, V, of_U = V, U, of_VR
+        else:
+            U.lerp_(V, xi)  # equation 7
+            of_U.lerp_(of_VR, xi)
+        torch.add(of_U, of_VR, out=of_work).sub_(of_V)
+    return torch.where(done, R, V.clamp_max_(0).mul_(-gamma))

@@ -24,7 +24,7 @@ class WPE(nn.Module):
         n_fft: Length of the Fourier transform and the Hann window in samples.
         hop_length: Samples from frame to frame.
         floor: Least power of a frame, relative to the loudest one of its bin.
-        chunk_bins: Bins of the batch at work at once. Each takes about 3 * taps spectra of its size.
+        chunk_bins: Bins of the batch at work at once; each takes about 3 * taps spectra of its size.
 
     Raises:
         ValueError: For orders below 1.
@@ -39,7 +39,7 @@ class WPE(nn.Module):
         n_fft: int = 512,
         hop_length: int = 256,
         floor: float = 1e-10,
-        chunk_bins: int = 32,
+        chunk_bins: int = 16,
     ) -> None:
         super().__init__()
         check_positive(taps=taps, delay=delay, iterations=iterations, chunk_bins=chunk_bins)
