@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from datamodules.base import ClipDataModule
     from datamodules.clips import Batch, Clip
     from datamodules.dcase import DCASE
+    from datamodules.kinetics_sounds import KineticsSounds
     from datamodules.simulated_room import SimulatedRoom
+    from datamodules.vggsound import VGGSound
 
 _HOMES = {
     "ASVspoof": "asvspoof",
@@ -16,9 +18,20 @@ _HOMES = {
     "Clip": "clips",
     "ClipDataModule": "base",
     "DCASE": "dcase",
+    "KineticsSounds": "kinetics_sounds",
     "SimulatedRoom": "simulated_room",
+    "VGGSound": "vggsound",
 }
-__all__ = ["DCASE", "ASVspoof", "Batch", "Clip", "ClipDataModule", "SimulatedRoom"]
+__all__ = [
+    "DCASE",
+    "ASVspoof",
+    "Batch",
+    "Clip",
+    "ClipDataModule",
+    "KineticsSounds",
+    "SimulatedRoom",
+    "VGGSound",
+]
 
 
 def __getattr__(name: str) -> object:

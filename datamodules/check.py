@@ -2,60 +2,30 @@
 
 Reads the ``data:`` section of an experiment's YAML and reports, for each split: counts by class, durations,
 sample rates and channels, files that are missing, unreadable or truncated, repeated ids, audio or ids that
-occur in two splits, and a hash of the list to cite. Ends with 1 where something is wrong.
+occur in two splits, and a hash of the list to cite. Ends with 1 where something is wrong. Clips that the data
+set does without are named, and not looked at; ``--exclude`` writes the faulty ones to a list of such clips.
 
     python -m datamodules.check --config configs/ssd_aasist.yaml --data.root /data/LA --json report.json
 """
 
 import argparse
-import hashlib
 import json
-import os
 import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
-from rich.progress import track
 from yaml import YAMLError
 
-from datamodules import audio
 from datamodules.base import ClipDataModule
-from datamodules.clips import Clip
 from datamodules.config import data_module
-from datamodules.files import missing_files, write_text_atomically
+from datamodules.coverage import ABSENT, write_exclusions
+from datamodules.files import write_text_atomically
+from datamodules.split_report import SplitReport, check_split
 
-_BLOCK = 1 << 20  # samples decoded at a time, so that hours of audio need little memory
 _SHOWN = 10
 _SPLITS = ("train", "validation", "test")
-
-
-class _Sound(NamedTuple):
-    """What decoding a whole file tells."""
-
-    seconds: float
-    rate: int
-    channels: int
-    constant: bool
-    digest: str
-
-
-@dataclass
-class SplitReport:
-    """What `check_split` found; `problems` make the check fail, `notes` do not."""
-
-    clips: int = 0
-    classes: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    sample_rates: dict[int, int] = field(default_factory=dict)
-    channels: dict[int, int] = field(default_factory=dict)
-    sha256: str = ""
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def check(data: ClipDataModule, *, progress: bool = False) -> dict[str, Any]:
@@ -72,10 +42,13 @@ def check(data: ClipDataModule, *, progress: bool = False) -> dict[str, Any]:
     for name in _SPLITS:
         try:
             clips = data.split(name)
+            left_out = data.left_out(name, clips)
         except ValueError as error:
             splits[name] = SplitReport(problems=[str(error)])
             continue
-        splits[name], sounds = check_split(clips, data.classes, title=name if progress else None)
+        kept = [clip for clip in clips if clip.key not in left_out]
+        splits[name], sounds = check_split(kept, data.heads, title=name if progress else None)
+        splits[name].left_out = left_out
         leaks += [
             f"id {clip.key} is in {keys[clip.key]} and in {name}"
             for clip in clips
@@ -89,77 +62,13 @@ def check(data: ClipDataModule, *, progress: bool = False) -> dict[str, Any]:
     return {"splits": {name: asdict(report) for name, report in splits.items()}, "leaks": leaks, "ok": ok}
 
 
-def check_split(
-    clips: Sequence[Clip], classes: Sequence[str], *, title: str | None = None
-) -> tuple[SplitReport, dict[str, str]]:
-    """Decode every file of a split in threads.
-
-    Args:
-        clips: Rows of the split.
-        classes: Class names.
-        title: Of the progress bar; None shows none.
-
-    Returns:
-        The report, and a hash of the sound of every readable file.
-    """
-    report = SplitReport(clips=len(clips), sha256=list_hash(clips))
-    targets = Counter("unknown" if clip.target < 0 else classes[clip.target] for clip in clips)
-    report.classes = dict(sorted(targets.items()))
-    for key, count in Counter(clip.key for clip in clips).items():
-        if count > 1:
-            report.problems.append(f"id {key} occurs {count} times")
-    missing = {clip.path for clip in missing_files(clips)}
-    report.problems += [f"{path}: no such file" for path in sorted(missing)]
-    paths = [path for path in dict.fromkeys(clip.path for clip in clips) if path not in missing]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 4) as pool:
-        results: Iterable[_Sound | str] = pool.map(_listen, paths)
-        if title is not None:
-            results = track(results, title, len(paths), console=Console(stderr=True))
-        sounds = dict(zip(paths, results, strict=True))
-    report.problems += [sound for sound in sounds.values() if isinstance(sound, str)]
-    readable = {path: sound for path, sound in sounds.items() if isinstance(sound, _Sound)}
-    report.notes += [f"{path}: is silent or constant" for path, sound in readable.items() if sound.constant]
-    _describe(report, list(readable.values()))
-    return report, {path: sound.digest for path, sound in readable.items() if not sound.constant}
-
-
-def list_hash(clips: Iterable[Clip]) -> str:
-    """sha256 of ids, classes and times in their order: two machines can compare what they trained on."""
-    content = "".join(f"{clip.key}\t{clip.target}\t{clip.start_s}\t{clip.stop_s}\n" for clip in clips)
-    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _listen(path: str) -> _Sound | str:
-    """Decode a whole file; a fault comes back as its message."""
-    try:
-        header = audio.info(path)
-        digest, low, high, position = hashlib.sha256(), float("inf"), float("-inf"), 0
-        while position < header.num_frames:
-            block, _ = audio.read(path, position, _BLOCK)
-            digest.update(block.numpy().tobytes())
-            low, high = min(low, float(block.min())), max(high, float(block.max()))
-            position += _BLOCK
-    except audio.AudioError as error:
-        return str(error)
-    seconds = header.num_frames / header.sample_rate
-    return _Sound(seconds, header.sample_rate, header.num_channels, low == high, digest.hexdigest())
-
-
-def _describe(report: SplitReport, sounds: list[_Sound]) -> None:
-    if not sounds:
-        return
-    seconds = sorted(sound.seconds for sound in sounds)
-    report.seconds = {
-        "total": sum(seconds),
-        "shortest": seconds[0],
-        "median": seconds[len(seconds) // 2],
-        "longest": seconds[-1],
+def exclusions(report: Mapping[str, Any]) -> dict[str, str]:
+    """Id -> reason of the clips that a report of `check` found faulty or excluded before."""
+    splits = report["splits"].values()
+    left_out = (item for split in splits for item in split["left_out"].items())
+    return {key: reason for key, reason in left_out if reason != ABSENT} | {
+        key: reason for split in splits for key, reason in split["faulty"].items()
     }
-    report.sample_rates = dict(Counter(sound.rate for sound in sounds))
-    report.channels = dict(Counter(sound.channels for sound in sounds))
-    twins = len(sounds) - len({sound.digest for sound in sounds})
-    if twins:
-        report.notes.append(f"{twins} files sound exactly like another one of this split")
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -175,12 +84,16 @@ def _print(report: dict[str, Any]) -> None:
         print(f"  sha256 of the list {split['sha256'] or '-'}")
         _print_lines("  problem", split["problems"])
         _print_lines("  note", split["notes"])
+        _print_lines("  left out", [f"{key}: {reason}" for key, reason in split["left_out"].items()])
     _print_lines("leak", report["leaks"])
     print("ok" if report["ok"] else "something is wrong")
 
 
 def _counts(counts: dict[Any, int]) -> str:
-    return ", ".join(f"{name} x {count}" for name, count in counts.items()) or "-"
+    shown = [f"{name} x {count}" for name, count in counts.items()]
+    if len(shown) > _SHOWN:
+        shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more"]
+    return ", ".join(shown) or "-"
 
 
 def _print_lines(title: str, lines: list[str]) -> None:
@@ -199,6 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", action="append", required=True, help="YAML of an experiment; repeatable")
     parser.add_argument("--json", help="also write the whole report to this file")
+    parser.add_argument(
+        "--exclude",
+        metavar="FILE",
+        help="also write the faulty clips to this list (key,reason), which data sets of events leave out",
+    )
     options, rest = parser.parse_known_args(arguments)
     overrides: list[str] = []
     for word in rest:  # both --data.key=value and --data.key value
@@ -216,6 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         write_text_atomically(options.json, json.dumps(report, indent=2) + "\n")
     _print(report)
+    if options.exclude:
+        write_exclusions(options.exclude, faulty := exclusions(report))
+        print(f"{options.exclude}: {len(faulty)} clips to leave out")
     return 0 if report["ok"] else 1
 
 

@@ -82,7 +82,8 @@ class EventDataModule(ClipDataModule):
         left_out = {clip.key: ABSENT for clip in missing_files(clips)}
         left_out |= {clip.key: exclusions[clip.key] for clip in clips if clip.key in exclusions}
         self.coverage[name] = coverage((clip.key for clip in clips), left_out)
-        rank_zero_info(f"{type(self).__name__} {name}: {self.coverage[name]}")
+        if clips:
+            rank_zero_info(f"{type(self).__name__} {name}: {self.coverage[name]}")
         if clips and not self.coverage[name].found:
             raise AudioError(
                 f"{self.root}: none of the {len(clips)} clips of the {name} split is there, e.g. {clips[0].path}"
