@@ -6,6 +6,9 @@ optimizer and batches; the figure is the ratio of their times, which a busy mach
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --data.batch_size=4 --json result.json
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
+
+With --cost it measures the network alone, without data: parameters, multiply-accumulates, memory and time.
 """
 
 import argparse
@@ -26,7 +29,7 @@ from rich.table import Table
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lightning_modules import cli
+from lightning_modules import cli, cost
 from lightning_modules.cli import Platform
 
 WARMUP_STEPS = 1
@@ -229,7 +232,38 @@ def main() -> None:
     own.add_argument(
         "--budget_s", type=float, default=120.0, help="Seconds for the steps of both loops together."
     )
+    of_cost = own.add_argument_group("cost of the network")
+    of_cost.add_argument("--cost", action="store_true", help="Measure the network alone; needs no data.")
+    of_cost.add_argument(
+        "--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds."
+    )
+    of_cost.add_argument(
+        "--cost_frames", type=int, nargs="+", default=[], help="Lengths of the network's input."
+    )
+    of_cost.add_argument("--cost_clips", type=int, default=2, help="Clips a batch.")
+    of_cost.add_argument("--markdown", type=Path, help="Also write the table to this file.")
     options, arguments = own.parse_known_args()
+    if options.cost:
+        _measure_cost(options, arguments)
+    else:
+        _measure_training(options, arguments)
+
+
+def _measure_cost(options: argparse.Namespace, arguments: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        arguments += [f"--run.root={folder}", "--tracking.wandb=disabled"]
+        platform = cli.build("benchmark", __doc__ or "", arguments)
+        figures = cost.cost_report(
+            platform, seconds=options.cost_seconds, frames=options.cost_frames, num_clips=options.cost_clips
+        )
+    cost.show(figures)
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if options.markdown is not None:
+        options.markdown.write_text(cost.markdown(figures))
+
+
+def _measure_training(options: argparse.Namespace, arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments += [f"--run.root={folder}", "--run.id=benchmark", "--trainer.enable_progress_bar=false"]
         arguments += ["--trainer.limit_val_batches=0", "--trainer.enable_model_summary=false"]
