@@ -74,19 +74,19 @@ def write_vggsound(
 def write_kinetics_sounds(
     folder: str | Path, *, seed: int = 0, num_train: int = 20, num_test: int = 10, seconds: float = 2.0
 ) -> None:
-    """Write lists as those of Kinetics-400 and films ``{train,val,test}/<class>/<id>_<start>_<end>.mp4``.
+    """Write lists as those of Kinetics-400 and films ``{train,val}/<class>/<id>_<start>_<end>.mp4``.
 
-    By default 320 films, 8 of the 32 classes.
+    By default 240 films, 8 of the 32 classes.
 
     Args:
         folder: Where to write; appears at once when complete.
         seed: The same one gives the same corpus.
         num_train: Training clips a class.
-        num_test: Clips a class in the validation and in the test split.
+        num_test: Validation clips a class, which Kinetics-Sounds tests on.
         seconds: Length of a clip.
     """
     header = ("label", "youtube_id", "time_start", "time_end", "split", "is_cc")
-    sizes = {"train": num_train, "val": num_test, "test": num_test}
+    sizes = {"train": num_train, "val": num_test}
     with new_folder(folder) as root:
         rows: dict[str, list[Sequence[object]]] = {split: [] for split in sizes}
         for split, label, number, random in _draw(KINETICS_LABELS, sizes, seed):
