@@ -103,10 +103,23 @@ def _lines(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
     for (name, _), row in table.estimates.items():
         shown = [(place, row[column]) for place, column in enumerate(table.columns) if column in row]
         _line(axes, shown, label=name, color=colors[name])
-    axes.set_xticks(range(len(table.columns)), [_name(column) for column in table.columns], fontsize=6)
+    before, ticks, after = _shared_words([_name(column).split() for column in table.columns])
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set(ylabel=before, xlabel=after)
     axes.grid(color="0.92", linewidth=0.6)
     _legend(figure, table, output)
     return figure
+
+
+def _shared_words(names: Sequence[list[str]]) -> tuple[str, list[str], str]:
+    """The words that all names begin with, what is left of each, and the words that all end with."""
+    shortest = min(map(len, names)) - 1
+    begin = next((i for i in range(shortest) if len({name[i] for name in names}) > 1), shortest)
+    end = next(
+        (i for i in range(shortest - begin) if len({name[-1 - i] for name in names}) > 1), shortest - begin
+    )
+    left = [" ".join(name[begin : len(name) - end]) for name in names]
+    return " ".join(names[0][:begin]), left, " ".join(names[0][len(names[0]) - end :])
 
 
 def _line(axes: Any, points: Sequence[tuple[float | None, Estimate]], **style: str) -> None:
