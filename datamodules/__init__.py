@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from datamodules.base import ClipDataModule
     from datamodules.clips import Batch, Clip
     from datamodules.dcase import DCASE
+    from datamodules.epic_kitchens import EPICKitchens
     from datamodules.kinetics_sounds import KineticsSounds
     from datamodules.simulated_room import SimulatedRoom
     from datamodules.vggsound import VGGSound
@@ -18,6 +19,7 @@ _HOMES = {
     "Clip": "clips",
     "ClipDataModule": "base",
     "DCASE": "dcase",
+    "EPICKitchens": "epic_kitchens",
     "KineticsSounds": "kinetics_sounds",
     "SimulatedRoom": "simulated_room",
     "VGGSound": "vggsound",
@@ -28,6 +30,7 @@ __all__ = [
     "Batch",
     "Clip",
     "ClipDataModule",
+    "EPICKitchens",
     "KineticsSounds",
     "SimulatedRoom",
     "VGGSound",

@@ -3,19 +3,26 @@
 Sources: Damen et al., Rescaling Egocentric Vision, IJCV 2022; AudioSlowFast, Kazakos et al., ICASSP 2021.
 """
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from numpy.typing import ArrayLike
 
-from datamodules.audio import SUFFIXES, AudioError, track_names
+from datamodules.audio import track_names
 from datamodules.clips import Clip
 from datamodules.demo.epic_kitchens import DEMO_ROOT, write_epic_kitchens
 from datamodules.epic_annotations import Segment, read_members, read_names, read_segments
 from datamodules.epic_submission import NUM_NOUNS, NUM_VERBS, write_submission
 from datamodules.events import EventDataModule
+from datamodules.youtube import find_files
+
+VALIDATION_LIST, TEST_LIST = "EPIC_100_validation.csv", "EPIC_100_test_timestamps.csv"
+_FOLDERS = frozenset({"videos", "audio", *(f"P{number:02d}" for number in range(1, 38))})
 
 
 class EPICKitchens(EventDataModule):
@@ -26,10 +33,14 @@ class EPICKitchens(EventDataModule):
 
     Args:
         root: Folder of the data set. The default is a synthetic corpus, made where it is missing.
-        audio: In `root`, a folder of ``<video_id>.wav`` (or any other audio or video files), up to two folders deep
-            as ``P01/videos/P01_11.MP4``; or an HDF5 file with one dataset a video, see `datamodules.hdf5`.
+        audio: In `root`, a folder of ``<video_id>.wav`` (or any other sound or film; the sound is read where there
+            are both), also in folders as ``P01`` and ``P01/videos``; or an HDF5 file of tracks, see
+            `datamodules.hdf5`.
         annotations: Folder in `root` of the lists ``EPIC_100_*.csv``.
         train_list: Training list in there.
+        validation: Part of the training clips held out as validation split: whole videos, chosen by a hash of their
+            id, the same for every seed and machine; 0 for none. ``official`` validates on the official validation
+            split, with a warning where that is tested on.
         test_split: The official validation split, or the official test split, whose labels only the challenge's
             server knows.
         context: Put a segment shorter than the crop into the middle of a crop of its video; one too close to the
@@ -49,6 +60,7 @@ class EPICKitchens(EventDataModule):
         audio: str = "audio",
         annotations: str = "annotations",
         train_list: str = "EPIC_100_train.csv",
+        validation: float | Literal["official"] = 0.05,
         test_split: Literal["validation", "test"] = "validation",
         context: bool = False,
         sls_pt: int = 2,
@@ -67,8 +79,13 @@ class EPICKitchens(EventDataModule):
             raise ValueError("context fills crops: set train_crop_s and eval_crop_s, or context: false")
         if test_split not in ("validation", "test"):
             raise ValueError(f"test_split {test_split!r} is unknown: choose validation or test")
+        fraction = 0 if validation == "official" else validation
+        if isinstance(fraction, str) or not 0 <= fraction < 1:
+            raise ValueError(f"validation {validation} must be official, or at least 0 and less than 1")
+        self.validation: float | Literal["official"] = validation
         self._audio, self._annotations = Path(audio).expanduser(), Path(annotations).expanduser()
-        self.train_list, self.test_split, self.context = train_list, test_split, context
+        self.test_split: Literal["validation", "test"] = test_split
+        self.train_list, self.context = train_list, context
 
     @property
     def audio(self) -> Path:
@@ -98,30 +115,17 @@ class EPICKitchens(EventDataModule):
         Raises:
             ProtocolError: With the file, the line and the way out.
         """
-        labelled = name != "test" or self.test_split == "validation"
-        held_out = "EPIC_100_validation.csv" if labelled else "EPIC_100_test_timestamps.csv"
-        segments = read_segments(
-            self.annotations / (self.train_list if name == "train" else held_out),
-            num_classes=(NUM_VERBS, NUM_NOUNS) if labelled else None,
-        )
-        crop_s = self.train_crop_s if name == "train" else self.eval_crop_s
-        paths, groups = self._paths(), self._groups(labelled)
-        clips = []
-        for segment in segments:
-            start_s, stop_s = segment.start_s, segment.stop_s
-            if self.context and crop_s is not None:
-                start_s, stop_s = _in_context(start_s, stop_s, crop_s)
-            clips.append(
-                Clip(
-                    segment.key,
-                    paths.get(segment.video, f"{self.audio}/{segment.video}.wav"),
-                    (segment.verb, segment.noun),
-                    _attributes(segment, groups),
-                    start_s,
-                    stop_s,
-                )
-            )
-        return clips
+        if name == "test":
+            return self._listed(self.test_split, self.eval_crop_s)
+        if self.validation != "official":
+            clips = self._listed("train", self.train_crop_s if name == "train" else self.eval_crop_s)
+            held_out = _videos_to_hold_out(clips, self.validation)
+            return [c for c in clips if (c.attributes["video"] in held_out) == (name == "validation")]
+        if name == "train":
+            return self._listed("train", self.train_crop_s)
+        if self.test_split == "validation":
+            rank_zero_warn("EPICKitchens validates on its test split: checkpoints are chosen on test clips")
+        return self._listed("validation", self.eval_crop_s)
 
     def write_scores(
         self,
@@ -133,22 +137,29 @@ class EPICKitchens(EventDataModule):
         """Write probabilities (clip, 397) as a submission to the challenge, see `write_submission`."""
         write_submission(path, keys, scores, supervision=self.supervision)
 
-    def _paths(self) -> dict[str, str]:
-        """Video -> its file, or its track in an HDF5 file.
+    def _listed(self, part: Literal["train", "validation", "test"], crop_s: float | None) -> list[Clip]:
+        """Every clip of an official list."""
+        lists = {"train": self.train_list, "validation": VALIDATION_LIST, "test": TEST_LIST}
+        labelled = part != "test"
+        segments = read_segments(
+            self.annotations / lists[part], num_classes=(NUM_VERBS, NUM_NOUNS) if labelled else None
+        )
+        paths, groups = self._paths(), self._groups(labelled)
+        clips = []
+        for segment in segments:
+            start_s, stop_s = segment.start_s, segment.stop_s
+            if self.context and crop_s is not None:
+                start_s, stop_s = _in_context(start_s, stop_s, crop_s)
+            path = paths.get(segment.video, f"{self.audio}/{segment.video}.wav")
+            target = (segment.verb, segment.noun)
+            clips.append(Clip(segment.key, path, target, _attributes(segment, groups), start_s, stop_s))
+        return clips
 
-        Raises:
-            AudioError: If a video has two files, or the HDF5 file is none.
-        """
+    def _paths(self) -> dict[str, str]:
+        """Video -> its file, or its track in an HDF5 file."""
         if self.audio.is_file():
             return {name: f"{self.audio}/{name}" for name in track_names(self.audio)}
-        paths: dict[str, str] = {}
-        for pattern in ("*", "P*/*", "P*/*/*"):
-            for path in self.audio.glob(pattern):
-                if path.suffix.lower() in SUFFIXES and paths.setdefault(path.stem, str(path)) != str(path):
-                    raise AudioError(
-                        f"{path}: {path.stem} is also in {paths[path.stem]}: keep one file a video in the folder"
-                    )
-        return paths
+        return find_files(self.audio, _FOLDERS)
 
     def _groups(self, labelled: bool) -> dict[str, set[str]]:
         """Attribute -> classes or participants that have it, as far as the annotations list them."""
@@ -157,6 +168,19 @@ class EPICKitchens(EventDataModule):
             names |= {"tail_verb": "tail_verbs", "tail_noun": "tail_nouns"}
         files = {group: self.annotations / f"EPIC_100_{name}.csv" for group, name in names.items()}
         return {group: read_members(file) for group, file in files.items() if file.exists()}
+
+
+def _videos_to_hold_out(clips: Sequence[Clip], fraction: float) -> set[str]:
+    """Ids of as many videos as it takes to hold this part of the clips."""
+    counts = Counter(clip.attributes["video"] for clip in clips)
+    held_out: set[str] = set()
+    missing = fraction * len(clips)
+    for video in sorted(counts, key=lambda video: hashlib.sha256(video.encode()).digest()):
+        if missing <= 0:
+            break
+        held_out.add(video)
+        missing -= counts[video]
+    return held_out
 
 
 def _in_context(start_s: float, stop_s: float, crop_s: float) -> tuple[float, float]:

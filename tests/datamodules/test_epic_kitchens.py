@@ -31,7 +31,14 @@ ROWS = {
     "P18_01_0": "P18,P18_01,00:00:04.700,00:00:09.50,00:00:10.40,93,147",
 }
 CLASSES = {"P01_11_0": (0, 2), "P01_11_1": (90, 2), "P18_01_0": (1, 299)}
-SETTINGS = {"sample_rate": RATE, "train_crop_s": 1.0, "eval_crop_s": 1.0, "padding": "zero", "num_workers": 0}
+SETTINGS = {
+    "validation": "official",
+    "sample_rate": RATE,
+    "train_crop_s": 1.0,
+    "eval_crop_s": 1.0,
+    "padding": "zero",
+    "num_workers": 0,
+}
 
 
 def _lists(root: Path) -> Path:
@@ -146,10 +153,25 @@ def test_an_unknown_test_split(root) -> None:
         _data(root, test_split="dev")
 
 
-def test_a_video_in_two_files(root) -> None:
-    soundfile.write(root / "audio/P01_11.flac", TRACK, RATE)
-    with pytest.raises(AudioError, match=r"P01_11 is also in .*audio/P01_11.*: keep one file a video"):
-        _data(root).split("train")
+def test_validation_holds_out_whole_videos(root) -> None:
+    assert _data(root, validation=0).split("validation") == []
+    data = _data(root, validation=0.1)  # sha256 of P01_11 begins with 2f, of P18_01 with f9
+    assert [clip.key for clip in data.split("validation")] == ["P01_11_0", "P01_11_1"]
+    assert [clip.key for clip in data.split("train")] == ["P18_01_0"]
+    for validation in (-0.1, 1, "test"):
+        with pytest.raises(ValueError, match=f"validation {validation} must be official, or at least 0"):
+            _data(root, validation=validation)
+
+
+def test_validation_on_the_test_split_warns(root) -> None:
+    with pytest.warns(UserWarning, match="checkpoints are chosen on test clips"):
+        _data(root).split("validation")
+
+
+def test_a_sound_goes_before_a_film(root) -> None:
+    (root / "audio/P01").mkdir()
+    (root / "audio/P01/P01_11.MP4").write_bytes(b"")
+    assert _data(root).split("test")[0].path == f"{root}/audio/P01_11.wav"
 
 
 def test_a_damaged_hdf5_file(root) -> None:
