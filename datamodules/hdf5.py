@@ -1,7 +1,7 @@
 """HDF5 files of whole tracks, one float dataset a track, as AudioSlowFast's wav_to_hdf5.py writes them.
 
 A track is named as if the file were a folder: ``EPIC-KITCHENS-100_audio.hdf5/P01_11``. The file is opened for every
-read, which takes 0.2 ms: a handle kept open would be shared by forked workers.
+read, which takes 0.3 ms: a handle kept open would be shared by forked workers.
 """
 
 import os
