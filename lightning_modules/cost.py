@@ -92,7 +92,8 @@ def cost_report(
         raise ValueError(
             f"lengths {[*seconds, *frames]}, {num_clips} clips a batch: expected only positive numbers"
         )
-    model = trainer.precision_plugin.convert_module(model).to(trainer.strategy.root_device)
+    model.to(trainer.strategy.root_device)
+    trainer.precision_plugin.convert_module(model.network)
     crop_s = data.eval_crop_s or WHOLE_CLIP_S
     rows = []
     for clip_s in seconds or [crop_s] * (not frames):
