@@ -57,9 +57,11 @@ class VGGSoundSpectrogram(nn.Module):
                 place = torch.arange(waveform.shape[1], device=waveform.device)
                 waveform = waveform.gather(1, place % length[:, None])
             frames = waveform.unfold(1, self.n_fft, self.hop_length)  # (batch, frame, sample)
-            frames = (frames - frames.mean(dim=2, keepdim=True)) * self.window
-            spectrum = torch.view_as_real(torch.fft.rfft(frames)).square().sum(dim=-1).mT
+            frames = frames - frames.mean(dim=2, keepdim=True)
+            frames *= self.window
+            spectrum = torch.fft.rfft(frames).mT
+            power = spectrum.real.square() + spectrum.imag.square()
             # log(density + offset) less log(offset), which the mean takes away: exact for quiet clips, too.
-            features = (spectrum * (self.density / _OFFSET)).log1p_()
-            std, mean = torch.std_mean(features, dim=(1, 2), correction=0, keepdim=True)
-            return (features - mean) / (std + _MIN_STD)
+            features = (power * (self.density / _OFFSET)).log1p_()
+            features -= features.mean(dim=(1, 2), keepdim=True)
+            return features / (features.square().mean(dim=(1, 2), keepdim=True).sqrt() + _MIN_STD)
