@@ -10,7 +10,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -131,10 +131,6 @@ class DATAR(nn.Module):
             raise ValueError(
                 f"{sizes}: expected whole heads in dim and in group_dim, whole groups in 4 * dim"
             )
-        if offset_range_factor <= 0:
-            raise ValueError(
-                f"offset_range_factor={offset_range_factor} must be above 0; see deformable=False"
-            )
         dims = [dim * 2**stage for stage in range(4)]
         self.in_channels = in_channels
         self.embedding_dim = dims[-1]
@@ -143,7 +139,7 @@ class DATAR(nn.Module):
         self.stages = nn.ModuleList()
         drop_path_rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").split(list(depths))
         for stage, (width, rates) in enumerate(zip(dims, drop_path_rates, strict=True)):
-            mel, frame = (math.ceil(size / (_PATCH * 2**stage)) for size in input_size)
+            mel, frame = (math.ceil(size / _REDUCTION) * 2 ** (3 - stage) for size in input_size)
             local = partial(LocalAttention, width, width // head_dim, windows[stage])
             if stage < 2:
                 other = partial(
@@ -168,22 +164,28 @@ class DATAR(nn.Module):
             for narrow, wide in pairwise(dims)
         )
         self.cls_norm = ChannelNorm(dims[-1])
+        self.num_classes = num_classes
         self.cls_head = nn.Linear(dims[-1], num_classes)
 
     @classmethod
-    def tiny(cls, num_classes: int = 309, **settings) -> Self:
+    def tiny(cls, num_classes: int = 309, **settings) -> "DATAR":
         """28 million parameters."""
         return cls(num_classes, **settings)
 
     @classmethod
-    def small(cls, num_classes: int = 309, **settings) -> Self:
+    def small(cls, num_classes: int = 309, **settings) -> "DATAR":
         """49 million parameters."""
         return cls(num_classes, **{"depths": (2, 2, 18, 2), "drop_path_rate": 0.3} | settings)
 
     @classmethod
-    def base(cls, num_classes: int = 309, **settings) -> Self:
+    def base(cls, num_classes: int = 309, **settings) -> "DATAR":
         """87 million parameters."""
         return cls(num_classes, **{"dim": 128, "depths": (2, 2, 18, 2), "drop_path_rate": 0.5} | settings)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the head by an untrained one of other classes."""
+        self.num_classes = num_classes
+        self.cls_head = nn.Linear(self.embedding_dim, num_classes).to(self.cls_head.weight)
 
     def load_official(self, path: str | Path) -> Self:
         """Load a checkpoint of the published DAT code of 2022, of any image size, window and classes.
@@ -221,8 +223,10 @@ class DATAR(nn.Module):
             features = self.adaptor(features)
         mel, frame = features.shape[2:]
         x = self.patch_proj(F.pad(features, (0, -frame % _REDUCTION, 0, -mel % _REDUCTION)))
-        for stage, down_proj in zip_longest(self.stages, self.down_projs, fillvalue=nn.Identity()):
-            x = down_proj(stage(x))
+        first, *others = self.stages
+        x = first(x)
+        for down_proj, stage in zip(self.down_projs, others, strict=True):
+            x = stage(down_proj(x))
         with torch.autocast(x.device.type, enabled=False):  # half precision would tie scores
             embedding = self.cls_norm(x.to(self.cls_head.weight.dtype)).mean(dim=(2, 3))
             return Output(embedding, self.cls_head(embedding))

@@ -78,6 +78,10 @@ class DeformableAttention(nn.Module):
         deformable: bool = True,
     ) -> None:
         super().__init__()
+        if offset_range_factor <= 0:
+            raise ValueError(
+                f"offset_range_factor={offset_range_factor} must be above 0; see deformable=False"
+            )
         self.num_heads = num_heads
         self.num_groups = num_groups
         mel, frame = (key_stride, key_stride) if isinstance(key_stride, int) else key_stride
