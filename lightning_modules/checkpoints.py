@@ -109,14 +109,18 @@ def load_weights(
         raise ValueError(
             f"{path}: no checkpoint of this platform (no 'state_dict'); set model.weights for official weights"
         )
+    foreign = None
+    if isinstance(module, LightningModule):
+        try:
+            module.on_load_checkpoint(checkpoint)  # first: it may give the network another head
+        except KeyError as error:
+            foreign = f"no entry {error}"
     theirs = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith(training_only or ("\0",))}
     ours = {k: v for k, v in module.state_dict().items() if not k.startswith(training_only or ("\0",))}
-    difference = describe_difference(ours, theirs)
+    difference = describe_difference(ours, theirs) or foreign
     if difference:
         raise ValueError(f"{path}: checkpoint of another model or configuration: {difference}")
     module.load_state_dict(theirs, strict=False)
-    if isinstance(module, LightningModule):
-        module.on_load_checkpoint(checkpoint)
     return checkpoint
 
 

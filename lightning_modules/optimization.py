@@ -43,7 +43,7 @@ def configure(
     optimizer: OptimizerCallable,
     lr_scheduler: LRSchedulerCallable | None,
     *,
-    parameters: Iterable[Parameter] | None = None,
+    parameters: Iterable[Parameter] | Iterable[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Returns what ``LightningModule.configure_optimizers`` owes: the optimizer and when its schedule steps.
 
@@ -63,3 +63,16 @@ def configure(
     if isinstance(schedule, ReduceLROnPlateau):
         settings["monitor"] = schedule.monitor
     return {"optimizer": built, "lr_scheduler": settings}
+
+
+def decay_weights_only(module: LightningModule) -> list[dict[str, Any]]:
+    """Groups trainable parameters so that weight decay spares biases, norms and tables of positions and tokens.
+
+    The rule of DAT and its ancestors: what has one dimension, or a name of a table.
+    """
+    groups: dict[bool, list[Parameter]] = {True: [], False: []}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            spared = parameter.ndim <= 1 or name.endswith(("_table", "_embed", "_token"))
+            groups[not spared].append(parameter)
+    return [{"params": groups[True]}, {"params": groups[False], "weight_decay": 0.0}]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
 from rich.table import Table
@@ -27,18 +28,22 @@ class Report:
 
     Attributes:
         keys: Ids of the scored clips.
-        scores: One score a clip, in the same order.
+        scores: One score a clip, in the same order, or a row of them.
         metrics: The figures that sum the split up; they become the row of results.csv.
         table: Breakdown, e.g. one row an attack; all rows have the same columns.
+        tables: Further tables, by the name that their files end in.
+        data: Which clips were scored, e.g. how much of the data set's list; a column of results.csv.
         decisions: 1 where the score is above the method's own threshold, 0 where not; None without thresholds.
         figures: Name -> figure, saved as PNG and sent to W&B.
         warnings: What the reader must know before trusting the figures.
     """
 
     keys: Sequence[str]
-    scores: Sequence[float]
+    scores: Sequence[float] | np.ndarray
     metrics: Mapping[str, float]
     table: Sequence[Row] = ()
+    tables: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    data: str = ""
     decisions: Sequence[int] | None = None
     figures: Mapping[str, "Figure"] = field(default_factory=dict)
     warnings: Sequence[str] = ()
@@ -83,6 +88,7 @@ def result_row(
         "checkpoint": Path(checkpoint).name if checkpoint else "",
         "clips": len(report.keys),
         **{name: f"{value:.6f}" for name, value in report.metrics.items()},
+        **({"data": report.data} if report.data else {}),
         "commit": _commit(),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
@@ -121,7 +127,8 @@ def show(title: str, report: Report) -> None:
         console.print(f"[bold red]warning:[/] {warning}")
     if report.table:
         console.print(_table(title, report.table))
-    console.print(_table(f"{title}: {len(report.keys)} clips", [report.metrics]))
+    if report.metrics:
+        console.print(_table(f"{title}: {len(report.keys)} clips", [report.metrics]))
 
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -1,10 +1,11 @@
 """What the commands do with a built platform: train it, score with it, write what came out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning_utilities.core.rank_zero import rank_zero_info
+from torch import Tensor
 
 from lightning_modules.checkpoints import keep_fitted_state, load_weights, read_checkpoint, remove_leftovers
 from lightning_modules.cli import Platform
@@ -88,6 +89,8 @@ def _write(platform: Platform, split: Split, report: Report, ckpt_path: str | Pa
     )
     if report.table:
         write_table(run.folder / "tables" / f"{split}.csv", report.table)
+    for name, rows in report.tables.items():
+        write_table(run.folder / "tables" / f"{split}_{name}.csv", rows)
     row = result_row(run, split, ckpt_path, platform.config.seed_everything, report)
     append_row(run.folder / "results.csv", row)
     save_figures(run.folder / "figures", split, report, trainer.loggers)
@@ -97,19 +100,36 @@ def _write(platform: Platform, split: Split, report: Report, ckpt_path: str | Pa
 
 
 def predict(platform: Platform) -> None:
-    """Scores ``data.predict`` and writes one line a clip to ``--output``, or prints ``KEY SCORE`` lines."""
+    """Scores ``data.predict`` and writes the scores to ``--output``, or prints ``KEY SCORE`` lines.
+
+    A classifier prints ``KEY`` and for every head ``CLASS PROBABILITY`` of the best class, between tabs.
+    """
     model, data = platform.model, platform.datamodule
     load_chosen_weights(platform, None)
     platform.trainer.predict(model, data, return_predictions=False)
     if not platform.trainer.is_global_zero:
         return
-    index, scores, _ = model.gathered
+    index, scores = model.gathered[:2]
     keys = [data.clips["predict"][row].key for row in index.tolist()]
     if platform.config_init.output is None:
-        for key, score in zip(keys, scores.tolist(), strict=True):
-            print(f"{key} {score:.9g}")
+        print_scores(keys, scores, getattr(model, "heads", {}))
     else:
         data.write_scores(platform.config_init.output, keys, scores.tolist())
+
+
+def print_scores(keys: Sequence[str], scores: Tensor, heads: Mapping[str, Sequence[str]]) -> None:
+    """Prints one line a clip: its score (clip,), or the best class of every head of (clip, sum of classes)."""
+    if not heads:
+        for key, score in zip(keys, scores.tolist(), strict=True):
+            print(f"{key} {score:.9g}")
+        return
+    best = [part.max(dim=1) for part in scores.split([len(names) for names in heads.values()], dim=1)]
+    for row, key in enumerate(keys):
+        cells = [
+            f"{names[int(found.indices[row])]}\t{found.values[row]:.4f}"
+            for names, found in zip(heads.values(), best, strict=True)
+        ]
+        print("\t".join([key, *cells]))
 
 
 def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str | Path | None:

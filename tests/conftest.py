@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.demo import asvspoof, machines
+from datamodules.demo.epic_kitchens import write_epic_kitchens
+from datamodules.demo.events import write_kinetics_sounds, write_vggsound
 
 _DEFAULT_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 
@@ -23,6 +25,16 @@ def demo_machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips of 1 s in the layout of DCASE 2020 Task 2, 6 training and 4 + 4 test clips an instance."""
     folder = tmp_path_factory.mktemp("demo") / "DCASE2020"
     machines.make_demo(folder, seconds=1.0, num_train=6, num_test=4)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders VGGSound, KineticsSounds and EPIC-KITCHENS-100, of clips of about a second."""
+    folder = tmp_path_factory.mktemp("demo_events")
+    write_vggsound(folder / "VGGSound", num_train=12, num_test=2, seconds=1.0)
+    write_kinetics_sounds(folder / "KineticsSounds", num_train=12, num_test=2, seconds=1.0)
+    write_epic_kitchens(folder / "EPIC-KITCHENS-100")
     return folder
 
 

@@ -33,6 +33,12 @@ BASES = {  # overlay -> configurations that it is made for
     "compile": ["ssd_lcnn"],
     "asd_short_clips": ["asd_proxy_outlier", "asd_arcface"],
     "asd_small_corpus": ["asd_proxy_outlier"],
+    "event_datar_tiny": ["event_datar"],
+    "event_datar_small": ["event_datar"],
+    "event_43khz": ["event_ast"],
+    "event_kinetics_sounds": ["event_resnet"],
+    "event_epic_kitchens": ["event_ast"],
+    "event_small_corpus": ["event_ast"],
 }
 SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn": ["--model.network.num_frames=126"],
@@ -40,15 +46,24 @@ SHORT = {  # configuration -> what makes it fit clips of 1 s
     "asd_proxy_outlier": ["--model.window=24"],
     "asd_arcface": ["--model.window=24"],
     "asd_maf": ["--model.network.hidden_dim=64"],
+    "event_datar": [
+        "--model.network.dim=32",
+        "--model.network.group_dim=32",
+        "--model.network.depths=[2,2,2,2]",
+    ],
+    "event_ast": ["--model.network.embed_dim=48", "--model.network.depth=2", "--model.network.num_heads=3"],
 }
 
 
 @pytest.fixture(autouse=True)
-def in_repository(monkeypatch, demo_corpus, demo_machines):
+def in_repository(monkeypatch, demo_corpus, demo_machines, demo_events):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv("ASVSPOOF2019_LA_ROOT", str(demo_corpus))
     monkeypatch.setenv("DCASE2020_ROOT", str(demo_machines))
     monkeypatch.setenv("MACHINES_ROOT", str(demo_machines))
+    monkeypatch.setenv("VGGSOUND_ROOT", str(demo_events / "VGGSound"))
+    monkeypatch.setenv("KINETICS_SOUNDS_ROOT", str(demo_events / "KineticsSounds"))
+    monkeypatch.setenv("EPIC_ROOT", str(demo_events / "EPIC-KITCHENS-100"))
 
 
 def run(monkeypatch, command, *arguments):
@@ -88,7 +103,7 @@ def folder_state(folder):
 @pytest.mark.parametrize("config", CONFIGS)
 def test_check_passes_and_writes_nothing(config, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    short = SHORT.get(config.removesuffix(".yaml"), []) if config.startswith("asd") else []
+    short = [] if config.startswith("ssd") else SHORT.get(config.removesuffix(".yaml"), [])
     run(monkeypatch, fit, f"--config={REPOSITORY}/configs/{config}", *short, "--check")
     shown = capsys.readouterr().out
     assert "check passed" in shown

@@ -35,8 +35,9 @@ def ensemble_report(
         improvements: Label of a pipeline -> SDR improvement in dB (clip,), NaN where it is not known.
         thresholds: Machine instance -> score above which a clip counts as anomalous.
     """
-    report = Report(keys=[clip.key for clip in clips], scores=scores.tolist(), metrics={})
-    report.decisions = decide(clips, report.scores, thresholds)
+    values = scores.tolist()
+    report = Report(keys=[clip.key for clip in clips], scores=values, metrics={})
+    report.decisions = decide(clips, values, thresholds)
     is_anomaly = np.array([clip.target == 1 for clip in clips])
     if not 0 < is_anomaly.sum() < len(clips):
         report.warnings = ["AUC is undefined: it needs normal and anomalous clips with labels"]

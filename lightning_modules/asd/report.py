@@ -24,10 +24,11 @@ def detection_report(
         year: Of the challenge whose rules apply.
         thresholds: Machine instance -> score above which a clip counts as anomalous.
     """
-    report = Report(keys=[clip.key for clip in clips], scores=scores.tolist(), metrics={})
+    values = scores.tolist()
+    report = Report(keys=[clip.key for clip in clips], scores=values, metrics={})
     instances = [clip.attributes["instance"] for clip in clips]
-    report.decisions = decide(clips, report.scores, thresholds)
-    if any(clip.target < 0 for clip in clips):
+    report.decisions = decide(clips, values, thresholds)
+    if any(clip.target == -1 for clip in clips):
         report.warnings = ["the clips have no labels: scores are written, AUC is unknown"]
         return report
     machine, section, domain = (

@@ -31,3 +31,14 @@ class RowTable(Metric):
         first = torch.ones_like(index, dtype=torch.bool)
         first[1:] = index[1:] != index[:-1]
         return index[first], dim_zero_cat(self.rows)[order][first]
+
+
+class MeanTable(RowTable):
+    """Averages the rows of equal `index`, e.g. those of a clip's views; repetitions by padded ranks change nothing."""
+
+    def compute(self) -> Any:
+        """Returns index (clip,), ascending, and mean rows (clip, dim)."""
+        rows = dim_zero_cat(self.rows)
+        index, clip, count = dim_zero_cat(self.index).unique(return_inverse=True, return_counts=True)
+        total = rows.new_zeros(len(index), rows.shape[1]).index_add_(0, clip, rows)
+        return index, total / count.unsqueeze(1)

@@ -104,22 +104,29 @@ class AST(nn.Module):
         self.blocks = nn.Sequential(*(block() for _ in range(depth)))
         self.norm = _LayerNorm(embed_dim)
         self._initialize()
+        self.num_classes = num_classes
         self.mlp_head = nn.Sequential(nn.LayerNorm(embed_dim), nn.Linear(embed_dim, num_classes))
 
     @classmethod
-    def base(cls, num_classes: int = 309, **settings) -> Self:
+    def base(cls, num_classes: int = 309, **settings) -> "AST":
         """86 million parameters."""
         return cls(num_classes, **settings)
 
     @classmethod
-    def small(cls, num_classes: int = 309, **settings) -> Self:
+    def small(cls, num_classes: int = 309, **settings) -> "AST":
         """22 million parameters."""
         return cls(num_classes, embed_dim=384, num_heads=6, **settings)
 
     @classmethod
-    def tiny(cls, num_classes: int = 309, **settings) -> Self:
+    def tiny(cls, num_classes: int = 309, **settings) -> "AST":
         """6 million parameters."""
         return cls(num_classes, embed_dim=192, num_heads=3, **settings)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the head by an untrained one of other classes."""
+        self.num_classes = num_classes
+        head = nn.Sequential(nn.LayerNorm(self.embedding_dim), nn.Linear(self.embedding_dim, num_classes))
+        self.mlp_head = head.to(self.pos_embed)
 
     def _initialize(self) -> None:
         """As the vision transformer; convolution and head keep the defaults of PyTorch."""

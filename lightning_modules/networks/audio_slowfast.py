@@ -131,6 +131,13 @@ def _spread(num: int, wanted: int, device: torch.device) -> Tensor:
     return torch.arange(wanted, device=device) * (num - 1) // max(wanted - 1, 1)
 
 
+def _projection(dim: int, num_classes: int) -> nn.Linear:
+    projection = nn.Linear(dim, num_classes)
+    nn.init.normal_(projection.weight, std=0.01)
+    nn.init.zeros_(projection.bias)
+    return projection
+
+
 class AudioSlowFast(nn.Module):
     """Slow and fast ResNet-50 that tell events apart.
 
@@ -175,12 +182,26 @@ class AudioSlowFast(nn.Module):
             if heads
             else {"projection": num_classes}
         )
-        self.head = nn.ModuleDict({name: nn.Linear(self.embedding_dim, size) for name, size in sizes.items()})
-        for projection in self.head.values():
-            nn.init.normal_(projection.get_parameter("weight"), std=0.01)
-            nn.init.zeros_(projection.get_parameter("bias"))
+        self.num_classes = num_classes
+        self.head = nn.ModuleDict(
+            {name: _projection(self.embedding_dim, size) for name, size in sizes.items()}
+        )
         convert_conv2d_weight_memory_format(self, torch.channels_last)
         self.train()
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the head by an untrained one of other classes.
+
+        Raises:
+            ValueError: For a network of several heads.
+        """
+        if len(self.head) > 1:
+            raise ValueError(f"several heads of {self.num_classes} classes: set num_classes and heads")
+        (head,) = self.head.values()
+        self.num_classes = num_classes
+        self.head["projection"] = _projection(self.embedding_dim, num_classes).to(
+            head.get_parameter("weight")
+        )
 
     def load_official(self, path: str | Path) -> Self:
         """Load a checkpoint of the published code; a head for other classes is left out.

@@ -31,6 +31,7 @@ class VGGSoundResNet(ResNet):
             raise ValueError(f"depth={depth} must be one of {', '.join(map(str, _BLOCKS))}")
         block, layers = _BLOCKS[depth]
         super().__init__(block, layers, num_classes)
+        self.num_classes = num_classes
         self.embedding_dim = self.fc.in_features
         self.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -38,6 +39,11 @@ class VGGSoundResNet(ResNet):
             if isinstance(layer, nn.BatchNorm2d):
                 nn.init.normal_(layer.weight, mean=1, std=0.02)
         convert_conv2d_weight_memory_format(self, torch.channels_last)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the head by an untrained one of other classes."""
+        self.num_classes = num_classes
+        self.fc = nn.Linear(self.embedding_dim, num_classes).to(self.fc.weight)
 
     def load_official(self, path: str | Path) -> Self:
         """Load a checkpoint of the published code; a head for other classes is left out.

@@ -85,7 +85,7 @@ class LocalAttention(nn.Module):
         _, _, height, width = x.shape
         x = F.pad(x, (0, -width % self.window, 0, -height % self.window))
         x = self._attend(rearrange(x, "b c h w -> b h w c"))
-        return rearrange(self.proj_out(x[:, :height, :width]), "b h w c -> b c h w")
+        return rearrange(self.proj_out(x)[:, :height, :width], "b h w c -> b c h w")
 
     def _attend(self, x: Tensor) -> Tensor:
         """Attend within the windows of (b, h, w, c)."""

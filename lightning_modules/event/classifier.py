@@ -1,0 +1,195 @@
+"""Training and scoring of a classifier of audio events."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning_utilities.core.rank_zero import rank_zero_info
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from datamodules.clips import Batch, Clip
+from lightning_modules import optimization
+from lightning_modules.event.report import Heads, event_report, head_metrics
+from lightning_modules.metrics.row_table import MeanTable
+from lightning_modules.networks.output import Output
+from lightning_modules.objectives.mixup import Mixup, one_hot
+from lightning_modules.results import Report
+
+
+class EventData(Protocol):
+    """What the classifier asks of a data module."""
+
+    clips: Mapping[str, Sequence[Clip]]
+    coverage: Mapping[str, Any]
+
+    @property
+    def heads(self) -> Heads:
+        """Name of each head -> its class names by index."""
+        ...
+
+
+class EventClassifier(LightningModule):
+    """Trains any network that returns `Output` by cross entropy, averaged over the heads of its classes.
+
+    A clip's scores are the probabilities of all classes, heads side by side, averaged over its views.
+
+    Args:
+        network: (batch, mel, frame) -> `Output` with one logit a class, heads side by side. Where the data has other
+            classes than it, its head is made anew by ``reset_classifier(num_classes)``.
+        frontend: (batch, channel, time) and the clips' lengths (batch,) -> features, on the training device.
+        mixup: Mixes training clips and their labels.
+        label_smoothing: Share of a label's weight that all classes of its head get evenly.
+        weights: Published weights to start from, in the network's own format.
+        compile_network: Run the network through torch.compile.
+        optimizer: Made from the trainable parameters; biases, norms and position tables do not decay.
+        lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+
+    Attributes:
+        heads: Head -> class names by index, from the data of training; checkpoints keep them.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        frontend: nn.Module,
+        *,
+        mixup: Mixup | None = None,
+        label_smoothing: float = 0.0,
+        weights: str | None = None,
+        compile_network: bool = False,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self.frontend, self.mixup = network, frontend, mixup
+        self.label_smoothing = label_smoothing
+        self.optimizer_factory = optimizer
+        self.lr_scheduler_factory = lr_scheduler
+        if weights is not None:
+            network.load_official(weights)  # pyright: ignore[reportCallIssue]
+        if compile_network:
+            network.compile()
+        self.heads: Heads = {}
+        self.probabilities = MeanTable()
+        self.gathered: tuple[Tensor, Tensor] | None = None  # index and probabilities of the last split
+
+    def setup(self, stage: str) -> None:
+        """Takes the classes from the data; prediction has those of the checkpoint.
+
+        Raises:
+            ValueError: The checkpoint was trained on other classes.
+        """
+        if stage == "predict" and self.heads:
+            return
+        found = {head: list(names) for head, names in self._data.heads.items()}
+        if self.heads and self.heads != found:
+            raise ValueError(
+                f"trained on the classes {_summary(self.heads)}, and data.root has {_summary(found)}: take the same"
+                " data set with the same order of classes, or start anew"
+            )
+        self._set_heads(found)
+
+    def _set_heads(self, heads: Heads) -> None:
+        self.heads = heads
+        if (wanted := sum(self.num_classes)) != self.network.num_classes:
+            rank_zero_info(
+                f"the network's head of {self.network.num_classes} classes gives way to one of the data's {wanted}"
+            )
+            self.network.reset_classifier(wanted)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def _data(self) -> EventData:
+        return cast(EventData, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def num_classes(self) -> list[int]:
+        """Classes of each head."""
+        return [len(names) for names in self.heads.values()]
+
+    def forward(self, waveform: Tensor, length: Tensor | None = None) -> Output:
+        """Maps (batch, channel, time) waveforms of `length` samples (batch,) to embeddings and logits."""
+        return self.network(self.frontend(waveform, length))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the cross entropy, the mean over heads and clips; an unknown label adds nothing."""
+        waveform = batch.waveform
+        if self.mixup is None:
+            target = one_hot(batch.target, self.num_classes)
+        else:
+            waveform, target = self.mixup(
+                waveform, batch.target, num_classes=self.num_classes, length=batch.length
+            )
+        logits = self(waveform, batch.length).logits.float()
+        losses = [
+            F.cross_entropy(predicted, wanted, label_smoothing=self.label_smoothing)
+            for predicted, wanted in zip(
+                logits.split(self.num_classes, 1), target.split(self.num_classes, 1), strict=True
+            )
+        ]
+        loss = torch.stack(losses).mean()
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Builds the optimizer and its schedule."""
+        return optimization.configure(
+            self,
+            self.optimizer_factory,
+            self.lr_scheduler_factory,
+            parameters=optimization.decay_weights_only(self),
+        )
+
+    def score(self, batch: Batch) -> Tensor:
+        """Returns the probabilities of all classes, float32 (batch, sum of classes), each head adding up to 1."""
+        logits = self(batch.waveform, batch.length).logits.float()
+        return torch.cat([head.softmax(dim=1) for head in logits.split(self.num_classes, 1)], dim=1)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects probabilities."""
+        self.probabilities.update(self.score(batch), batch.index)
+
+    test_step = predict_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val/top1`` and the like, fractions, over all clips of all ranks."""
+        self._gather()
+        assert self.gathered is not None
+        index, probabilities = self.gathered
+        clips = self._data.clips["validation"]
+        target = torch.tensor([clips[row].target for row in index.tolist()], device=probabilities.device)
+        metrics = head_metrics(probabilities, target, self.heads)
+        self.log_dict({f"val/{name}": value for name, value in metrics.items()}, prog_bar=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Gathers the probabilities of all ranks."""
+        self._gather()
+
+    on_predict_epoch_end = on_test_epoch_end
+
+    def _gather(self) -> None:
+        index, probabilities = self.probabilities.compute()
+        # torchmetrics squeezes one row
+        self.gathered = (index.flatten(), probabilities.reshape(-1, sum(self.num_classes)))
+        self.probabilities.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the classes."""
+        checkpoint["heads"] = self.heads
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores the classes, and makes a head for them."""
+        self._set_heads({head: list(names) for head, names in checkpoint["heads"].items()})
+
+    def report(self, datamodule: EventData, split: Literal["validation", "test"]) -> Report:
+        """Evaluates the probabilities that the last validation or test loop gathered."""
+        assert self.gathered is not None, "a validation or test loop comes first"
+        index, probabilities = (column.cpu() for column in self.gathered)
+        clips = [datamodule.clips[split][row] for row in index.tolist()]
+        return event_report(clips, probabilities, self.heads, coverage=datamodule.coverage.get(split))
+
+
+def _summary(heads: Heads) -> str:
+    return ", ".join(f"{head} {len(names)} from {names[0]!r}" for head, names in heads.items())
