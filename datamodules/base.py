@@ -1,19 +1,19 @@
-"""What all data sets of clips share: splits, loaders, ranks, resumption."""
+"""What all data sets of clips share: splits and their loaders."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from datamodules.clips import Clip, ClipDataset, Padding, collate
 from datamodules.files import clips_to_predict, require_files
-from datamodules.loader import ResumableLoader, worker_settings
+from datamodules.loader import ResumableLoader
 from datamodules.recordings import Recordings
-from datamodules.samplers import EvaluationBatchSampler, TrainBatchSampler, TrainSampler
+from datamodules.resumable import ResumableDataModule
+from datamodules.samplers import TrainBatchSampler, TrainSampler
 
 SplitName = Literal["train", "validation", "test", "predict"]
 _SPLITS_OF_STAGE: dict[str | None, tuple[SplitName, ...]] = {
@@ -25,11 +25,10 @@ _SPLITS_OF_STAGE: dict[str | None, tuple[SplitName, ...]] = {
 }
 
 
-class ClipDataModule(LightningDataModule, ABC):
-    """A data set on disk as batches of waveforms; loaders work with and without a Trainer.
+class ClipDataModule(ResumableDataModule):
+    """A data set on disk as batches of waveforms.
 
-    A data set is one subclass: `classes`, `split` and `write_scores`. Under several ranks set
-    ``Trainer(use_distributed_sampler=False)``: the samplers here know about ranks.
+    A data set is one subclass: `classes`, `split` and `write_scores`.
 
     Args:
         root: Folder of the data set.
@@ -57,9 +56,6 @@ class ClipDataModule(LightningDataModule, ABC):
     unique_keys: ClassVar[bool] = True
     """Whether a key names one recording in all splits, not only within its own."""
 
-    demo_root: ClassVar[Path | None] = None
-    """Where the data set's demo corpus lies, if it has one."""
-
     num_views: int = 1
     """Crops of a clip in test and prediction, see `EvaluationBatchSampler`."""
 
@@ -80,21 +76,20 @@ class ClipDataModule(LightningDataModule, ABC):
         seed: int = 0,
         predict: Sequence[str] = (),
     ) -> None:
-        super().__init__()
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, found {value}: correct the data section")
-        self.root = Path(root).expanduser()
+        super().__init__(
+            root=root,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            seed=seed,
+        )
         self.sample_rate, self.mono = sample_rate, mono
         self.padding: Padding = padding
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
-        self.batch_size, self.eval_batch_size, self.drop_last = batch_size, eval_batch_size, drop_last
-        self.in_memory = in_memory
-        self.num_workers, self.seed, self.predict = num_workers, seed, list(predict)
+        self.drop_last, self.in_memory = drop_last, in_memory
+        self.predict = list(predict)
         self.clips: dict[str, list[Clip]] = {}
         self._recordings: dict[str, Recordings] = {}
-        self._train_loader: ResumableLoader | None = None
-        self._restored: dict[str, int] | None = None
 
     @abstractmethod
     def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
@@ -128,17 +123,6 @@ class ClipDataModule(LightningDataModule, ABC):
             f"{type(self).__name__} has no demo corpus: set root to the data set's folder, not {folder}"
         )
 
-    def make_small(self, folder: Path) -> None:
-        """Where `prepare_data` would make a corpus, make it in `folder` instead, for a dry run that leaves nothing."""
-        if self.root == self.demo_root and not self.root.exists():
-            self.root = folder / self.root.name
-            self.make_demo(self.root)
-
-    def prepare_data(self) -> None:
-        """Make the demo corpus where the root is its place and it is missing."""
-        if self.root == self.demo_root and not self.root.exists():
-            self.make_demo(self.root)
-
     def rows_to_predict(self) -> list[Clip]:
         """Clips of what `predict` names; a data set may also know its own protocols."""
         return clips_to_predict(self.predict)
@@ -168,21 +152,12 @@ class ClipDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled batches, of random crops unless clips are whole; resumes where a restored checkpoint was."""
         self.setup("fit")
-        rank, world_size, ranks_on_node = self._ranks()
+        rank, world_size, _ = self.ranks
         reshuffle = not getattr(self.trainer, "overfit_batches", 0)
         sampler = self.train_sampler(rank=rank, world_size=world_size, reshuffle=reshuffle)
-        self._train_loader = ResumableLoader(
-            self._dataset("train", self.train_crop_s),
-            batch_sampler=sampler,
-            epoch_batches=self._epoch_batches(len(sampler)),
-            collate_fn=partial(collate, padding=self.padding),
-            **worker_settings(self.num_workers, ranks_on_node=ranks_on_node),
+        return self.resumable_loader(
+            self._dataset("train", self.train_crop_s), sampler, partial(collate, padding=self.padding)
         )
-        # A loader made anew within a run (reload_dataloaders_every_n_epochs) must not repeat the first epoch.
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        self._train_loader.load_state_dict(self._restored or {"epoch": epoch, "position": 0})
-        self._restored = None
-        return self._train_loader
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Batches of the validation split; an empty list where the data set has none."""
@@ -200,17 +175,6 @@ class ClipDataModule(LightningDataModule, ABC):
         if not self.predict:
             raise ValueError("predict: nothing to score: name audio files, folders, or .txt lists of paths")
         return self._evaluation_loader("predict", stage="predict")
-
-    def state_dict(self) -> dict[str, Any]:
-        """Progress of training, for a checkpoint.
-
-        Lightning also saves the loader's own state, but restores that only in the middle of an epoch.
-        """
-        return self._train_loader.state_dict() if self._train_loader else {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next training loader continue where the checkpoint was."""
-        self._restored = state_dict or None
 
     def _evaluation_loader(
         self, split: SplitName, *, stage: str, persistent: bool = False
@@ -230,20 +194,14 @@ class ClipDataModule(LightningDataModule, ABC):
     ) -> DataLoader[Any]:
         """Batches of the first `num_clips` rows, or all; whole clips longest first."""
         num_clips = len(dataset) if num_clips is None else num_clips
-        rank, world_size, ranks_on_node = self._ranks()
-        sampler = EvaluationBatchSampler(
+        return self.ordered_loader(
+            dataset,
             num_clips,
+            partial(collate, padding=self.padding),
             batch_size=self.eval_batch_size,
-            rank=rank,
-            world_size=world_size,
             lengths=dataset.lengths()[:num_clips] if dataset.crop is None else None,
             num_views=num_views,
-        )
-        return DataLoader(
-            dataset,
-            batch_sampler=sampler,
-            collate_fn=partial(collate, padding=self.padding),
-            **worker_settings(self.num_workers, ranks_on_node=ranks_on_node, persistent=persistent),
+            persistent=persistent,
         )
 
     def _dataset(self, split: SplitName, crop_s: float | None) -> ClipDataset:
@@ -257,16 +215,3 @@ class ClipDataModule(LightningDataModule, ABC):
             mono=self.mono,
             recordings=self._recordings.get(split),
         )
-
-    def _ranks(self) -> tuple[int, int, int]:
-        """Rank, number of ranks, and ranks on this node."""
-        if self.trainer is None:
-            return 0, 1, 1
-        return self.trainer.global_rank, self.trainer.world_size, self.trainer.num_devices
-
-    def _epoch_batches(self, available: int) -> int:
-        """Batches after which Lightning ends an epoch."""
-        limit = self.trainer.limit_train_batches if self.trainer else None
-        if limit is None:
-            return available
-        return min(limit, available) if isinstance(limit, int) else int(limit * available)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
+from numpy.typing import ArrayLike
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.loader import ResumableLoader, worker_settings
@@ -94,17 +95,31 @@ class ResumableDataModule(LightningDataModule, ABC):
         return self._train_loader
 
     def ordered_loader(
-        self, dataset: Dataset[Any], num_items: int, collate: Callable[..., Any], *, batch_size: int
+        self,
+        dataset: Dataset[Any],
+        num_items: int,
+        collate: Callable[..., Any],
+        *,
+        batch_size: int,
+        lengths: ArrayLike | None = None,
+        num_views: int = 1,
+        persistent: bool = False,
     ) -> DataLoader[Any]:
-        """Batches of the first `num_items` items in their order, dealt to the ranks."""
+        """Batches of the first `num_items` items, dealt to the ranks; see `EvaluationBatchSampler`."""
         rank, world_size, ranks_on_node = self.ranks
+        sampler = EvaluationBatchSampler(
+            num_items,
+            batch_size=batch_size,
+            rank=rank,
+            world_size=world_size,
+            lengths=lengths,
+            num_views=num_views,
+        )
         return DataLoader(
             dataset,
-            batch_sampler=EvaluationBatchSampler(
-                num_items, batch_size=batch_size, rank=rank, world_size=world_size
-            ),
+            batch_sampler=sampler,
             collate_fn=collate,
-            **worker_settings(self.num_workers, ranks_on_node=ranks_on_node, persistent=False),
+            **worker_settings(self.num_workers, ranks_on_node=ranks_on_node, persistent=persistent),
         )
 
     @property
