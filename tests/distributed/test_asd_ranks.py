@@ -1,17 +1,13 @@
 """Machines: several processes fit the same thresholds and statistics and give the same scores as one."""
 
 import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from command import run
 
 from lightning_modules.checkpoints import FITTED
 
-REPOSITORY = Path(__file__).parents[2]
 METHODS = {
     "proxy_outlier": ["--model.network.channels=8", "--model.window=24", "--data.batch_size=4"],
     "maf": ["--model.network.hidden_dim=32", "--model.windows_per_step=16", "--data.batch_size=8"],
@@ -22,21 +18,6 @@ METHODS = {
         "--data.batch_size=8",
     ],
 }
-
-
-def run(command, *arguments):
-    process = subprocess.run(
-        [sys.executable, "-m", f"lightning_modules.{command}", *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    output = process.stdout + process.stderr
-    assert process.returncode == 0, output[-3000:]
-    return output
 
 
 @pytest.mark.parametrize("method", METHODS)

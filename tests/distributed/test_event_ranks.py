@@ -1,29 +1,9 @@
 """Audio events: several processes give the probabilities that one gives, views averaged, every clip once."""
 
 import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-def run(command, *arguments):
-    process = subprocess.run(
-        [sys.executable, "-m", f"lightning_modules.{command}", *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    output = process.stdout + process.stderr
-    assert process.returncode == 0, output[-3000:]
-    return output
+from command import run
 
 
 def test_two_ranks_score_like_one(demo_events, tmp_path):

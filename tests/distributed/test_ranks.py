@@ -1,15 +1,11 @@
 """One, two and three processes give the same scores; two train without complaints."""
 
 import csv
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from command import run
 
-REPOSITORY = Path(__file__).parents[2]
 COMMON = [
     "--data.train_crop_s=0.5",
     "--data.eval_crop_s=0.5",
@@ -36,22 +32,6 @@ def odd_corpus(demo_corpus, tmp_path_factory):
     lines = protocol.read_text().splitlines(keepends=True)
     protocol.write_text("".join(lines[:37]))
     return root
-
-
-def run(command, *arguments):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    process = subprocess.run(
-        [sys.executable, "-m", f"lightning_modules.{command}", *arguments],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    output = process.stdout + process.stderr
-    assert process.returncode == 0, output[-3000:]
-    return output
 
 
 def train(config, root, run_root, *, devices):

@@ -6,33 +6,17 @@ HAUNSCHMID_REFERENCE (clone of patrick-praher/DCASE2020_T2_Haunschmid_Praher_Pub
 """
 
 import importlib.util
-import os
 import sys
 from itertools import pairwise
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from published import load_module, reference
 from torch import nn
 
 from lightning_modules.networks import MAF, Autoencoder, RFRResNet
-
-
-def reference(variable: str) -> Path:
-    if variable not in os.environ:
-        pytest.skip(f"{variable} does not name the official files")
-    return Path(os.environ[variable])
-
-
-def load_module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"official_{path.stem}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def copy_weights(pairs: list[tuple[nn.Parameter, nn.Parameter]]) -> None:

@@ -6,15 +6,14 @@ ekazakos/auditory-slow-fast) and VGGSOUND_REFERENCE (clone of hche11/VGGSound).
 
 import importlib
 import importlib.util
-import os
 import sys
 from functools import partial
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from published import load_module, reference
 from timm.layers.helpers import to_2tuple
 from timm.models.deit import VisionTransformerDistilled
 from torch import nn
@@ -22,21 +21,6 @@ from torch import nn
 from lightning_modules.networks import AST, AudioSlowFast, VGGSoundResNet
 
 pytestmark = pytest.mark.slow
-
-
-def reference(variable: str) -> Path:
-    if variable not in os.environ:
-        pytest.skip(f"{variable} does not name the official files")
-    return Path(os.environ[variable])
-
-
-def load_module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"official_{path.stem}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def stub(monkeypatch, name: str, **contents) -> None:

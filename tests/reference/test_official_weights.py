@@ -5,33 +5,16 @@ of nii-yamagishilab/project-NN-Pytorch-scripts) and LCNN_WEIGHTS (its ``trained_
 project/04-asvspoof2021-toy/lfcc-lcnn-lstm-sig_toy_example/__pretrained).
 """
 
-import importlib.util
 import json
-import os
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from published import load_module, reference
 
 from lightning_modules.frontends import LFCC
 from lightning_modules.networks import AASIST, LCNN
-
-
-def reference(variable: str) -> Path:
-    if variable not in os.environ:
-        pytest.skip(f"{variable} does not name the official files")
-    return Path(os.environ[variable])
-
-
-def load_module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"official_{path.stem}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(params=["AASIST", "AASIST-L"])
