@@ -39,6 +39,7 @@ BASES = {  # overlay -> configurations that it is made for
     "event_kinetics_sounds": ["event_resnet"],
     "event_epic_kitchens": ["event_ast"],
     "event_small_corpus": ["event_ast"],
+    "event_small_datar": ["event_datar"],
 }
 SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn": ["--model.network.num_frames=126"],
