@@ -44,11 +44,7 @@ def test_one_block_is_what_the_paper_says():
         condition = (condition @ linear.weight.T + linear.bias).clamp_min(0)
     scale, shift = (condition @ block.film.weight.T + block.film.bias).chunk(2, dim=1)
     filtered = torch.stack(
-        [
-            sum(block.convolution.weight[:, 0, tap] * waveform[n, 0, t + tap] for tap in range(3))
-            for n in range(2)
-            for t in range(18)
-        ]
+        [block.convolution.weight[:, 0] @ waveform[n, 0, t : t + 3] for n in range(2) for t in range(18)]
     ).reshape(2, 18, 4)
     normal = (filtered - block.norm.running_mean) / (block.norm.running_var + 1e-5).sqrt()
     hidden = F.prelu((normal * scale[:, None] + shift[:, None]).mT, block.activation.weight)
