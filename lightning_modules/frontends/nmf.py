@@ -67,8 +67,7 @@ class NMU(Extractor):
         if self.exact:
             h = (X / w).masked_fill_(w == 0, torch.inf).amin(dim=0)
             return torch.addmm(X, w, h.masked_fill_(h.isinf(), 0)[None], alpha=-1).clamp_min_(0)
-        h = activations(X, w, num_iterations=0)
-        return underapproximate(X, w, h, gamma=self.gamma, xi=self.xi, num_iterations=self.num_iterations)
+        return underapproximate(X, w, gamma=self.gamma, xi=self.xi, num_iterations=self.num_iterations)
 
 
 class NNE(Extractor):

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_CHECK_EVERY = 10  # iterations
+
 
 def learn_atoms(X: Tensor, W: Tensor, *, max_iterations: int, tolerance: float) -> tuple[Tensor, float]:
     """Unsupervised NMF: min |X - WH|^2 by the multiplicative updates of Lee & Seung (2001), from H = W'X.
@@ -32,7 +34,7 @@ def learn_atoms(X: Tensor, W: Tensor, *, max_iterations: int, tolerance: float) 
         H.mul_(torch.mm(W.T, X).div_(denominator))
         XH, HH = X @ H.T, H @ H.T
         W *= XH / (W @ HH).clamp_min(tiny)
-        if iteration % 10 == 0 or iteration == max_iterations:
+        if iteration % _CHECK_EVERY == 0 or iteration == max_iterations:
             product, power = (W.double() * XH).sum(), ((W.T @ W).double() * HH).sum()
             error = float((energy - 2 * product + power) / energy)
             if error > (1 - tolerance) * previous:
@@ -56,7 +58,7 @@ def activations(X: Tensor, W: Tensor, num_iterations: int) -> Tensor:
 def underapproximate(
     X: Tensor,
     W: Tensor,
-    H: Tensor,
+    H: Tensor | None = None,
     *,
     gamma: float,
     xi: float,
@@ -74,7 +76,7 @@ def underapproximate(
     Args:
         X: (bin, frame) >= 0.
         W: (bin, atom) >= 0.
-        H: Start, (atom, frame) >= 0; changed in place.
+        H: Start, (atom, frame) >= 0; changed in place. None is the solution for each atom alone.
         gamma: Weight of the constraint; the lower, the longer W H may exceed X. No matter of X's scale.
         xi: Step of the multiplier, below 1.618.
         num_iterations: Iterations at most.
@@ -88,13 +90,15 @@ def underapproximate(
     gram = W.T @ W
     curvature = gram.diagonal()[:, None].clamp_min(torch.finfo(X.dtype).tiny)
     coupling, project = gram / curvature, (W / curvature.T).T.contiguous()  # (atom, atom), (atom, bin)
+    of_X = project @ X
+    H = of_X.clone() if H is None else H
     others, target = coupling - torch.diag(coupling.diagonal()), torch.empty_like(H)
     steps = list(zip(target, others, H, strict=True)) * num_sweeps
     frames, update = H.T, torch.empty_like(H[0])
     R = torch.addmm(X, W, H, alpha=-1).clamp_min_(0)
     # U holds -Gamma / gamma, V what it and R follow from; their projections on the atoms need no pass over them.
     U, V = torch.zeros_like(X), torch.empty_like(X)
-    of_X, of_U, of_work = project @ X, torch.zeros_like(H), project @ R
+    of_U, of_work = torch.zeros_like(H), project @ R
     done = torch.zeros_like(X[0], dtype=torch.bool)
     for iteration in range(1, num_iterations + 1):
         torch.sub(of_X, of_work, out=target)  # of M = X - U - R
@@ -105,7 +109,7 @@ def underapproximate(
         of_V = (of_U - of_X).addmm_(coupling, H)
         F.leaky_relu_(V, 1 / (1 + gamma))  # V + R, and R = gamma max(-(V + R), 0): equation 6
         of_VR = project @ V
-        if iteration % 10 == 0:
+        if iteration % _CHECK_EVERY == 0:
             found = V.clamp_max(0).mul_(-gamma)
             limit = tolerance**2 * X.square().sum(dim=0)
             still = (found - R).square_().sum(dim=0) <= limit
@@ -121,4 +125,5 @@ def underapproximate(
             U.lerp_(V, xi)  # equation 7
             of_U.lerp_(of_VR, xi)
         torch.add(of_U, of_VR, out=of_work).sub_(of_V)
-    return torch.where(done, R, V.clamp_max_(0).mul_(-gamma))
+    found = V.clamp_max_(0).mul_(-gamma)
+    return found if num_iterations < _CHECK_EVERY else torch.where(done, R, found)
