@@ -1,0 +1,180 @@
+"""Time alignment of drum hits: a network that is trained to find where a hit begins, and cuts that move it."""
+
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+import torchaudio.functional
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+
+from datamodules.pairs import PairBatch, PairDataModule
+from lightning_modules import optimization
+from lightning_modules.metrics.functional.onset import detect_onsets
+from lightning_modules.metrics.row_table import MeanTable
+from lightning_modules.networks.shift_predictor import ShiftPredictor
+from lightning_modules.production.aligner_report import COLUMNS, align_report, figures_of_pair
+from lightning_modules.production.quantise import quantise
+from lightning_modules.results import Report
+
+_GUARD_S = 0.01  # before the next hit ends what is looked at
+
+
+class TimeAligner(LightningModule):
+    """Trains a `ShiftPredictor` on windows of one hit, by the mean error of its shifts in milliseconds.
+
+    The true shift of a window is the lag of the greatest cross-correlation with its target: the pair tells all. Sample
+    by sample, silence would be nearer to the target than a hit that lies 1 ms beside it.
+
+    Args:
+        network: Finds the hit of a window and moves it to the middle.
+        optimizer: Made from the trainable parameters.
+        lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+    """
+
+    def __init__(
+        self,
+        network: ShiftPredictor,
+        *,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.optimizer_factory, self.lr_scheduler_factory = optimizer, lr_scheduler
+        self.figures = MeanTable()
+        self.gathered: tuple[Tensor, Tensor] | None = None  # index and figures of the last split's pairs
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the network, in Hz."""
+        return self.network.sample_rate
+
+    def setup(self, stage: str) -> None:
+        """Checks that network and data fit.
+
+        Raises:
+            ValueError: Their sample rates differ.
+        """
+        data = cast(PairDataModule, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
+        if data.sample_rate != self.sample_rate:
+            raise ValueError(
+                f"the network works at {self.sample_rate} Hz, the data at {data.sample_rate} Hz: set both to the same"
+            )
+
+    def forward(self, waveform: Tensor, knobs: Tensor | None = None) -> Tensor:
+        """Moves the hit of each window (batch, 1, window) to its middle."""
+        return self.network(waveform, knobs)
+
+    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
+        """Returns the mean error of the shifts in milliseconds."""
+        late = lag(batch.waveform, batch.target, most=self.network.max_shift)
+        loss = F.l1_loss(self.network.onset(batch.waveform), late.float()) * (1000 / self.sample_rate)
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Builds the optimizer and its schedule."""
+        return optimization.configure(
+            self,
+            self.optimizer_factory,
+            self.lr_scheduler_factory,
+            parameters=optimization.decay_weights_only(self),
+        )
+
+    def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
+        """Collects the figures of windows, moved to the middle, and of bars, moved to their grid."""
+        tempi = [float(bpm) for bpm in batch.attributes["bpm"]]
+        if any(tempi):  # bars differ in length: a batch is one
+            moved = self.render(batch.waveform[0], self.sample_rate, bpm=tempi[0])[None]
+        else:
+            moved = self(batch.waveform)
+        rows = [
+            figures_of_pair(
+                batch.waveform[row, 0],
+                moved[row, 0].float(),
+                batch.target[row, 0],
+                lines_s=[float(line) for line in batch.attributes["lines_s"][row].split()],
+                sample_rate=self.sample_rate,
+            )
+            for row in range(len(batch.key))
+        ]
+        self.figures.update(torch.tensor(rows, device=self.device), batch.index)
+
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val/onset_ms``, the mean distance from the line, and ``val/within_5ms``, a share."""
+        self.on_test_epoch_end()
+        data = cast(PairDataModule, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
+        metrics = self.report(data, "validation").metrics
+        self.log_dict({f"val/{name}": metrics[name] for name in ("onset_ms", "within_5ms")}, prog_bar=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Gathers the figures of all ranks."""
+        index, figures = self.figures.compute()
+        self.gathered = index.flatten(), figures.reshape(-1, len(COLUMNS))  # torchmetrics squeezes one row
+        self.figures.reset()
+
+    def report(self, datamodule: PairDataModule, split: Literal["validation", "test"]) -> Report:
+        """Evaluates what the last validation or test loop gathered."""
+        assert self.gathered is not None, "a validation or test loop comes first"
+        index, figures = (column.cpu() for column in self.gathered)
+        return align_report([datamodule.pairs[split][row] for row in index.tolist()], figures.double())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what commands need to know of the audio."""
+        checkpoint["sample_rate"] = self.sample_rate
+
+    @torch.no_grad()
+    def render(
+        self, waveform: Tensor, rate: int, *, bpm: float, steps_per_beat: int = 2, offset_s: float = 0.0
+    ) -> Tensor:
+        """Moves every hit of a recording to the nearest step of a tempo's grid.
+
+        Thresholds find the hits, the network where each begins; what lies between is cut and moved by whole samples.
+
+        Args:
+            waveform: (channel, time) of any length.
+            rate: Its sample rate in Hz.
+            bpm: Beats a minute.
+            steps_per_beat: Steps that hits may lie on.
+            offset_s: Where the first beat lies, in seconds.
+
+        Returns:
+            (channel, time); the recording itself where it holds no hit.
+        """
+        if not 0 < bpm < 1000 or steps_per_beat < 1:
+            raise ValueError(
+                f"a grid of {bpm} bpm in {steps_per_beat} steps a beat: give a tempo of the recording"
+            )
+        onsets = self.onsets(waveform, rate)
+        return quantise(
+            waveform, onsets, sample_rate=rate, step_s=60 / (bpm * steps_per_beat), offset_s=offset_s
+        )
+
+    def onsets(self, waveform: Tensor, rate: int) -> Tensor:
+        """Where the hits of (channel, time) begin, float64 (hit,) in seconds, ascending."""
+        mono = torchaudio.functional.resample(waveform.mean(dim=0), rate, self.sample_rate)
+        coarse = detect_onsets(mono, sample_rate=self.sample_rate)
+        if not len(coarse):
+            return torch.zeros(0, dtype=torch.float64)
+        half = self.network.window // 2
+        padded = F.pad(mono, (half, half))
+        windows = torch.stack([padded[begin : begin + 2 * half] for begin in coarse.tolist()])
+        following = torch.cat([coarse.diff(), torch.tensor([2 * half])])
+        ahead = torch.arange(-half, half) + round(
+            _GUARD_S * self.sample_rate
+        )  # until just before the next hit
+        windows = windows.masked_fill((ahead[None] >= following[:, None]).to(windows.device), 0.0)
+        fine = self.network.onset(windows[:, None].to(self.device))
+        return (coarse + fine.double().cpu()).sort().values / self.sample_rate
+
+
+def lag(waveform: Tensor, target: Tensor, *, most: int) -> Tensor:
+    """How much later `waveform` is than `target`, both (batch, 1, time): int64 (batch,) samples, up to `most`."""
+    size = 2 * waveform.shape[-1]
+    spectrum = torch.fft.rfft(waveform.float(), size) * torch.fft.rfft(target.float(), size).conj()
+    correlation = torch.fft.irfft(spectrum, size).roll(most, dims=-1)[:, 0, : 2 * most + 1]
+    return correlation.argmax(dim=1) - most

@@ -1,0 +1,87 @@
+"""Evaluation of time alignment: how far hits begin from their lines, before and after, and what became of them."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.pairs import Pair
+from lightning_modules.metrics.functional.onset import detect_onsets, onset_errors_ms
+from lightning_modules.results import Report
+
+_CLOSE_MS = 5.0
+COLUMNS = (
+    "hits",  # of the pair; the next five are means over them
+    "onset_ms_before",
+    "onset_ms",
+    "within_5ms",
+    "onset_ms_threshold",  # of a detector by thresholds, of windows alone
+    "within_5ms_threshold",
+    "energy_db",  # after over before
+    "hits_kept",  # 1 where as many are found after as in the target
+)
+
+
+def figures_of_pair(
+    before: Tensor, after: Tensor, target: Tensor, *, lines_s: list[float], sample_rate: int
+) -> list[float]:
+    """`COLUMNS` of a pair of waveforms (time,) each, whose hits should begin at some lines."""
+    errors = [onset_errors_ms(x, target, lines_s, sample_rate=sample_rate).abs() for x in (before, after)]
+    threshold = torch.tensor([math.nan])
+    if len(lines_s) == 1:
+        places_s = detect_onsets(before, sample_rate=sample_rate) / sample_rate
+        true_s = lines_s[0] + float(onset_errors_ms(before, target, lines_s, sample_rate=sample_rate)) / 1000
+        threshold = 1000 * (places_s[:1] - true_s).abs() if len(places_s) else errors[0]
+    counts = [len(detect_onsets(x, sample_rate=sample_rate)) for x in (after, target)]
+    energy = [float(x.double().square().sum()) for x in (after, before)]
+    return [
+        len(lines_s),
+        float(errors[0].mean()),
+        float(errors[1].mean()),
+        float((errors[1] <= _CLOSE_MS).double().mean()),
+        float(threshold.mean()),
+        float((threshold <= _CLOSE_MS).double().mean()) if len(lines_s) == 1 else math.nan,
+        10 * math.log10(max(energy[0], 1e-20) / max(energy[1], 1e-20)),
+        float(counts[0] == counts[1]),
+    ]
+
+
+def align_report(pairs: Sequence[Pair], figures: Tensor) -> Report:
+    """Sums up windows, named ``onset_ms`` and the like, and bars, ``bar_onset_ms`` and the like.
+
+    Args:
+        pairs: The scored pairs.
+        figures: float64 (pair, `COLUMNS`).
+    """
+    is_bar = torch.tensor([pair.attributes["kind"] == "bar" for pair in pairs])
+    metrics = _means(figures[~is_bar])
+    if is_bar.any():
+        metrics |= {f"bar_{name}": value for name, value in _means(figures[is_bar]).items() if value == value}
+    labels = [pair.attributes["label"] for pair in pairs]
+    windows = {
+        label: [row for row, name in enumerate(labels) if name == label and not is_bar[row]]
+        for label in labels
+    }
+    return Report(
+        keys=[pair.key for pair in pairs],
+        scores=np.array([tuple(row) for row in figures.tolist()], dtype=[(name, float) for name in COLUMNS]),
+        metrics=metrics,
+        table=[
+            {"class": label, "windows": len(rows)}
+            | {name: value for name, value in _means(figures[rows]).items() if name != "hits_kept"}
+            for label, rows in sorted(windows.items())
+            if rows
+        ],
+    )
+
+
+def _means(figures: Tensor) -> dict[str, float]:
+    """Means over all hits; of the energy the change that is greatest, of kept hits the share of pairs."""
+    hits = figures[:, :1]
+    means = ((figures * hits).sum(dim=0) / hits.sum()).tolist()
+    found = dict(zip(COLUMNS, means, strict=True))
+    del found["hits"]
+    energy, kept = figures[:, COLUMNS.index("energy_db")], figures[:, COLUMNS.index("hits_kept")]
+    return found | {"energy_db": float(energy[energy.abs().argmax()]), "hits_kept": float(kept.mean())}
