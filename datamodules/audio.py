@@ -213,7 +213,9 @@ def _open_container(path: str | Path) -> Iterator[tuple[InputContainer, Any]]:
     try:
         with av.open(str(path), options=options) as container:
             if not container.streams.audio:
-                raise NoAudioTrackError(f"{path}: has no audio track; leave the clip out of the list")
+                raise NoAudioTrackError(
+                    f"{path}: has no audio track; leave the clip out of the list ({CHECK_COMMAND})"
+                )
             yield container, container.streams.audio[0]
     except FFmpegError as error:
         _fail(path, f"not decodable as audio ({error.strerror})", "convert it to WAV or FLAC, or delete it")
