@@ -1,0 +1,1 @@
+"""Libraries of sounds on disk: scanning, filing by tag, undoing that, packing, and searching by sound."""
