@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datamodules.asvspoof import ASVspoof
+    from datamodules.audio_folder import AudioFolder
     from datamodules.base import ClipDataModule
     from datamodules.clips import Batch, Clip
     from datamodules.dcase import DCASE
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ASVspoof": "asvspoof",
+    "AudioFolder": "audio_folder",
     "Batch": "clips",
     "Clip": "clips",
     "ClipDataModule": "base",
@@ -27,6 +29,7 @@ _HOMES = {
 __all__ = [
     "DCASE",
     "ASVspoof",
+    "AudioFolder",
     "Batch",
     "Clip",
     "ClipDataModule",

@@ -8,6 +8,7 @@ from lightning_modules.frontends.lfcc import LFCC
 from lightning_modules.frontends.log_mel import LogMel
 from lightning_modules.frontends.mel_decibel import MelDecibel
 from lightning_modules.frontends.nmf import NMF, NMU, NNE
+from lightning_modules.frontends.panotti_melgram import PanottiMelgram
 from lightning_modules.frontends.rawboost import RawBoost
 from lightning_modules.frontends.slowfast_log_mel import SlowFastLogMel
 from lightning_modules.frontends.spec_augment import SpecAugment
@@ -27,6 +28,7 @@ __all__ = [
     "Fbank",
     "LogMel",
     "MelDecibel",
+    "PanottiMelgram",
     "RawBoost",
     "SlowFastLogMel",
     "SpecAugment",

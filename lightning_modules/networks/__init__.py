@@ -9,6 +9,7 @@ from lightning_modules.networks.input_adaptor import InputAdaptor, NoiseAdaptor
 from lightning_modules.networks.lcnn import LCNN
 from lightning_modules.networks.maf import MAF
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.panotti_cnn import PanottiCNN
 from lightning_modules.networks.rfr_resnet import RFRResNet
 from lightning_modules.networks.vggsound_resnet import VGGSoundResNet
 
@@ -23,6 +24,7 @@ __all__ = [
     "InputAdaptor",
     "NoiseAdaptor",
     "Output",
+    "PanottiCNN",
     "RFRResNet",
     "VGGSoundResNet",
 ]

@@ -1,0 +1,110 @@
+"""Training and scoring of a tagger: what a sound is, in the user's own classes or tags."""
+
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning_utilities.core.rank_zero import rank_zero_info
+from torch import Tensor, nn
+
+from lightning_modules.event.classifier import EventClassifier, EventData
+from lightning_modules.event.report import Heads
+from lightning_modules.networks.output import Output
+from lightning_modules.production.tag_report import tag_metrics, tag_report
+from lightning_modules.results import Report
+
+
+class Tagger(EventClassifier):
+    """Trains a network as Panotti does: by cross entropy, with labels smoothed by 0.005.
+
+    Data of one head make a classifier. Data of several heads of two classes make a tagger: the network has one logit a
+    tag, and the loss is the binary cross entropy averaged over tags.
+
+    Args:
+        network: (batch, channel, mel, frame) -> `Output` with one logit a class, or a tag. Where the data has other
+            classes than it, its head is made anew by ``reset_classifier(num_classes)``.
+        frontend: (batch, channel, time) and the clips' lengths (batch,) -> features; its `settings` are kept.
+        label_smoothing: Share of a label's weight that all classes of its head get evenly.
+        compile_network: Run the network through torch.compile.
+        optimizer: Made from the trainable parameters; biases and norms do not decay. The default is Keras' Adadelta.
+        lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+
+    Attributes:
+        heads: Head -> class names by index, from the data of training; checkpoints keep them.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        frontend: nn.Module,
+        *,
+        label_smoothing: float = 0.005,
+        compile_network: bool = False,
+        optimizer: OptimizerCallable = torch.optim.Adadelta,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__(
+            network,
+            frontend,
+            label_smoothing=label_smoothing,
+            compile_network=compile_network,
+            optimizer=optimizer,
+            lr_scheduler=lr_scheduler,
+        )
+
+    @property
+    def is_multi_tag(self) -> bool:
+        """Whether a clip may have any number of tags."""
+        return len(self.heads) > 1
+
+    def _set_heads(self, heads: Heads) -> None:
+        self.heads = heads
+        wanted = len(heads) if self.is_multi_tag else sum(self.num_classes)
+        if wanted != self.network.num_classes:
+            rank_zero_info(f"the network's head of {self.network.num_classes} gives way to one of {wanted}")
+            self.network.reset_classifier(wanted)  # pyright: ignore[reportCallIssue]
+
+    def forward(self, waveform: Tensor, length: Tensor | None = None) -> Output:
+        """Maps (batch, channel, time) waveforms to embeddings (batch, 128) and logits of all heads side by side."""
+        output = super().forward(waveform, length)
+        if not self.is_multi_tag:
+            return output
+        # A sigmoid is a softmax over a logit of zero and its own.
+        pairs = torch.stack([torch.zeros_like(output.logits), output.logits], dim=2)  # (batch, tag, 2)
+        return output._replace(logits=pairs.flatten(1))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val/accuracy`` and the like over all clips of all ranks."""
+        self._gather()
+        assert self.gathered is not None
+        index, probabilities = (column.cpu() for column in self.gathered)
+        clips = self._data.clips["validation"]
+        target = torch.tensor([clips[row].target for row in index.tolist()])
+        metrics = tag_metrics(probabilities, target, self.heads)
+        self.log_dict({f"val/{name}": value for name, value in metrics.items()}, prog_bar=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the classes and how the features are made."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["features"] = self.frontend.settings
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores the classes.
+
+        Raises:
+            ValueError: The checkpoint was trained on other features.
+        """
+        super().on_load_checkpoint(checkpoint)
+        for name, value in checkpoint["features"].items():
+            if self.frontend.settings.get(name) != value:  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+                raise ValueError(
+                    f"frontend.{name} is {self.frontend.settings.get(name)}, and the checkpoint was trained with"  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+                    f" {value}: give the same, or leave out --config to take the checkpoint's own"
+                )
+
+    def report(self, datamodule: EventData, split: Literal["validation", "test"]) -> Report:
+        """Evaluates the probabilities that the last validation or test loop gathered."""
+        assert self.gathered is not None, "a validation or test loop comes first"
+        index, probabilities = (column.cpu() for column in self.gathered)
+        clips = [datamodule.clips[split][row] for row in index.tolist()]
+        return tag_report(clips, probabilities, self.heads, coverage=datamodule.coverage.get(split))
