@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from datamodules.dcase import DCASE
     from datamodules.epic_kitchens import EPICKitchens
     from datamodules.kinetics_sounds import KineticsSounds
+    from datamodules.noisy_mixtures import NoisyMixtures
+    from datamodules.noisy_pairs import NoisyPairs
     from datamodules.simulated_room import SimulatedRoom
     from datamodules.vggsound import VGGSound
 
@@ -23,6 +25,8 @@ _HOMES = {
     "DCASE": "dcase",
     "EPICKitchens": "epic_kitchens",
     "KineticsSounds": "kinetics_sounds",
+    "NoisyMixtures": "noisy_mixtures",
+    "NoisyPairs": "noisy_pairs",
     "SimulatedRoom": "simulated_room",
     "VGGSound": "vggsound",
 }
@@ -35,6 +39,8 @@ __all__ = [
     "ClipDataModule",
     "EPICKitchens",
     "KineticsSounds",
+    "NoisyMixtures",
+    "NoisyPairs",
     "SimulatedRoom",
     "VGGSound",
 ]

@@ -12,6 +12,7 @@ from lightning_modules.frontends.panotti_melgram import PanottiMelgram
 from lightning_modules.frontends.rawboost import RawBoost
 from lightning_modules.frontends.slowfast_log_mel import SlowFastLogMel
 from lightning_modules.frontends.spec_augment import SpecAugment
+from lightning_modules.frontends.spectral_subtraction import SpectralSubtraction
 from lightning_modules.frontends.standardize import Standardize
 from lightning_modules.frontends.vggsound_spectrogram import VGGSoundSpectrogram
 from lightning_modules.frontends.wpe import WPE
@@ -32,6 +33,7 @@ __all__ = [
     "RawBoost",
     "SlowFastLogMel",
     "SpecAugment",
+    "SpectralSubtraction",
     "Standardize",
     "VGGSoundSpectrogram",
 ]

@@ -7,11 +7,13 @@ from lightning_modules.networks.autoencoder import Autoencoder
 from lightning_modules.networks.datar import DATAR
 from lightning_modules.networks.input_adaptor import InputAdaptor, NoiseAdaptor
 from lightning_modules.networks.lcnn import LCNN
+from lightning_modules.networks.lstm_denoiser import LSTMDenoiser
 from lightning_modules.networks.maf import MAF
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.panotti_cnn import PanottiCNN
 from lightning_modules.networks.rfr_resnet import RFRResNet
 from lightning_modules.networks.vggsound_resnet import VGGSoundResNet
+from lightning_modules.networks.wavenet_denoiser import WaveNetDenoiser
 
 __all__ = [
     "AASIST",
@@ -22,9 +24,11 @@ __all__ = [
     "AudioSlowFast",
     "Autoencoder",
     "InputAdaptor",
+    "LSTMDenoiser",
     "NoiseAdaptor",
     "Output",
     "PanottiCNN",
     "RFRResNet",
     "VGGSoundResNet",
+    "WaveNetDenoiser",
 ]
