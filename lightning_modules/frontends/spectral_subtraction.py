@@ -55,7 +55,10 @@ class SpectralSubtraction(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):
             power = spectrum.abs().square()
             if noise is None:
-                quiet = power.quantile(self.quantile, dim=-1, keepdim=True)
+                rank = max(round(self.quantile * power.shape[-1]), 1)
+                quiet = power.kthvalue(
+                    rank, dim=-1, keepdim=True
+                ).values  # `quantile` refuses long recordings
                 noise_power = quiet / -math.log1p(-self.quantile)
             else:
                 noise_power = self.stft(noise).abs().square().mean(dim=-1, keepdim=True)

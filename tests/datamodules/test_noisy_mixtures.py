@@ -5,7 +5,8 @@ import pytest
 import soundfile
 import torch
 
-from datamodules.noisy_mixtures import NoisyMixtures, mix
+from datamodules.mixtures import mix
+from datamodules.noisy_mixtures import NoisyMixtures, share_of_files
 from datamodules.noisy_pairs import NoisyPairs
 from datamodules.simple_signals import SIGNALS, simple_signal
 
@@ -112,8 +113,6 @@ def test_files_of_other_rates_and_short_noise(folders):
 
 def test_splits_share_no_file(folders):
     data = NoisyMixtures(clean=str(folders / "clean"))
-    from datamodules.noisy_mixtures import share_of_files
-
     paths = [
         {clip.path for clip in share_of_files(data.root, name)} for name in ("train", "validation", "test")
     ]
