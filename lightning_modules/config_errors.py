@@ -20,6 +20,11 @@ def one_line(message: str, known_options: Iterable[str]) -> str:
     if unknown:
         option = unknown.group(1).split("=")[0]
         return f"unknown key {option.lstrip('-')}{_nearest(option, known_options)}"
+    if (
+        "Given value: None" in message and "Given value type: <class 'str'>" in message
+    ):  # the parser's own str(None)
+        key = re.findall(r'Parser key "([^"]+)"', message)[-1]
+        return f"{key}: no option can set a part of a part to null; write it into a file of overrides for --config"
     keys, class_path, cause = _deepest_cause(message.splitlines())
     name = ".".join(keys)
     refused = re.match(

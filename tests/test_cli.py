@@ -35,6 +35,7 @@ BASES = {  # overlay -> configurations that it is made for
     "asd_small_corpus": ["asd_proxy_outlier"],
     "event_datar_tiny": ["event_datar"],
     "event_datar_small": ["event_datar"],
+    "event_no_adaptor": ["event_datar"],
     "event_43khz": ["event_ast"],
     "event_kinetics_sounds": ["event_resnet"],
     "event_epic_kitchens": ["event_ast"],
@@ -202,6 +203,12 @@ def test_wrong_configuration_is_one_line_and_exit_code_2(argument, expected, mon
     message = capsys.readouterr().err.strip()
     assert "\n" not in message
     assert re.search(expected, message), message
+
+
+def test_null_for_a_part_of_a_part_has_a_way_out(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, fit, "--config=configs/event_datar.yaml", "--model.network.adaptor=null")
+    assert "adaptor: no option can set a part of a part to null" in capsys.readouterr().err
 
 
 def test_yaml_tags_are_not_executed(monkeypatch, tmp_path, capsys):
