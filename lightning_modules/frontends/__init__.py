@@ -3,11 +3,13 @@
 from lightning_modules.frontends.ast_fbank import ASTFbank
 from lightning_modules.frontends.band_pass_mask import BandPassMask
 from lightning_modules.frontends.dereverberation import BlindDereverberation
+from lightning_modules.frontends.descriptors import Descriptors
 from lightning_modules.frontends.fbank import Fbank
 from lightning_modules.frontends.lfcc import LFCC
 from lightning_modules.frontends.log_mel import LogMel
 from lightning_modules.frontends.mel_decibel import MelDecibel
 from lightning_modules.frontends.nmf import NMF, NMU, NNE
+from lightning_modules.frontends.packed import Packed
 from lightning_modules.frontends.panotti_melgram import PanottiMelgram
 from lightning_modules.frontends.rawboost import RawBoost
 from lightning_modules.frontends.slowfast_log_mel import SlowFastLogMel
@@ -26,9 +28,11 @@ __all__ = [
     "ASTFbank",
     "BandPassMask",
     "BlindDereverberation",
+    "Descriptors",
     "Fbank",
     "LogMel",
     "MelDecibel",
+    "Packed",
     "PanottiMelgram",
     "RawBoost",
     "SlowFastLogMel",

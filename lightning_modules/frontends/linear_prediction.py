@@ -24,10 +24,10 @@ class LinearPrediction:
     """
 
     def __init__(self, signal: Tensor, *, delay: int, taps: int) -> None:
-        self.signal = signal.contiguous()
         # Real parts beside imaginary ones: real products can spare what Hermitian symmetry makes redundant.
-        real, imag = (past(part, delay=delay, taps=taps) for part in (signal.real, signal.imag))
-        self._past = torch.cat([real, imag], dim=-1)  # (n, t, 2 * k)
+        self._signal = _side_by_side(signal)  # (n, t, 2 * m)
+        parts = (past(part, delay=delay, taps=taps) for part in self._signal.chunk(2, dim=-1))
+        self._past = torch.cat(list(parts), dim=-1)  # (n, t, 2 * k)
 
     def correlation(self, weight: Tensor) -> Tensor:
         """Correlation of the past with itself over frames weighted by `weight` (n, t) > 0: (n, k, k)."""
@@ -39,15 +39,20 @@ class LinearPrediction:
 
     def project(self, frames: Tensor) -> Tensor:
         """Correlation of the past with frames (n, t, m): (n, k, m)."""
-        products = self._past.mT @ torch.cat([frames.real, frames.imag], dim=-1)
-        (rr, ri), (ir, ii) = rearrange(products, "n (p k) (q m) -> p q n k m", p=2, q=2)
+        return self._project(_side_by_side(frames))
+
+    def _project(self, frames: Tensor) -> Tensor:
+        (rr, ri), (ir, ii) = rearrange(self._past.mT @ frames, "n (p k) (q m) -> p q n k m", p=2, q=2)
         return torch.complex(rr + ii, ri - ir)
 
     def predict(self, filters: Tensor) -> Tensor:
         """Apply filters (n, k, m) to the past: (n, t, m)."""
+        return _one_number(self._predict(filters))
+
+    def _predict(self, filters: Tensor) -> Tensor:
         real, imag = filters.real, filters.imag
-        rows = torch.cat([torch.cat([real, imag], dim=-1), torch.cat([-imag, real], dim=-1)], dim=1)
-        return torch.complex(*(self._past @ rows).chunk(2, dim=-1))
+        rows = [torch.cat([real, imag], dim=-1), torch.cat([-imag, real], dim=-1)]
+        return self._past @ torch.cat(rows, dim=1)
 
     def error(self, *, iterations: int, floor: float = 1e-10) -> Tensor:
         """The signal minus its prediction, weighted by the inverse power of the same error: WPE.
@@ -59,14 +64,24 @@ class LinearPrediction:
         Returns:
             (n, t, m).
         """
-        error = self.signal
+        error = self._signal
         for _ in range(iterations):
             weight = inverse_power(error, floor)
             whitened = error * weight.unsqueeze(-1)
             # The filter is refined, not fitted anew: the same but for rounding, which the next iteration mends.
-            change = self.predict(LoadedCholesky(self.correlation(weight)).solve(self.project(whitened)))
+            change = self._predict(LoadedCholesky(self.correlation(weight)).solve(self._project(whitened)))
             error = subtract(error, change, whitened=whitened, whitened_change=change * weight.unsqueeze(-1))
-        return error
+        return _one_number(error)
+
+
+def _side_by_side(signal: Tensor) -> Tensor:
+    """Real parts, then imaginary parts, of complex (n, t, m): (n, t, 2 * m)."""
+    return torch.cat([signal.real, signal.imag], dim=-1)
+
+
+def _one_number(parts: Tensor) -> Tensor:
+    """Complex (n, t, m) of `_side_by_side`."""
+    return torch.complex(*parts.chunk(2, dim=-1))
 
 
 def past(signal: Tensor, *, delay: int, taps: int) -> Tensor:
@@ -86,19 +101,21 @@ def past(signal: Tensor, *, delay: int, taps: int) -> Tensor:
 
 def frame_power(signal: Tensor) -> Tensor:
     """Mean power over channels: complex (n, t, m) -> (n, t)."""
-    return torch.view_as_real(signal).square().sum(dim=(-2, -1)) / signal.shape[-1]
+    return inner(signal, signal) / signal.shape[-1]
 
 
 def inverse_power(signal: Tensor, floor: float) -> Tensor:
-    """One over the power of frames (n, t, m), floored relative to the loudest of its bin: (n, t)."""
-    power = frame_power(signal)
+    """One over the mean power of frames, parts side by side (n, t, 2 * m), floored relative to the loudest: (n, t)."""
+    power = 2 * frame_power(signal)
     loudest = power.amax(dim=-1, keepdim=True)
     return torch.where(loudest > 0, torch.maximum(power, floor * loudest), 1).reciprocal()
 
 
 def inner(left: Tensor, right: Tensor) -> Tensor:
-    """Real part of the inner products over channels: complex (..., m) twice -> (...)."""
-    return (torch.view_as_real(left) * torch.view_as_real(right)).sum(dim=(-2, -1))
+    """Real part of the inner products over channels: complex (..., m) twice, or parts side by side -> (...)."""
+    if left.is_complex():
+        left, right = (torch.view_as_real(each).flatten(-2) for each in (left, right))
+    return (left * right).sum(dim=-1)
 
 
 def subtract(error: Tensor, change: Tensor, *, whitened: Tensor, whitened_change: Tensor) -> Tensor:
@@ -132,17 +149,23 @@ class LoadedCholesky:
         diagonal = matrix.diagonal(dim1=-2, dim2=-1).real.unsqueeze(-1)
         self._scale = torch.where(diagonal > 0, diagonal, 1).rsqrt()
         scaled = matrix * self._scale * self._scale.mT
-        identity = torch.eye(matrix.shape[-1], dtype=diagonal.dtype, device=matrix.device)
         eps = torch.finfo(diagonal.dtype).eps
-        loading = diagonal.new_full((len(matrix), 1, 1), _LOADING * matrix.shape[-1] * eps)
-        self._factor, failed = torch.linalg.cholesky_ex(scaled + loading * identity)
+        loading = diagonal.new_full((len(matrix), 1), _LOADING * matrix.shape[-1] * eps)
+        self._factor, failed = torch.linalg.cholesky_ex(_loaded(scaled, loading))
         while failed.any() and loading.amax() < 1:
-            loading = torch.where(failed.view(-1, 1, 1) > 0, 10 * loading, loading)
-            self._factor, failed = torch.linalg.cholesky_ex(scaled + loading * identity)
+            loading = torch.where(failed.unsqueeze(1) > 0, 10 * loading, loading)
+            self._factor, failed = torch.linalg.cholesky_ex(_loaded(scaled, loading))
 
     def solve(self, right: Tensor) -> Tensor:
         """Solve for (n, k, m): the same shape."""
         return self._scale * torch.cholesky_solve(self._scale * right, self._factor)
+
+
+def _loaded(matrix: Tensor, loading: Tensor) -> Tensor:
+    """Add loading (n, 1) to the diagonal of (n, k, k)."""
+    loaded = matrix.clone()
+    loaded.diagonal(dim1=-2, dim2=-1).add_(loading)
+    return loaded
 
 
 def check_spectrum(spectrum: Tensor, *, delay: int, taps: int) -> None:
