@@ -9,25 +9,36 @@ if TYPE_CHECKING:
     from datamodules.base import ClipDataModule
     from datamodules.clips import Batch, Clip
     from datamodules.dcase import DCASE
+    from datamodules.drum_hits import DrumHits
+    from datamodules.effect_pairs import Capture, EffectPairs
     from datamodules.epic_kitchens import EPICKitchens
     from datamodules.kinetics_sounds import KineticsSounds
+    from datamodules.mapping_examples import MappingExamples
     from datamodules.noisy_mixtures import NoisyMixtures
     from datamodules.noisy_pairs import NoisyPairs
+    from datamodules.one_shots import OneShots
     from datamodules.simulated_room import SimulatedRoom
+    from datamodules.spectrogram_folder import SpectrogramFolder
     from datamodules.vggsound import VGGSound
 
 _HOMES = {
     "ASVspoof": "asvspoof",
     "AudioFolder": "audio_folder",
     "Batch": "clips",
+    "Capture": "effect_pairs",
     "Clip": "clips",
     "ClipDataModule": "base",
     "DCASE": "dcase",
+    "DrumHits": "drum_hits",
+    "EffectPairs": "effect_pairs",
     "EPICKitchens": "epic_kitchens",
     "KineticsSounds": "kinetics_sounds",
+    "MappingExamples": "mapping_examples",
     "NoisyMixtures": "noisy_mixtures",
     "NoisyPairs": "noisy_pairs",
+    "OneShots": "one_shots",
     "SimulatedRoom": "simulated_room",
+    "SpectrogramFolder": "spectrogram_folder",
     "VGGSound": "vggsound",
 }
 __all__ = [
@@ -35,13 +46,19 @@ __all__ = [
     "ASVspoof",
     "AudioFolder",
     "Batch",
+    "Capture",
     "Clip",
     "ClipDataModule",
+    "DrumHits",
     "EPICKitchens",
+    "EffectPairs",
     "KineticsSounds",
+    "MappingExamples",
     "NoisyMixtures",
     "NoisyPairs",
+    "OneShots",
     "SimulatedRoom",
+    "SpectrogramFolder",
     "VGGSound",
 ]
 

@@ -41,6 +41,8 @@ BASES = {  # overlay -> configurations that it is made for
     "event_epic_kitchens": ["event_ast"],
     "event_small_corpus": ["event_ast"],
     "event_small_datar": ["event_datar"],
+    "production_wavegan_small": ["production_wavegan"],
+    "production_spectrograms": [],  # needs a pack: tests/library
 }
 SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn": ["--model.network.num_frames=126"],

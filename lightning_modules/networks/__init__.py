@@ -12,7 +12,11 @@ from lightning_modules.networks.maf import MAF
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.panotti_cnn import PanottiCNN
 from lightning_modules.networks.rfr_resnet import RFRResNet
+from lightning_modules.networks.shift_predictor import ShiftPredictor
+from lightning_modules.networks.signal_train import SignalTrain
+from lightning_modules.networks.tcn import TCN
 from lightning_modules.networks.vggsound_resnet import VGGSoundResNet
+from lightning_modules.networks.wavegan import WaveGAN
 from lightning_modules.networks.wavenet_denoiser import WaveNetDenoiser
 
 __all__ = [
@@ -21,6 +25,7 @@ __all__ = [
     "DATAR",
     "LCNN",
     "MAF",
+    "TCN",
     "AudioSlowFast",
     "Autoencoder",
     "InputAdaptor",
@@ -29,6 +34,9 @@ __all__ = [
     "Output",
     "PanottiCNN",
     "RFRResNet",
+    "ShiftPredictor",
+    "SignalTrain",
     "VGGSoundResNet",
+    "WaveGAN",
     "WaveNetDenoiser",
 ]

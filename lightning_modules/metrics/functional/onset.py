@@ -10,8 +10,9 @@ _AROUND_S = 0.1  # of a line: what is compared
 _MOST_S = 0.08  # error that is looked for
 _HOP_S, _WINDOW_S = 0.002, 0.016  # of the spectra that onsets are found in
 _APART_S = 0.05  # what begins sooner after an onset belongs to it
-_RISE_DB = 6.0  # mean over the spectrum: less is no onset
-_FLOOR_DB = -50.0  # under the greatest magnitude: what is softer does not rise
+_RISE_DB = 5.0  # mean over the spectrum: less is no onset
+_FLOOR_DB = -60.0  # under the greatest magnitude: what is softer does not rise
+_SOFTEST_DB = -30.0  # peak under that of the recording: what is softer is no hit
 _THRESHOLD = 0.1  # of the peak: the sample where a hit begins
 
 
@@ -51,19 +52,22 @@ def detect_onsets(waveform: Tensor, *, sample_rate: int) -> Tensor:
     the first sample above a tenth of the peak that follows, over what was before, tells where it begins.
     """
     hop, window = round(_HOP_S * sample_rate), round(_WINDOW_S * sample_rate)
-    signal = F.pad(waveform.float(), (window, window))
+    signal = F.pad(waveform.float(), (window, 0))
     spectra = torch.stft(
         signal, window, hop, window=torch.hann_window(window, device=signal.device), return_complex=True
     ).abs()  # (frequency, frame)
     decibels = 20 * (spectra / spectra.max().clamp_min(1e-9)).clamp_min(10 ** (_FLOOR_DB / 20)).log10()
     rise = (decibels[:, 5:] - decibels[:, :-5]).clamp_min(0).mean(dim=0)
+    rise[max((len(signal) - window // 2) // hop - 4, 0) :] = 0  # windows that reach behind the end
     apart = round(_APART_S / _HOP_S)
     peaks = (rise == F.max_pool1d(rise[None], 2 * apart + 1, 1, apart)[0]) & (rise > _RISE_DB)
-    onsets = [
-        _begin(waveform.float(), int(frame) * hop + 2 * hop - window, sample_rate)
+    loud = waveform.abs().max() * 10 ** (_SOFTEST_DB / 20)
+    found = {
+        _begin(waveform.float(), max(int(frame) * hop + 2 * hop - window, 0), sample_rate)
         for frame in peaks.nonzero()
-    ]
-    return torch.tensor(sorted(set(onsets)), dtype=torch.int64)
+    }
+    heard = [place for place in found if waveform[place : place + 2 * window].abs().max() > loud]
+    return torch.tensor(sorted(heard), dtype=torch.int64)
 
 
 def _begin(waveform: Tensor, near: int, sample_rate: int) -> int:

@@ -1,0 +1,108 @@
+"""Finds the sounds of a library that are nearest to a recording, a vocal imitation say, as a trained tagger hears.
+
+Similarity is the cosine between embeddings. Those of the library are kept in LIBRARY/.select.npz, or where --index
+says: only new and changed files are listened to.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lightning_modules import cli
+from lightning_modules.library.index import Index, index_library, unit
+from lightning_modules.library.listening import Listener
+from lightning_modules.library.names import escape
+
+EXAMPLE = """examples:
+  python -m lightning_modules.select --ckpt_path tagger.ckpt --library samples boom.wav
+  python -m lightning_modules.select --ckpt_path tagger.ckpt --library samples --top 3 --json boom.wav tss.wav
+
+Exit codes: 0 found, 1 a recording or the library cannot be used (the message says why), 2 wrong use.
+Names of files are written as by the command sort: a backslash as \\\\, bytes that are no text as \\xNN."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.top < 1:
+        parser.error(f"--top {options.top}: expected at least 1")
+    try:
+        listener = Listener(options.ckpt_path, device=options.device, num_workers=options.workers)
+        index = index_library(options.library, listener=listener, path=options.index)
+        found = nearest(options.recording, index, listener=listener, top=options.top)
+    except (ValueError, OSError) as error:
+        print(f"error: {escape(str(error))}", file=sys.stderr)
+        return 1
+    for line in _remarks(index):
+        print(line, file=sys.stderr)
+    if options.json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        for result in found:
+            print(result["recording"])
+            for rank, sound in enumerate(result["nearest"], start=1):
+                print(f"  {rank:3d}  {sound['similarity']:.4f}  {sound['path']}")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_modules.select",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("recording", nargs="+", help="audio file")
+    add("--ckpt_path", required=True, metavar="FILE", help="trained tagger")
+    add("--library", required=True, type=Path, metavar="DIR", help="folder of sounds, searched in depth")
+    add("--top", type=int, default=10, metavar="K", help="sounds a recording (default: %(default)s)")
+    add("--index", type=Path, metavar="FILE", help="where embeddings are kept (default: LIBRARY/.select.npz)")
+    add("--json", action="store_true", help="print JSON")
+    add("--device", default="auto", help="cpu, cuda, ... (default: the accelerator, if there is one)")
+    add("--workers", type=int, metavar="N", help="processes that decode (default: by the CPUs)")
+    return parser
+
+
+def nearest(recordings: Sequence[str], index: Index, *, listener: Listener, top: int) -> list[dict]:
+    """Ranks the sounds of an index by their similarity to each recording.
+
+    Returns:
+        One ``{"recording": path, "nearest": [{"path": ..., "similarity": cosine}, ...]}`` each, names escaped.
+
+    Raises:
+        ValueError: If the library has no sound, or a recording cannot be listened to.
+    """
+    if not index.files:
+        raise ValueError("the library has no sound to select: name another folder with --library")
+    found = [{}] * len(recordings)
+    for number, embedding in listener.embeddings(recordings):
+        if isinstance(embedding, str):
+            raise ValueError(f"{recordings[number]}: {embedding}")
+        similarity = index.embedding @ unit(embedding.numpy())
+        best = np.argsort(-similarity, kind="stable")[:top].tolist()
+        sounds = [
+            {"path": escape(index.files[row].path), "similarity": float(similarity[row])} for row in best
+        ]
+        found[number] = {"recording": escape(recordings[number]), "nearest": sounds}
+    return found
+
+
+def _remarks(index: Index) -> list[str]:
+    remarks = []
+    if index.faults:
+        path, reason = min(index.faults.items())
+        remarks.append(f"{len(index.faults)} files are not searched, e.g. {escape(path)}: {escape(reason)}")
+    if not index.is_kept:
+        remarks.append("the index cannot be kept in the library: name a place with --index")
+    return remarks
+
+
+if __name__ == "__main__":
+    cli.main(lambda: sys.exit(main()))
