@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch.nn import Parameter
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 
 class CosineDecay(LRScheduler):
@@ -47,8 +47,8 @@ def configure(
 ) -> dict[str, Any]:
     """Returns what ``LightningModule.configure_optimizers`` owes: the optimizer and when its schedule steps.
 
-    `CosineDecay` steps with the optimizer and learns the run's length; ``ReduceLROnPlateau`` steps on its
-    monitored value; any other schedule steps once an epoch.
+    `CosineDecay` steps with the optimizer and learns the run's length; ``OneCycleLR`` steps with the optimizer;
+    ``ReduceLROnPlateau`` steps on its monitored value; any other schedule steps once an epoch.
     """
     trainable = parameters if parameters is not None else (p for p in module.parameters() if p.requires_grad)
     built = optimizer(trainable)
@@ -56,10 +56,10 @@ def configure(
         return {"optimizer": built}
     schedule = lr_scheduler(built)
     settings: dict[str, Any] = {"scheduler": schedule, "interval": "epoch"}
-    if isinstance(schedule, CosineDecay):
+    if isinstance(schedule, CosineDecay | OneCycleLR):
         settings["interval"] = "step"
-        if schedule.total_steps is None:
-            schedule.total_steps = int(module.trainer.estimated_stepping_batches)
+    if isinstance(schedule, CosineDecay) and schedule.total_steps is None:
+        schedule.total_steps = int(module.trainer.estimated_stepping_batches)
     if isinstance(schedule, ReduceLROnPlateau):
         settings["monitor"] = schedule.monitor
     return {"optimizer": built, "lr_scheduler": settings}

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
+from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
-from lightning_modules.optimization import CosineDecay
+from lightning_modules.optimization import CosineDecay, configure
 
 
 def rates(schedule, optimizer, steps):
@@ -38,3 +40,14 @@ def test_state_continues():
     again = CosineDecay(torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1.0), total_steps=10)
     again.load_state_dict(schedule.state_dict())
     assert again.get_lr() == schedule.get_lr()
+
+
+def test_one_cycle_steps_with_the_optimizer():
+    module = LightningModule()
+    module.layer = torch.nn.Linear(1, 1)
+    settings = configure(
+        module, torch.optim.SGD, lambda optimizer: OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
+    )
+    assert settings["lr_scheduler"]["interval"] == "step"
+    per_epoch = configure(module, torch.optim.SGD, lambda optimizer: StepLR(optimizer, step_size=2))
+    assert per_epoch["lr_scheduler"]["interval"] == "epoch"
