@@ -1,27 +1,27 @@
 """Time alignment of drum hits: a network that is trained to find where a hit begins, and cuts that move it."""
 
-from typing import Any, Literal, cast
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 import torchaudio.functional
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from datamodules.pairs import PairBatch, PairDataModule
+from datamodules.pairs import Pair, PairBatch
 from lightning_modules import optimization
 from lightning_modules.metrics.functional.onset import detect_onsets
-from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.shift_predictor import ShiftPredictor
-from lightning_modules.production.aligner_report import COLUMNS, align_report, figures_of_pair
+from lightning_modules.production.aligner_report import align_report, figures_of_pair
+from lightning_modules.production.pair_module import PairModule
 from lightning_modules.production.quantise import quantise
 from lightning_modules.results import Report
 
 _GUARD_S = 0.01  # before the next hit ends what is looked at
 
 
-class TimeAligner(LightningModule):
+class TimeAligner(PairModule):
     """Trains a `ShiftPredictor` on windows of one hit, by the mean error of its shifts in milliseconds.
 
     The true shift of a window is the lag of the greatest cross-correlation with its target: the pair tells all. Sample
@@ -33,6 +33,9 @@ class TimeAligner(LightningModule):
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
     """
 
+    network: ShiftPredictor
+    logged = ("onset_ms", "within_5ms")  # mean distance from the line; a share
+
     def __init__(
         self,
         network: ShiftPredictor,
@@ -40,32 +43,8 @@ class TimeAligner(LightningModule):
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__()
-        self.network = network
-        self.optimizer_factory, self.lr_scheduler_factory = optimizer, lr_scheduler
-        self.figures = MeanTable()
-        self.gathered: tuple[Tensor, Tensor] | None = None  # index and figures of the last split's pairs
-
-    @property
-    def sample_rate(self) -> int:
-        """Of the network, in Hz."""
-        return self.network.sample_rate
-
-    def setup(self, stage: str) -> None:
-        """Checks that network and data fit.
-
-        Raises:
-            ValueError: Their sample rates differ.
-        """
-        data = cast(PairDataModule, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
-        if data.sample_rate != self.sample_rate:
-            raise ValueError(
-                f"the network works at {self.sample_rate} Hz, the data at {data.sample_rate} Hz: set both to the same"
-            )
-
-    def forward(self, waveform: Tensor, knobs: Tensor | None = None) -> Tensor:
-        """Moves the hit of each window (batch, 1, window) to its middle."""
-        return self.network(waveform, knobs)
+        super().__init__(network, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        self.sample_rate = network.sample_rate
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Returns the mean error of the shifts in milliseconds."""
@@ -83,11 +62,11 @@ class TimeAligner(LightningModule):
             parameters=optimization.decay_weights_only(self),
         )
 
-    def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
-        """Collects the figures of windows, moved to the middle, and of bars, moved to their grid."""
+    def figures_of(self, batch: PairBatch) -> Tensor:
+        """Evaluates windows, moved to the middle, and of bars, moved to their grid."""
         tempi = [float(bpm) for bpm in batch.attributes["bpm"]]
         if any(tempi):  # bars differ in length: a batch is one
-            moved = self.render(batch.waveform[0], self.sample_rate, bpm=tempi[0])[None]
+            moved = self.align(batch.waveform[0], self.sample_rate, bpm=tempi[0])[None]
         else:
             moved = self(batch.waveform)
         rows = [
@@ -100,35 +79,14 @@ class TimeAligner(LightningModule):
             )
             for row in range(len(batch.key))
         ]
-        self.figures.update(torch.tensor(rows, device=self.device), batch.index)
+        return torch.tensor(rows, device=self.device)
 
-    test_step = validation_step
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val/onset_ms``, the mean distance from the line, and ``val/within_5ms``, a share."""
-        self.on_test_epoch_end()
-        data = cast(PairDataModule, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
-        metrics = self.report(data, "validation").metrics
-        self.log_dict({f"val/{name}": metrics[name] for name in ("onset_ms", "within_5ms")}, prog_bar=True)
-
-    def on_test_epoch_end(self) -> None:
-        """Gathers the figures of all ranks."""
-        index, figures = self.figures.compute()
-        self.gathered = index.flatten(), figures.reshape(-1, len(COLUMNS))  # torchmetrics squeezes one row
-        self.figures.reset()
-
-    def report(self, datamodule: PairDataModule, split: Literal["validation", "test"]) -> Report:
-        """Evaluates what the last validation or test loop gathered."""
-        assert self.gathered is not None, "a validation or test loop comes first"
-        index, figures = (column.cpu() for column in self.gathered)
-        return align_report([datamodule.pairs[split][row] for row in index.tolist()], figures.double())
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps what commands need to know of the audio."""
-        checkpoint["sample_rate"] = self.sample_rate
+    def summary(self, pairs: Sequence[Pair], figures: Tensor) -> Report:
+        """Evaluates windows and bars by themselves."""
+        return align_report(pairs, figures)
 
     @torch.no_grad()
-    def render(
+    def align(
         self, waveform: Tensor, rate: int, *, bpm: float, steps_per_beat: int = 2, offset_s: float = 0.0
     ) -> Tensor:
         """Moves every hit of a recording to the nearest step of a tempo's grid.

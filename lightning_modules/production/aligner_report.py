@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules.pairs import Pair
 from lightning_modules.metrics.functional.onset import detect_onsets, onset_errors_ms
+from lightning_modules.production.pair_module import named_columns
 from lightning_modules.results import Report
 
 _CLOSE_MS = 5.0
@@ -66,7 +66,7 @@ def align_report(pairs: Sequence[Pair], figures: Tensor) -> Report:
     }
     return Report(
         keys=[pair.key for pair in pairs],
-        scores=np.array([tuple(row) for row in figures.tolist()], dtype=[(name, float) for name in COLUMNS]),
+        scores=named_columns(figures, COLUMNS),
         metrics=metrics,
         table=[
             {"class": label, "windows": len(rows)}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from datamodules.pairs import Pair
 from lightning_modules.metrics.functional.audio import SILENCE, si_sdr, snr
+from lightning_modules.production.pair_module import named_columns
 from lightning_modules.results import Report, Row
 
 COLUMNS = (
@@ -66,11 +67,9 @@ def denoiser_report(pairs: Sequence[Pair], figures: Tensor) -> Report:
     ):
         if name in of:
             metrics[label] = of[name][:, COLUMNS.index(column)].mean().item()
-    fields = [(name, np.float32) for name in COLUMNS]
-    scores = np.array([tuple(row) for row in figures.tolist()], dtype=fields)
     return Report(
         keys=[pair.key for pair in pairs],
-        scores=scores,
+        scores=named_columns(figures, COLUMNS),
         metrics=metrics,
         table=table,
         warnings=[] if len(mixtures) else ["no mixtures among the pairs: there is no gain to tell"],

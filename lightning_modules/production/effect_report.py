@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from lightning_modules.metrics.functional.audio import (
     multi_resolution_stft,
     powers,
 )
+from lightning_modules.production.pair_module import named_columns
 from lightning_modules.results import Report, Row
 
 COLUMNS = (
@@ -84,13 +84,11 @@ def effect_report(pairs: Sequence[Pair], figures: Tensor, knob_names: Sequence[s
         knobs = dict(zip(knob_names, pair.knobs, strict=True))
         found = split_metrics(values)
         rows.append({"key": pair.key, **knobs, **{name: found.get(name, float("nan")) for name in _PER_PAIR}})
-    scores = np.array(
-        [tuple(row[name] for name in _PER_PAIR) for row in rows], dtype=[(name, "f8") for name in _PER_PAIR]
-    )
+    scores = torch.tensor([[row[name] for name in _PER_PAIR] for row in rows], dtype=torch.float64)
     metrics = split_metrics(figures)
     return Report(
         keys=[pair.key for pair in pairs],
-        scores=scores,
+        scores=named_columns(scores, _PER_PAIR),
         metrics=metrics,
         tables={"pairs": rows},
         warnings=_warnings(metrics),

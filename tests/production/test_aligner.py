@@ -116,7 +116,7 @@ def test_render_moves_hits_of_any_rate_to_the_grid(rate):
         late = windows[:, 0].abs()[:, 2048 - 80 : 2048 + 80] > 0.1
         return late.int().argmax(dim=1).float() - 80
 
-    moved = module(refine).render(torch.stack([x, 0.5 * x]), rate, bpm=120)
+    moved = module(refine).align(torch.stack([x, 0.5 * x]), rate, bpm=120)
     assert moved.shape == (2, 2 * rate)
     target = hits([round(line * rate) for line in lines], 2 * rate, rate=rate, decay_s=0.03)
     errors = onset_errors_ms(moved[0], target, lines.tolist(), sample_rate=rate)
@@ -127,9 +127,9 @@ def test_render_moves_hits_of_any_rate_to_the_grid(rate):
 
 def test_render_of_silence_is_silence_and_a_wrong_tempo_is_refused():
     silence = torch.zeros(1, 8000)
-    assert torch.equal(module().render(silence, 8000, bpm=100), silence)
+    assert torch.equal(module().align(silence, 8000, bpm=100), silence)
     with pytest.raises(ValueError, match="-3"):
-        module().render(silence, 8000, bpm=-3)
+        module().align(silence, 8000, bpm=-3)
 
 
 def test_a_run_leaves_figures_of_windows_and_bars(tmp_path, monkeypatch):
