@@ -9,14 +9,16 @@ Examples:
     python -m lightning_modules.fit --config configs/ssd_aasist.yaml --check
 """
 
-from lightning_modules import cli, workflow
+from lightning_modules import launch
 
 
 def main() -> None:
     """Runs the command."""
+    from lightning_modules import cli, workflow  # not before the launch is known to be right
+
     platform = cli.build("fit", __doc__ or "")
     workflow.check_or(platform, lambda: workflow.train_and_test(platform))
 
 
 if __name__ == "__main__":
-    cli.main(main)
+    launch.main(main)

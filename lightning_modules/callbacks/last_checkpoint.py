@@ -23,12 +23,13 @@ class LastCheckpoint(Checkpoint):
         step = trainer.global_step
         due = step % self.every_n_train_steps == 0 and step != self._saved_step and step > 0
         if due and not trainer.is_last_batch:
-            self._save(trainer)
+            self.save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the state after the epoch's validation."""
-        self._save(trainer)
+        self.save(trainer)
 
-    def _save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Trainer) -> None:
+        """Renews the checkpoint now; all ranks take part."""
         self._saved_step = trainer.global_step
         trainer.save_checkpoint(self.path)

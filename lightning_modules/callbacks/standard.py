@@ -1,4 +1,4 @@
-"""The callbacks that every run has: checkpoints, random states, the loss guard and the results."""
+"""The callbacks that every run has: checkpoints, random states, the loss guard and the way out on a signal."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_modules.callbacks.finite_loss import FiniteLoss
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
+from lightning_modules.callbacks.preemption import Preemption
 from lightning_modules.callbacks.random_state import RandomState
 from lightning_modules.runs import Run
 
@@ -58,10 +59,12 @@ def best_checkpoint(run: Run, settings: Checkpoints) -> ModelCheckpoint:
 
 def standard_callbacks(run: Run, settings: Checkpoints, config: str) -> list[Callback]:
     """Returns the callbacks in the order in which they must act; the best checkpoint is known before ``last``."""
+    last = LastCheckpoint(run.last_checkpoint, every_n_train_steps=settings.every_n_train_steps)
     return [
         ConfigInCheckpoint(config),
         RandomState(),
         FiniteLoss(),
+        Preemption(last),
         *([best_checkpoint(run, settings)] if settings.monitor else []),
-        LastCheckpoint(run.last_checkpoint, every_n_train_steps=settings.every_n_train_steps),
+        last,
     ]

@@ -1,0 +1,57 @@
+"""Signals that ask a run to stop: taken from the first line on, and kept from the processes that it starts."""
+
+import os
+import signal
+import sys
+import threading
+
+PREEMPTED = 75  # EX_TEMPFAIL: the same command continues the run
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class StopSignals:
+    """Waits for a signal in a thread, so that no handler interrupts a step, a save or a collective.
+
+    SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 are blocked in all other threads and in every process that is started
+    later. Schedulers and terminals signal whole groups of processes: loader workers must outlive the last step,
+    and other libraries' handlers must not act.
+
+    Attributes:
+        reason: Name of the signal that asked for the stop, None before.
+        awaited: Whether a training loop looks at ``reason`` and will leave with a checkpoint. Until then there
+            is nothing to save, and a signal ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.awaited = False
+        self._interrupts = 0
+
+    def watch(self) -> None:
+        """Begins; to be called from the main thread, before any other thread exists."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        threading.Thread(target=self._wait, name="stop signals", daemon=True).start()
+
+    def _wait(self) -> None:
+        while True:
+            number = signal.sigwait(_SIGNALS)
+            self._interrupts += number == signal.SIGINT
+            if self._interrupts > 1:
+                leave("interrupted twice: no checkpoint", 128 + signal.SIGINT)
+            self.ask(signal.Signals(number).name)
+
+    def ask(self, reason: str) -> None:
+        """Asks the training loop to stop, or stops the process where none is running."""
+        self.reason = self.reason or reason
+        if not self.awaited:
+            leave(f"{reason}: stopped outside of training, the same command continues the run", PREEMPTED)
+
+
+def leave(message: str, code: int) -> None:
+    """Ends this process from any thread, even while the main thread waits in a collective."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+    os._exit(code)
+
+
+STOP = StopSignals()
