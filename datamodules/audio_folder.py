@@ -110,6 +110,11 @@ class AudioFolder(EventDataModule):
         names = sorted({name for _, _, labels in self._files for name in labels})
         if self.labels is None:
             return {"class": names}
+        if len(names) == 1:
+            raise ValueError(
+                f"{self.root / self.labels}: one tag, {names[0]!r}: name at least two, or put the files in folders of"
+                " two classes"
+            )
         return {name: [f"no {name}", name] for name in names}
 
     def split(self, name: Part) -> list[Clip]:
@@ -129,29 +134,15 @@ class AudioFolder(EventDataModule):
     ) -> None:
         """Write probabilities as CSV: ``key`` and one column a class or tag; `path` gets the suffix ``.csv``.
 
-        Args:
-            path: File to write as a whole or not at all.
-            keys: Ids of the clips.
-            scores: (clip, class) probabilities, heads side by side.
-            decisions: Not written, the probabilities tell.
-
-        Raises:
-            ValueError: If `scores` is not of that shape, or not finite.
+        Arguments and errors are those of `EventDataModule`.
         """
-        scores = np.asarray(scores, np.float32).reshape(len(keys), -1)
-        names = list(self.heads["class"]) if self.labels is None else list(self.heads)
-        if self.labels is not None and scores.shape[1] == 2 * len(names):
-            scores = scores[:, 1::2]
-        if scores.shape[1] != len(names) or not np.isfinite(scores).all():
-            raise ValueError(
-                f"{path}: scores of shape {scores.shape} for {len(keys)} clips and {len(names)} classes, or not finite:"
-                " give one column a class, and look for NaN in training"
-            )
+        checked = self._checked_scores(path, keys, scores)
+        names, columns = (self.heads, checked[:, 1::2]) if self.labels else (self.classes, checked)
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(["key", *names])
         rows.writerows(
-            [key, *(f"{score:.9g}" for score in row)] for key, row in zip(keys, scores.tolist(), strict=True)
+            [key, *(f"{score:.9g}" for score in row)] for key, row in zip(keys, columns.tolist(), strict=True)
         )
         write_text_atomically(Path(path).with_suffix(".csv"), text.getvalue())
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_info
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from datamodules.audio import AudioError
 from datamodules.base import ClipDataModule
@@ -125,16 +125,8 @@ class EventDataModule(ClipDataModule):
         Raises:
             ValueError: If `scores` is not of that shape, or not finite.
         """
-        probability = np.asarray(scores, np.float32)
+        probability = self._checked_scores(path, keys, scores)
         head = [head for head, names in self.heads.items() for _ in names]
-        if probability.shape != (len(keys), len(head)):
-            raise ValueError(
-                f"{path}: scores of shape {probability.shape} where {len(keys)} clips x {len(head)} classes were"
-                " expected: give one column a class, heads side by side"
-            )
-        if not np.isfinite(probability).all():
-            key = keys[np.flatnonzero(~np.isfinite(probability).all(axis=1))[0]]
-            raise ValueError(f"{path}: a score of {key} is not finite: look for NaN in training")
         content = io.BytesIO()
         np.savez(
             content,
@@ -144,6 +136,21 @@ class EventDataModule(ClipDataModule):
             probability=probability,
         )
         write_bytes_atomically(Path(path).with_suffix(".npz"), content.getvalue())
+
+    def _checked_scores(
+        self, path: str | Path, keys: Sequence[str], scores: ArrayLike
+    ) -> NDArray[np.float32]:
+        """Finite scores, float32 (clip, class)."""
+        checked = np.asarray(scores, np.float32)
+        if checked.shape != (len(keys), len(self.classes)):
+            raise ValueError(
+                f"{path}: scores of shape {checked.shape} where {len(keys)} clips x {len(self.classes)} classes were"
+                " expected: give one column a class, heads side by side"
+            )
+        if not np.isfinite(checked).all():
+            key = keys[np.flatnonzero(~np.isfinite(checked).all(axis=1))[0]]
+            raise ValueError(f"{path}: a score of {key} is not finite: look for NaN in training")
+        return checked
 
     def _exclusions(self) -> dict[str, str]:
         path = self.excluded or self.root / "excluded.csv"

@@ -48,7 +48,7 @@ def survey(paths: Sequence[str], *, threshold: float, cache: Path | None = None)
     """
     state = _state(paths, threshold)
     if cache is not None:
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # damaged: heard again
             found = json.loads(cache.read_text())
             if found["state"] == state:
                 return Survey(

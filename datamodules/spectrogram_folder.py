@@ -21,6 +21,7 @@ from datamodules.samplers import Request
 INDEX = "pack.json"
 SUFFIX = ".png"  # behind the sound's own name
 _LEVELS = 255
+_ENTRIES = {"sample_rate", "crop_s", "channels", "twins", "files"}
 
 
 def encode(features: Tensor) -> tuple[bytes, float, float]:
@@ -49,6 +50,10 @@ def decode(path: str, low: float, high: float, *, num_channels: int) -> Tensor:
         image = decode_png(read_file(path), ImageReadMode.GRAY)
     except RuntimeError as error:
         raise ValueError(f"{path}: no PNG image ({error}): pack the library again") from None
+    if image.shape[1] % num_channels:
+        raise ValueError(
+            f"{path}: {image.shape[1]} rows are not those of {num_channels} channels: pack the library again"
+        )
     levels = rearrange(image, "1 (channel mel) frame -> channel mel frame", channel=num_channels)
     return low + levels * ((high - low) / _LEVELS)
 
@@ -104,6 +109,10 @@ class SpectrogramFolder(AudioFolder):
             raise ValueError(
                 f"{path}: no such file: set root to a folder that --spectrograms-only wrote"
             ) from None
+        except ValueError as error:
+            raise ValueError(f"{path}: damaged ({error}): pack the library again") from None
+        if not isinstance(index, dict) or not index.keys() >= _ENTRIES:
+            raise ValueError(f"{path}: damaged (entries are missing): pack the library again")
         for name, ours in (("sample_rate", self.sample_rate), ("crop_s", self.eval_crop_s)):
             if index[name] != ours:
                 raise ValueError(
