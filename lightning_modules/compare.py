@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from lightning_modules.arguments import at_least_one, command_parser
 from lightning_modules.metrics.clip_table import read_ranks
 from lightning_modules.metrics.functional.paired import PairedComparison, compare_paired
 
@@ -24,10 +25,7 @@ Exit codes: 0 compared, 1 a table is missing or of other clips (the message says
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.top < 1:
-        parser.error(f"--top {options.top}: expected at least 1")
+    options = build_parser().parse_args(arguments)
     try:
         result = compare(options.a, options.b, split=options.split, head=options.head, top=options.top)
         if options.json is not None:
@@ -41,12 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.compare",
-        description=__doc__,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("compare", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     for name in ("a", "b"):
         add(
@@ -58,7 +51,13 @@ def build_parser() -> argparse.ArgumentParser:
         )
     add("--split", default="test", help="which was scored (default: %(default)s)")
     add("--head", help="whose classes, e.g. verb, noun or action (default: the only one)")
-    add("--top", type=int, default=1, metavar="K", help="right is among the best K (default: %(default)s)")
+    add(
+        "--top",
+        type=at_least_one,
+        default=1,
+        metavar="K",
+        help="right is among the best K (default: %(default)s)",
+    )
     add("--json", type=Path, metavar="FILE", help="write the result, rates as fractions")
     return parser
 

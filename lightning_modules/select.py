@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lightning_modules import cli
+from lightning_modules.arguments import at_least_one, command_parser
 from lightning_modules.library.index import Index, index_library, unit
 from lightning_modules.library.listening import Listener
 from lightning_modules.library.names import escape
@@ -27,10 +28,7 @@ Names of files are written as by the command sort: a backslash as \\\\, bytes th
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.top < 1:
-        parser.error(f"--top {options.top}: expected at least 1")
+    options = build_parser().parse_args(arguments)
     try:
         listener = Listener(options.ckpt_path, device=options.device, num_workers=options.workers)
         index = index_library(options.library, listener=listener, path=options.index)
@@ -52,17 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.select",
-        description=__doc__,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("select", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     add("recording", nargs="+", help="audio file")
     add("--ckpt_path", required=True, metavar="FILE", help="trained tagger")
     add("--library", required=True, type=Path, metavar="DIR", help="folder of sounds, searched in depth")
-    add("--top", type=int, default=10, metavar="K", help="sounds a recording (default: %(default)s)")
+    add("--top", type=at_least_one, default=10, metavar="K", help="sounds a recording (default: %(default)s)")
     add("--index", type=Path, metavar="FILE", help="where embeddings are kept (default: LIBRARY/.select.npz)")
     add("--json", action="store_true", help="print JSON")
     add("--device", default="auto", help="cpu, cuda, ... (default: the accelerator, if there is one)")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_modules import cli
+from lightning_modules.arguments import at_least_one, command_parser
 from lightning_modules.library.listening import Listener
 from lightning_modules.library.names import escape
 from lightning_modules.library.pack import pack_library
@@ -52,12 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.sort",
-        description=__doc__,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("sort", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     add("library", nargs="?", type=Path, help="folder of sounds, searched in depth and through links")
     add("--ckpt_path", metavar="FILE", help="trained tagger")
@@ -68,7 +64,13 @@ def build_parser() -> argparse.ArgumentParser:
         default="hardlink",
         help="how files come there (default: %(default)s; a symlink where a hard link is impossible)",
     )
-    add("--tags", type=int, default=1, metavar="N", help="folders a sound at most (default: %(default)s)")
+    add(
+        "--tags",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="folders a sound at most (default: %(default)s)",
+    )
     add(
         "--threshold",
         type=float,
@@ -108,8 +110,6 @@ def check_use(parser: argparse.ArgumentParser, options: argparse.Namespace) -> N
         parser.error("--config has no trained weights to sort by: name a tagger with --ckpt_path")
     if (options.ckpt_path is None) == (options.config is None):
         parser.error("name a trained tagger with --ckpt_path")
-    if options.tags < 1:
-        parser.error(f"--tags {options.tags}: expected at least 1")
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         parser.error(f"--threshold {options.threshold}: expected a probability, from 0 to 1")
 

@@ -14,7 +14,9 @@ from lightning_modules.results import Report, Row
 
 Heads = Mapping[str, Sequence[str]]
 _ACTION = ("verb", "noun")  # heads whose pairs are actions
-_READABLE = 40  # classes of a confusion matrix
+_UNLABELLED = "clips without a label: no figures; the written scores are complete"
+READABLE = 40
+"""Classes of a confusion matrix at most."""
 
 
 class Coverage(Protocol):
@@ -90,20 +92,32 @@ def event_report(
                 for head, names in heads.items()
                 for row in _class_rows(head, names, targets[head], found[head])
             ],
-            "classes": [
-                {"head": head, "index": index, "name": name}
-                for head, names in heads.items()
-                for index, name in enumerate(names)
-            ],
+            "classes": class_table(heads),
         },
         figures={
             f"confusion_{head}": confusion_figure(targets[head], part.argmax(dim=1), heads[head])
             for head, part in parts.items()
-            if len(heads[head]) <= _READABLE and labelled
+            if len(heads[head]) <= READABLE and labelled
         },
         data=str(coverage or ""),
-        warnings=_warnings(labelled, coverage),
+        warnings=([] if labelled else [_UNLABELLED]) + coverage_warnings(coverage),
     )
+
+
+def class_table(heads: Heads) -> list[Row]:
+    """Which column of the scores is which class of which head."""
+    return [
+        {"head": head, "index": index, "name": name}
+        for head, names in heads.items()
+        for index, name in enumerate(names)
+    ]
+
+
+def coverage_warnings(coverage: Coverage | None) -> list[str]:
+    """What the reader must know where not all of the list was scored."""
+    if coverage is None or coverage.share == 1:
+        return []
+    return [f"{coverage}: figures of other coverage are not comparable"]
 
 
 def _clip_rows(
@@ -131,10 +145,3 @@ def _class_rows(head: str, names: Sequence[str], target: Tensor, rank: Tensor) -
         | {f"top{k}": float(count[index]) for k, count in zip((1, 5), counts, strict=True)}
         for index, name in enumerate(names)
     ]
-
-
-def _warnings(labelled: bool, coverage: Coverage | None) -> list[str]:
-    warnings = [] if labelled else ["clips without a label: no figures; the written scores are complete"]
-    if coverage is not None and coverage.share < 1:
-        warnings.append(f"{coverage}: figures of other coverage are not comparable")
-    return warnings

@@ -11,14 +11,13 @@ from torchmetrics.functional.classification import multilabel_average_precision
 
 from datamodules.clips import Clip
 from lightning_modules.callbacks.figures import SIZE_INCHES, confusion_figure
-from lightning_modules.event.report import Coverage, Heads
+from lightning_modules.event.report import READABLE, Coverage, Heads, class_table, coverage_warnings
 from lightning_modules.metrics.functional import auc, roc_curve
 from lightning_modules.results import Report, Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_READABLE = 40  # classes of a confusion matrix
 _NAMED = 10  # curves of a figure that the legend names
 
 
@@ -85,16 +84,12 @@ def tag_report(
     mistakes = [row for row in rows if row["target"] != row["predicted"]]
     tables: dict[str, Sequence[Row]] = {
         "clips": rows,
-        "classes": [
-            {"head": head, "index": index, "name": name}
-            for head, classes in heads.items()
-            for index, name in enumerate(classes)
-        ],
+        "classes": class_table(heads),
     }
     if mistakes:
         tables["mistakes"] = sorted(mistakes, key=lambda row: -float(row["probability"]))  # the surest first
     figures = {"roc": roc_of_classes(scores, truth, names)}
-    if len(heads) == 1 and len(names) <= _READABLE:
+    if len(heads) == 1 and len(names) <= READABLE:
         figures["confusion"] = confusion_figure(target, scores.argmax(dim=1), names)
     return Report(
         keys=[clip.key for clip in clips],
@@ -104,7 +99,7 @@ def tag_report(
         tables=tables,
         figures=figures,
         data=str(coverage or ""),
-        warnings=[f"{coverage}"] if coverage is not None and coverage.share < 1 else [],
+        warnings=coverage_warnings(coverage),
     )
 
 

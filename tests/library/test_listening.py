@@ -128,7 +128,7 @@ def test_sort_twice_and_undo(sounds, ckpt_path, tmp_path, capsys):
         (["--undo"], "--undo needs --into"),
         (["--undo", "--into=x", "lib"], "--undo needs --into"),
         (["--ckpt_path=x", "--into=x"], "name the folder"),
-        (["--ckpt_path=x", "--into=x", "--tags=0", "lib"], "--tags 0"),
+        (["--ckpt_path=x", "--into=x", "--tags=0", "lib"], "--tags: 0: expected at least 1"),
         (["--ckpt_path=x", "--into=x", "--threshold=2", "lib"], "--threshold 2.0"),
     ],
 )
