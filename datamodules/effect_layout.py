@@ -65,13 +65,15 @@ def read_info(path: Path) -> EffectInfo:
         raise ValueError(
             f"{path}: not of the form [effect], name = ..., knob_names = ['a'], knob_ranges = [[0, 1]]: {reason}"
         ) from None
-    if len(names) != len(ranges):
+    if len(names) != len(ranges) or len(set(names)) != len(names):
         raise ValueError(
-            f"{path}: {len(names)} knob_names and {len(ranges)} knob_ranges: give one range a knob"
+            f"{path}: knob_names {names} and {len(ranges)} knob_ranges: give every knob a name of its own and one range"
         )
     for name, (low, high) in zip(names, ranges, strict=True):
-        if not low < high:
-            raise ValueError(f"{path}: knob {name} ranges from {low} to {high}: the first must be less")
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(
+                f"{path}: knob {name} ranges from {low} to {high}: give two numbers, the lesser first"
+            )
     return info
 
 

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from datamodules import audio
 from datamodules.delay import measure_delay
-from datamodules.demo.effects import AMPLIFIER_ROOT, DEMO_ROOT, write_amplifier, write_effect
+from datamodules.effect_corpus import write_effect
 from datamodules.effect_layout import EffectInfo, FilePair, capture_pairs, folder_pairs, held_out, read_info
 from datamodules.pairs import PairDataModule, PairDataset, PairItem, PairSplit, normalise_knobs
 
+DEMO_ROOT = "data/demo/compressor"
+AMPLIFIER_ROOT = "data/demo/amplifier"
 _FOLDERS = {"train": "Train", "validation": "Val", "test": "Test"}
 _DELAY_S = 10.0  # what a delay is measured on
 
@@ -137,7 +139,7 @@ class Capture(EffectPairs):
 
     def make_demo(self, folder: Path) -> None:
         """Write synthetic signals before and after an amplifier."""
-        write_amplifier(folder)
+        write_effect(folder, "amplifier")
 
 
 class EffectDataset(PairDataset):

@@ -75,18 +75,19 @@ class MixtureDataset(PairDataset):
 
     def _draw_clean(self, rng: np.random.Generator) -> Tensor:
         if self._clean is not None:
-            return _draw_crop(self._clean, rng)
+            return draw_crop(self._clean, rng)
         name = SIGNALS[rng.integers(len(SIGNALS))]
         signal = simple_signal(name, rng, length=self.window, sample_rate=self.sample_rate)
         return torch.from_numpy(signal).unsqueeze(0)
 
     def _draw_noise(self, rng: np.random.Generator) -> Tensor:
         if self._noise is not None:
-            return _draw_crop(self._noise, rng)
+            return draw_crop(self._noise, rng)
         return torch.from_numpy(rng.standard_normal((1, self.window), np.float32))
 
 
-def _draw_crop(source: ClipDataset, rng: np.random.Generator) -> Tensor:
+def draw_crop(source: ClipDataset, rng: np.random.Generator) -> Tensor:
+    """A crop (1, time) of one of the clips."""
     return source[int(rng.integers(len(source))), int(rng.integers(2**64, dtype=np.uint64))].waveform
 
 

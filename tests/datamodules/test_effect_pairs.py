@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from datamodules.delay import measure_delay
-from datamodules.demo.effects import write_effect
+from datamodules.effect_corpus import write_effect
 from datamodules.effect_layout import EffectInfo, folder_pairs, read_info
 from datamodules.effect_pairs import EffectPairs
 
@@ -84,7 +84,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path, target, message):
     [
         (
             "[effect]\nname = X\nknob_names = ['a']\nknob_ranges = [[0, 1], [0, 1]]",
-            "1 knob_names and 2 knob_ranges",
+            "and 2 knob_ranges: give every knob",
         ),
         ("[effect]\nname = X\nknob_names = ['a']\nknob_ranges = [[1, 1]]", "knob a ranges from 1.0 to 1.0"),
         ("[effect]\nname = X\nknob_names = __import__('os').getcwd()\nknob_ranges = []", "not of the form"),
