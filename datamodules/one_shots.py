@@ -1,14 +1,16 @@
 """One-shot samples to learn to make: clips of one length from their beginning."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from torch.utils.data import DataLoader
 
 from datamodules.audio_folder import AudioFolder
-from datamodules.clips import Clip
+from datamodules.clips import Clip, collate
+from datamodules.loader import worker_settings
 from datamodules.pairs import PairDataModule
-from datamodules.samplers import Request, TrainBatchSampler
+from datamodules.samplers import EvaluationBatchSampler, Request, TrainBatchSampler
 
 
 class _Repeated(TrainBatchSampler):
@@ -78,8 +80,14 @@ class OneShots(AudioFolder):
         )
 
     def reference_dataloader(self) -> DataLoader[Any]:
-        """The training clips, each once: what generated sounds must not be copies of."""
+        """The training clips, each once and all of them on every rank: what generated sounds must not be copies of."""
         self.setup("fit")
-        return self._ordered_loader(self._dataset("train", self.train_crop_s))
+        dataset = self._dataset("train", self.train_crop_s)
+        return DataLoader(
+            dataset,
+            batch_sampler=EvaluationBatchSampler(len(dataset), batch_size=self.eval_batch_size),
+            collate_fn=partial(collate, padding=self.padding),
+            **worker_settings(self.num_workers, ranks_on_node=self.ranks[2], persistent=False),
+        )
 
     write_scores = PairDataModule.write_scores  # pyright: ignore[reportAssignmentType]

@@ -14,6 +14,7 @@ from lightning_modules.networks.panotti_cnn import PanottiCNN
 from lightning_modules.networks.rfr_resnet import RFRResNet
 from lightning_modules.networks.shift_predictor import ShiftPredictor
 from lightning_modules.networks.signal_train import SignalTrain
+from lightning_modules.networks.specgan import SpecGAN
 from lightning_modules.networks.tcn import TCN
 from lightning_modules.networks.vggsound_resnet import VGGSoundResNet
 from lightning_modules.networks.wavegan import WaveGAN
@@ -36,6 +37,7 @@ __all__ = [
     "RFRResNet",
     "ShiftPredictor",
     "SignalTrain",
+    "SpecGAN",
     "VGGSoundResNet",
     "WaveGAN",
     "WaveNetDenoiser",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 KERNEL_SIZE = 25
 _FIRST = 16  # samples after the generator's projection and before the discriminator's
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 _SHUFFLED = 4  # layers of the discriminator whose phase is shuffled, never the last
 
 
@@ -88,7 +89,7 @@ class WaveGANGenerator(nn.Module):
         )
         self.norms = nn.ModuleList(_norm(num, batch_norm) for num in channels)
         self.post_filter = nn.Conv1d(1, 1, post_filter, bias=False, padding="same") if post_filter else None
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, z: Tensor) -> Tensor:
         """Generates waveforms."""
@@ -119,7 +120,7 @@ class WaveGANDiscriminator(nn.Module):
         )
         self.norms = nn.ModuleList(_norm(num, batch_norm and layer > 0) for layer, num in enumerate(channels))
         self.score = nn.Linear(_FIRST * channels[-1], 1)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores waveforms."""
@@ -175,6 +176,10 @@ class WaveGAN(nn.Module):
             num_samples=num_samples, dim=dim, batch_norm=batch_norm, phase_shuffle=phase_shuffle
         )
 
+    def analyse(self, waveform: Tensor) -> Tensor:
+        """What the discriminator sees of (batch, 1, `num_samples`): the waveforms themselves."""
+        return waveform
+
     def forward(self, z: Tensor) -> Tensor:
         """Maps z (batch, `latent_dim`) to waveforms (batch, 1, `num_samples`)."""
         return self.generator(z)
@@ -193,9 +198,9 @@ def _norm(num_channels: int, batch_norm: bool) -> nn.Module:
     return nn.BatchNorm1d(num_channels) if batch_norm else nn.Identity()
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Weights after Glorot, biases 0, as TensorFlow's layers begin; torch's own beginnings are smaller."""
-    if isinstance(module, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
+    if isinstance(module, _LAYERS):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -12,6 +12,7 @@ from torch import Tensor
 from datamodules.clips import Batch
 from lightning_modules.metrics.generation import NUM_FIGURES, Description, compare, describe
 from lightning_modules.metrics.row_table import MeanTable
+from lightning_modules.networks.specgan import SpecGAN
 from lightning_modules.networks.wavegan import WaveGAN
 from lightning_modules.objectives import adversarial
 from lightning_modules.production.synthesis_report import synthesis_report
@@ -31,13 +32,13 @@ class SoundData(Protocol):
 
 
 class Synthesizer(LightningModule):
-    """Trains a `WaveGAN` (Donahue et al., ICLR 2019).
+    """Trains a `WaveGAN` or `SpecGAN` (Donahue et al., ICLR 2019).
 
     Every batch teaches the discriminator, every `critic_steps`-th then the generator. Under several ranks take
     ``trainer.strategy: ddp_find_unused_parameters_true``, for a step teaches one of two networks.
 
     Args:
-        network: Generator and discriminator.
+        network: Generator and discriminator, of waveforms or spectrograms.
         sample_rate: Of the sounds, in Hz.
         loss: ``wgan-gp`` (the paper's) or ``dcgan``, which comes further in few steps.
         critic_steps: Steps of the discriminator for one of the generator, 5 with wgan-gp, else 1.
@@ -49,7 +50,7 @@ class Synthesizer(LightningModule):
 
     def __init__(
         self,
-        network: WaveGAN,
+        network: WaveGAN | SpecGAN,
         *,
         sample_rate: int,
         loss: Literal["wgan-gp", "dcgan"] = "wgan-gp",
@@ -84,6 +85,15 @@ class Synthesizer(LightningModule):
             for part in (self.network.generator, self.network.discriminator)
         ]
 
+    @torch.no_grad()
+    def on_fit_start(self) -> None:
+        """Measures the scale of spectrograms on the training clips, once a run; the checkpoint keeps it."""
+        if isinstance(self.network, SpecGAN) and not self.network.spectrogram.is_fitted:
+            data = cast(SoundData, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
+            self.network.spectrogram.fit(
+                batch.waveform.to(self.device) for batch in data.reference_dataloader()
+            )
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Takes a step of the discriminator, and of the generator when it is due."""
         generator, discriminator = cast(list[LightningOptimizer], self.optimizers())
@@ -96,7 +106,7 @@ class Synthesizer(LightningModule):
             self.log("train/generator", loss, prog_bar=True, batch_size=1)
 
     def _real(self, batch: Batch) -> Tensor:
-        """Waveforms (batch, 1, time) of the training clips."""
+        """What the discriminator sees of the training clips."""
         waveform = batch.waveform
         if waveform.shape[1:] != (1, self.network.num_samples):
             raise ValueError(
@@ -105,7 +115,7 @@ class Synthesizer(LightningModule):
             )
         if self.random_polarity:
             waveform = waveform * (torch.randint(2, (len(waveform), 1, 1), device=self.device) * 2 - 1)
-        return waveform
+        return self.network.analyse(waveform)
 
     def _step(self, optimizer: LightningOptimizer, loss_of: Any) -> Tensor:
         """One step of one network; the other one's parameters ask for no gradient meanwhile."""
@@ -119,7 +129,7 @@ class Synthesizer(LightningModule):
 
     def _discriminator_loss(self, real: Tensor) -> Tensor:
         with torch.no_grad():
-            generated = self(self._draw(len(real)))
+            generated = self.network.generator(self._draw(len(real)))
         critic = self.network.discriminator
         scores = critic(real).float(), critic(generated).float()
         if self.loss == "dcgan":
@@ -129,7 +139,7 @@ class Synthesizer(LightningModule):
         )
 
     def _generator_loss(self, num_sounds: int) -> Tensor:
-        scores = self.network.discriminator(self(self._draw(num_sounds))).float()
+        scores = self.network.discriminator(self.network.generator(self._draw(num_sounds))).float()
         if self.loss == "dcgan":
             return adversarial.cross_entropy_generator(scores)
         return adversarial.wasserstein_generator(scores)
