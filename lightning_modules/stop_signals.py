@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from multiprocessing import resource_tracker
 
 PREEMPTED = 75  # EX_TEMPFAIL: the same command continues the run
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
@@ -29,6 +30,8 @@ class StopSignals:
 
     def watch(self) -> None:
         """Begins; to be called from the main thread, before any other thread exists."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        resource_tracker.ensure_running()  # unblocks two of them as it starts, which it does but once
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         threading.Thread(target=self._wait, name="stop signals", daemon=True).start()
 
