@@ -5,6 +5,7 @@ and figures of what is finished.
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from lightning_modules.grids.cells import Cell, expand
 from lightning_modules.grids.grid_file import read_grid
 from lightning_modules.grids.local import LocalRunner, fit
-from lightning_modules.grids.slurm import sbatch_script
+from lightning_modules.grids.slurm import sbatch_command
 
 EXAMPLE = """examples:
   python -m lightning_modules.grid configs/grids/asd_figure3.yaml --list
@@ -60,8 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
     add = what.add_argument
     add("--list", action="store_true", help="show the runs and their state; run nothing")
     add("--index", type=int, metavar="I", help="run the one at this place in the list, in this process")
-    add("--sbatch", action="store_true", help="print a SLURM script, a job array of what is missing")
-    add("--submit", action="store_true", help="give that script to sbatch")
+    add("--sbatch", action="store_true", help="print the SLURM command, a job array of what is missing")
+    add("--submit", action="store_true", help="run that command")
     return parser
 
 
@@ -73,13 +74,13 @@ def act(options: argparse.Namespace, cells: Sequence[Cell], overrides: Sequence[
     if options.index is not None:
         return run_one(options.grid, cells, options.index, overrides)
     if options.sbatch or options.submit:
-        script = sbatch_script(
+        command = sbatch_command(
             cells, grid=options.grid, root=options.root, jobs=options.jobs, overrides=overrides
         )
         cells[0].run.folder.parent.mkdir(parents=True, exist_ok=True)  # of the tasks' output
         if options.submit:
-            return subprocess.run(["sbatch"], input=script, text=True, check=False).returncode  # noqa: S607
-        print(script, end="")
+            return subprocess.run(command, check=False).returncode  # noqa: S603
+        print(shlex.join(command))
         return 0
     return run_here(cells, options.jobs or 1, overrides)
 
