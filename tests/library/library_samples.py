@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+CONFIG = str(Path(__file__).parents[2] / "configs" / "production_tagger.yaml")
+
 NASTY = [
     b"plain.wav",
     b"with space.WAV",
@@ -51,3 +53,8 @@ def tree(folder):
             status = path.lstat()
             found[path.relative_to(folder)] = (content, status.st_ino, content and status.st_mtime_ns)
     return found
+
+
+def run(command, *arguments):
+    """Exit code of a command, in this process."""
+    return command.main([*map(str, arguments), "--device=cpu", "--workers=0"])

@@ -1,48 +1,20 @@
-"""The commands sort and select with a real tagger: the training-time path, files that cannot be heard, packs."""
+"""Sorting with a real tagger: the training-time path, files that cannot be heard."""
 
 import json
 import shutil
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from library_samples import tree
+from library_samples import CONFIG, run, tree
 
-from datamodules.demo.one_shots import write_one_shots
 from lightning_modules import cli, select, sort
 from lightning_modules.checkpoints import load_weights
 from lightning_modules.library.listening import Listener
 
-REPOSITORY = Path(__file__).parents[2]
-CONFIG = str(REPOSITORY / "configs" / "production_tagger.yaml")
 RATE = 22050
-
-
-@pytest.fixture(scope="module")
-def sounds(tmp_path_factory):
-    """Two synthetic kits in folders of five classes, not to be changed."""
-    folder = tmp_path_factory.mktemp("sounds") / "one_shots"
-    write_one_shots(folder, num_kits=3, num_hits=2)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def ckpt_path(sounds, tmp_path_factory):
-    """Checkpoint of an untrained tagger, whose classes are not in the order of their names."""
-    torch.manual_seed(0)
-    platform = cli.build("fit", "", [f"--config={CONFIG}", f"--data.root={sounds}", "--check"])
-    platform.model._set_heads({"class": ["tom", "kick", "snare", "hihat", "clap"]})
-    checkpoint = {"state_dict": platform.model.state_dict(), "config": platform.dump()}
-    platform.model.on_save_checkpoint(checkpoint)
-    path = tmp_path_factory.mktemp("tagger") / "last.ckpt"
-    torch.save(checkpoint, path)
-    return str(path)
-
-
-def run(module, *arguments):
-    return module.main([*map(str, arguments), "--device=cpu", "--workers=0"])
 
 
 def test_probabilities_are_those_of_evaluation(sounds, ckpt_path):
@@ -148,60 +120,23 @@ def test_errors_are_one_line(ckpt_path, tmp_path, capsys):
     assert all(line.startswith("error: ") for line in lines)
 
 
-def test_a_pack_trains_as_the_audio(sounds, ckpt_path, tmp_path, monkeypatch):
-    pack = tmp_path / "pack"
-    config = ["--config", CONFIG]
-    assert run(sort, *config, "--spectrograms-only", pack, sounds) == 0
-    assert run(sort, *config, "--spectrograms-only", pack, sounds) == 1  # exists
-    names = {path.relative_to(pack).as_posix() for path in pack.rglob("*") if path.is_file()}
-    audio = {path.relative_to(sounds).as_posix() for path in sounds.rglob("*.flac")}
-    assert names == {f"{name}.png" for name in audio} | {"pack.json"}
-
-    monkeypatch.setenv("PACK", str(pack))
-    overlay = CONFIG.replace("production_tagger", "overlays/production_spectrograms")
-    packed = cli.build("fit", "", [f"--config={CONFIG}", f"--config={overlay}", "--check"])
-    heard = cli.build("fit", "", [f"--config={CONFIG}", f"--data.root={sounds}", "--check"])
-    for name in ("train", "validation", "test"):
-        keys = [[clip.key for clip in data.datamodule.split(name)] for data in (packed, heard)]
-        assert keys[0] == keys[1]
-    batches = []
-    for platform in (packed, heard):
-        load_weights(platform.model.eval(), ckpt_path)
-        platform.datamodule.num_workers = 0
-        platform.datamodule.setup("test")
-        batches.append(next(iter(platform.datamodule.test_dataloader())))
-    assert batches[0].key == batches[1].key
-    assert batches[0].target.equal(batches[1].target)
-    features = [p.model.frontend(b.waveform, b.length) for p, b in zip((packed, heard), batches, strict=True)]
-    step = 80 / 255
-    assert (features[0] - features[1]).abs().max() <= step / 2 * 1.001
-    scores = [p.model.score(b) for p, b in zip((packed, heard), batches, strict=True)]
-    torch.testing.assert_close(*scores, atol=0.02, rtol=0)
-    torch.testing.assert_close(packed.model.score(batches[1]), scores[1])  # hears audio as well
-
-
-def test_select_finds_a_sound_by_itself_and_keeps_its_index(sounds, ckpt_path, tmp_path, capsys):
-    library = tmp_path / "library"
-    shutil.copytree(sounds, library)
-    arguments = ["--ckpt_path", ckpt_path, "--library", library, "--top", 3, "--json"]
-    queries = [sounds / "kick" / "kit1__1.flac", sounds / "clap" / "kit2__2.flac"]
-
-    def nearest():
-        assert run(select, *arguments, *queries) == 0
-        return json.loads(capsys.readouterr().out)
-
-    found = nearest()
-    assert [result["nearest"][0]["path"] for result in found] == ["kick/kit1__1.flac", "clap/kit2__2.flac"]
-    for result in found:
-        similarities = [sound["similarity"] for sound in result["nearest"]]
-        assert similarities[0] == pytest.approx(1)
-        assert similarities == sorted(similarities, reverse=True)
-    index = library / ".select.npz"
-    before = index.stat().st_mtime_ns
-    assert nearest() == found
-    assert index.stat().st_mtime_ns == before  # nothing new: nothing written
-    (library / "kick" / "kit1__1.flac").unlink()
-    shutil.copy(queries[0], library / "clap" / "kit2__2.flac")
-    found = nearest()
-    assert found[0]["nearest"][0]["path"] == "clap/kit2__2.flac"
-    assert all(sound["path"] != "kick/kit1__1.flac" for sound in found[0]["nearest"])
+def test_a_tagger_of_tags_files_a_sound_under_each(sounds, tags_ckpt_path, tmp_path):
+    listener = Listener(tags_ckpt_path, device="cpu", num_workers=0)
+    assert listener.is_multi_tag
+    assert listener.classes == ["skin", "dark", "metal", "bright"]
+    names = [path.relative_to(sounds).as_posix() for path in sorted(sounds.rglob("*.flac"))]
+    heard: dict[str, Any] = {
+        names[row]: found for row, found in listener.probabilities([f"{sounds}/{name}" for name in names])
+    }
+    assert all(0 <= value <= 1 for row in heard.values() for value in row)
+    arguments = ["--ckpt_path", tags_ckpt_path, "--tags=4", "--json"]
+    assert run(sort, *arguments, "--into", tmp_path / "half", sounds) == 0
+    assert run(sort, *arguments, "--into", tmp_path / "none", "--threshold=1", sounds) == 0
+    for folder, least in (("half", 0.5), ("none", 1.0)):
+        files = json.loads((tmp_path / folder / "sorted.json").read_text())["files"]
+        for file in files:
+            order = sorted(zip(heard[file["path"]], listener.classes, strict=True), key=lambda pair: -pair[0])
+            wanted = [tag for probability, tag in order if probability >= least] or ["_unsure"]
+            assert [entry.split("/")[0] for entry in file["filed"]] == wanted
+        assert len(files) == len(names)
+    assert any((tmp_path / "half" / tag).is_dir() for tag in listener.classes)

@@ -1,6 +1,7 @@
 """Figures of tagged clips, against values by hand; the list of mistakes; the ROC of every class."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -114,7 +115,7 @@ def test_the_roc_names_the_worst_classes():
     truth = torch.nn.functional.one_hot(torch.arange(60) % 13, num_classes).bool()  # the last never occurs
     scores = torch.rand(truth.shape, generator=generator) + truth * torch.linspace(0, 2, num_classes)
     figure = roc_of_classes(scores / 3, truth, [f"c{k}" for k in range(num_classes)])
-    (axes,) = figure.axes
+    axes: Any = figure.axes[0]
     assert len(axes.get_lines()) == 13 + 1
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert len(labels) == 10

@@ -3,6 +3,7 @@
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,9 +48,9 @@ class Network(nn.Module):
         return Output(embedding=features[:, 0], logits=self.linear(features[:, 0]))
 
 
-def tagger(heads, *, num_classes=3, features=None, **settings):
+def tagger(heads, *, num_classes=3, features=None, **settings) -> Any:
     torch.manual_seed(0)
-    module = Tagger(Network(num_classes), Frontend(**(features or {})), **settings)
+    module: Any = Tagger(Network(num_classes), Frontend(**(features or {})), **settings)
     module._set_heads(heads)
     module.log = lambda *_, **__: None
     return module
