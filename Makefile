@@ -34,6 +34,7 @@ lint: setup  ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/shellcheck --external-sources slurm/*.sh slurm/*.sbatch docker/*.sh
 
 format: setup  ## Apply the format
 	$(BIN)/ruff check --fix .

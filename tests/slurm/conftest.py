@@ -111,11 +111,16 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def slurm(demo_corpus, tmp_path, monkeypatch):
-    """A cluster without jobs; those that the test leaves are cancelled."""
+@pytest.fixture(scope="session")
+def cluster():
+    """Skips before anything is made where there is no cluster."""
     if "SLURM_TEST_CLUSTER" not in os.environ:
         pytest.skip("no SLURM test cluster: make test-slurm starts one")
+
+
+@pytest.fixture
+def slurm(cluster, demo_corpus, tmp_path, monkeypatch):
+    """A cluster without jobs; those that the test leaves are cancelled."""
     # the two nodes are this machine, and their names are nowhere known
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
