@@ -4,12 +4,14 @@ import contextlib
 import os
 import pickle
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import nn
 
 from lightning_modules.networks.checkpoints import describe_difference
@@ -28,6 +30,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         """Writes ``checkpoint`` to ``path``.
 
+        Args:
+            checkpoint: What to write.
+            path: Replaced in one step.
+            storage_options: ``{"previous": path}`` names where what was replaced lives on.
+
         Raises:
             OSError: The disk is full or the folder is not writable; the previous file is untouched.
         """
@@ -39,6 +46,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
+            if storage_options and target.is_file():
+                _keep(target, storage_options["previous"])
             Path(temporary).replace(target)
         except BaseException as error:
             Path(temporary).unlink(missing_ok=True)
@@ -58,6 +67,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ValueError: Missing, damaged, or not made of tensors and plain values alone.
         """
         return read_checkpoint(path, map_location)
+
+
+def _keep(target: Path, previous: Path) -> None:
+    """Lets ``target`` live on as ``previous``, at the cost of a link."""
+    link = previous.with_name(f".{previous.name}.tmp")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(target, link)
+    except OSError:  # a file system without hard links
+        target.replace(previous)
+    else:
+        link.replace(previous)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -89,6 +110,31 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: damaged checkpoint ({reason}); use an earlier one") from error
+
+
+def first_readable(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]] | None:
+    """Returns the first whole checkpoint of those that exist, None where none exists.
+
+    Raises:
+        ValueError: Some exist and all are damaged; names them.
+    """
+    damages = []
+    for path in filter(Path.is_file, paths):
+        try:
+            checkpoint = read_checkpoint(path)
+        except ValueError as error:
+            damages.append(str(error))
+        else:
+            for damage in damages:
+                rank_zero_warn(
+                    f"{damage.removesuffix('; use an earlier one')}; continues from {path} instead"
+                )
+            return path, checkpoint
+    if damages:
+        raise ValueError(
+            f"no checkpoint of this run can be read: {'; '.join(damages)}: move the run's folder away to start anew"
+        )
+    return None
 
 
 def load_weights(

@@ -12,19 +12,23 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
+from lightning_modules import launch
 from lightning_modules.allocator import keep_freed_memory
+from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.config_errors import one_line
+from lightning_modules.rank_launcher import watch_ranks
 from lightning_modules.runs import Run, stable_id, write_atomically
 from lightning_modules.tracking import Tracking
 
 # what a run may change without becoming another run
-_NOT_IDENTITY = ("config", "run", "tracking", "ckpt_path", "check", "output")
+_NOT_IDENTITY = ("config", "run", "ranks", "tracking", "ckpt_path", "check", "output")
 _TRAINER_DEFAULTS = {
     "logger": False,  # set from `tracking`
     "num_sanity_val_steps": 0,  # `--check` tries validation without the wait for an epoch
@@ -83,6 +87,7 @@ class Platform(LightningCLI):
         """Adds what the trainer, the model and the data do not know: the run, its checkpoints and its tracking."""
         parser.add_class_arguments(Run, "run")
         parser.add_class_arguments(Checkpoints, "checkpoints")
+        parser.add_class_arguments(Ranks, "ranks")
         parser.add_class_arguments(Tracking, "tracking")
         parser.add_argument(
             "--ckpt_path", type=str | None, default=None, help="Checkpoint to continue from or score with."
@@ -117,13 +122,21 @@ class Platform(LightningCLI):
         config.pop("logger")
         if self.config_init.check:
             return _trainer_of_one_batch(precision=config.precision, callbacks=callbacks, plugins=plugins)
-        return Trainer(
+        config.devices, config.num_nodes = launch.devices_and_nodes(config.devices, config.num_nodes)
+        started = launch.processes()
+        if started and started.launcher == "srun":  # requeueing is the batch script's, after exit code 75
+            plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
+        config.default_root_dir = config.default_root_dir or str(self.run_folder.folder)
+        standard = standard_callbacks(self.run_folder, self.checkpoints, self.config_init.ranks, self.dump())
+        trainer = Trainer(
             **config.as_dict(),
             **kwargs,
             plugins=[*plugins, AtomicCheckpointIO()],
-            callbacks=[*callbacks, *standard_callbacks(self.run_folder, self.checkpoints, self.dump())],
+            callbacks=[*callbacks, *standard],
             logger=self.config_init.tracking.loggers(self.run_folder),
         )
+        watch_ranks(trainer)
+        return trainer
 
     def dump(self) -> str:
         """The resolved configuration as YAML: what config.yaml and every checkpoint carry."""

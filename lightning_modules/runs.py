@@ -51,6 +51,19 @@ class Run:
         """The checkpoint that a restart continues from."""
         return self.checkpoints / "last.ckpt"
 
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The one before, see `callbacks.last_checkpoint`."""
+        return self.checkpoints / "last-1.ckpt"
+
+    @property
+    def restarts(self) -> list[Path]:
+        """What a restart can continue from, the newest first; they need not exist."""
+        best = sorted(
+            self.checkpoints.glob("best*.ckpt"), key=lambda path: path.stat().st_mtime, reverse=True
+        )
+        return [self.last_checkpoint, self.previous_checkpoint, *best]
+
     def chosen_checkpoint(self, mode: str) -> Path | None:
         """What scores: the best checkpoint, or the last one where none is best."""
         return self.best_checkpoint(mode) or (

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
 
-from lightning_modules.checkpoints import keep_fitted_state, load_weights, read_checkpoint, remove_leftovers
+from lightning_modules.checkpoints import first_readable, keep_fitted_state, load_weights, remove_leftovers
 from lightning_modules.cli import Platform
 from lightning_modules.dry_run import dry_run
 from lightning_modules.results import (
@@ -19,6 +19,7 @@ from lightning_modules.results import (
     show,
     write_table,
 )
+from lightning_modules.run_folder import probe, take
 from lightning_modules.tracking import MetricsCSV
 
 Split = Literal["validation", "test"]
@@ -41,27 +42,40 @@ def train_and_test(platform: Platform) -> None:
 def train(platform: Platform) -> None:
     """Trains from the start, from ``--ckpt_path``, or from where an earlier start of the same run was cut off."""
     run, trainer = platform.run_folder, platform.trainer
-    ckpt_path = platform.ckpt_path
-    if ckpt_path is None and run.last_checkpoint.is_file():
-        ckpt_path = str(run.last_checkpoint)
-    step = _logged_step(read_checkpoint(ckpt_path)) if ckpt_path else 0
+    if trainer.is_global_zero:
+        take(run.folder)
+        probe(run.checkpoints, sum(value.nbytes for value in platform.model.state_dict().values()))
+    ckpt_path, steps = _restart(platform)
+    logged = min(steps)
     if trainer.is_global_zero:
         remove_leftovers(run.checkpoints)
         platform.save_config()
         for logger in trainer.loggers:
             if isinstance(logger, MetricsCSV):
-                logger.rewind(step)
+                logger.rewind(logged)
     if ckpt_path:
-        rank_zero_info(f"{run.folder}: continues at step {step} from {ckpt_path}")
+        rank_zero_info(f"{run.folder}: continues at step {logged} from {ckpt_path}")
     trainer.fit(platform.model, platform.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if ckpt_path and trainer.global_step == steps[0]:
+        rank_zero_info(f"{run.folder}: was trained to its end before; no step was made")
     if not run.last_checkpoint.is_file():  # no step was asked for: the untrained model is the run's result
         trainer.save_checkpoint(run.last_checkpoint)
 
 
-def _logged_step(checkpoint: Mapping[str, Any]) -> int:
-    """The step that loggers were told: batches that stepped, of which one may hold several optimizer steps."""
+def _restart(platform: Platform) -> tuple[Path | None, tuple[int, int]]:
+    """Returns what to continue from, with its optimizer steps and its batches; both count what was logged.
+
+    Loggers are told batches that stepped, of which one may hold several optimizer steps.
+    """
+    named = platform.ckpt_path
+    found = first_readable([Path(named)] if named else platform.run_folder.restarts)
+    if found is None:
+        if named:
+            raise ValueError(f"{named}: no such checkpoint")
+        return None, (0, 0)
+    path, checkpoint = found
     batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-    return min(checkpoint["global_step"], batches)
+    return path, (checkpoint["global_step"], batches)
 
 
 def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = None) -> None:

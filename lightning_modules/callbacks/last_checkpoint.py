@@ -11,10 +11,16 @@ class LastCheckpoint(Checkpoint):
 
     A step that ends an epoch is left to the epoch's end, after validation, so that a restart never has to guess
     whether that validation has run.
+
+    Args:
+        path: The checkpoint.
+        previous: Where the one before it lives on, for the case that the disk damages the newer one.
+        every_n_train_steps: Optimizer steps between two saves.
     """
 
-    def __init__(self, path: Path, *, every_n_train_steps: int) -> None:
+    def __init__(self, path: Path, *, previous: Path, every_n_train_steps: int) -> None:
         self.path = path
+        self.previous = previous
         self.every_n_train_steps = every_n_train_steps
         self._saved_step = -1
 
@@ -32,4 +38,4 @@ class LastCheckpoint(Checkpoint):
     def save(self, trainer: Trainer) -> None:
         """Renews the checkpoint now; all ranks take part."""
         self._saved_step = trainer.global_step
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, storage_options={"previous": self.previous})

@@ -10,6 +10,7 @@ from lightning_modules.callbacks.finite_loss import FiniteLoss
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
 from lightning_modules.callbacks.preemption import Preemption
 from lightning_modules.callbacks.random_state import RandomState
+from lightning_modules.callbacks.ranks import Agreement, Ranks
 from lightning_modules.runs import Run
 
 
@@ -57,10 +58,15 @@ def best_checkpoint(run: Run, settings: Checkpoints) -> ModelCheckpoint:
     )
 
 
-def standard_callbacks(run: Run, settings: Checkpoints, config: str) -> list[Callback]:
+def standard_callbacks(run: Run, settings: Checkpoints, ranks: Ranks, config: str) -> list[Callback]:
     """Returns the callbacks in the order in which they must act; the best checkpoint is known before ``last``."""
-    last = LastCheckpoint(run.last_checkpoint, every_n_train_steps=settings.every_n_train_steps)
+    last = LastCheckpoint(
+        run.last_checkpoint,
+        previous=run.previous_checkpoint,
+        every_n_train_steps=settings.every_n_train_steps,
+    )
     return [
+        Agreement(config, ranks),
         ConfigInCheckpoint(config),
         RandomState(),
         FiniteLoss(),
