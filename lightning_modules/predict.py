@@ -5,16 +5,32 @@ Examples:
         --data.predict='[call.wav, recordings/]' --output scores.txt
     python -m lightning_modules.predict --config configs/ssd_aasist.yaml --model.weights AASIST.pth \
         --data.predict='[recordings/]'
+    python -m lightning_modules.predict --package runs/ssd_aasist/3f2a/package call.wav recordings/
+    python -m lightning_modules.predict --package PACKAGE --help
 """
 
-from lightning_modules import cli, workflow
+import sys
 
 
 def main() -> None:
     """Runs the command."""
+    from lightning_modules import cli, workflow
+
     platform = cli.build("predict", __doc__ or "")
     workflow.check_or(platform, lambda: workflow.predict(platform))
 
 
+def run() -> None:
+    """Hands a package to the command that needs no Lightning, before that is imported."""
+    if any(argument.split("=")[0] == "--package" for argument in sys.argv[1:]):
+        from lightning_modules.package import command
+
+        command.main()
+    else:
+        from lightning_modules import cli
+
+        cli.main(main)
+
+
 if __name__ == "__main__":
-    cli.main(main)
+    run()

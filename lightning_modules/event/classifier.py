@@ -16,6 +16,7 @@ from lightning_modules.event.report import Heads, event_report, head_metrics
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.output import Output
 from lightning_modules.objectives.mixup import Mixup, one_hot
+from lightning_modules.package.scorers import ClassScorer
 from lightning_modules.results import Report
 
 
@@ -146,6 +147,10 @@ class EventClassifier(LightningModule):
         """Returns the probabilities of all classes, float32 (batch, sum of classes), each head adding up to 1."""
         logits = self(batch.waveform, batch.length).logits.float()
         return torch.cat([head.softmax(dim=1) for head in logits.split(self.num_classes, 1)], dim=1)
+
+    def scorer(self) -> ClassScorer:
+        """Returns front end, network and scoring rule alone, for an inference package."""
+        return ClassScorer(self.network, self.frontend, heads=self.heads)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects probabilities."""

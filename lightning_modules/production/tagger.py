@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lightning_modules.event.classifier import EventClassifier, EventData
 from lightning_modules.event.report import Heads
 from lightning_modules.networks.output import Output
+from lightning_modules.package.scorers import ClassScorer
 from lightning_modules.production.tag_report import tag_metrics, tag_report
 from lightning_modules.results import Report
 
@@ -72,6 +73,10 @@ class Tagger(EventClassifier):
         # A sigmoid is a softmax over a logit of zero and its own.
         pairs = torch.stack([torch.zeros_like(output.logits), output.logits], dim=2)  # (batch, tag, 2)
         return output._replace(logits=pairs.flatten(1))
+
+    def scorer(self) -> ClassScorer:
+        """Returns front end, network and scoring rule alone, for an inference package."""
+        return ClassScorer(self.network, self.frontend, heads=self.heads, is_multi_tag=self.is_multi_tag)
 
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/accuracy`` and the like over all clips of all ranks."""

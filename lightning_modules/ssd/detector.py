@@ -17,6 +17,7 @@ from lightning_modules.metrics import ScoreTable
 from lightning_modules.metrics.functional import equal_error_rate
 from lightning_modules.networks.output import Output
 from lightning_modules.objectives import InterFrequency, InterInstance
+from lightning_modules.package.scorers import SpoofingScorer
 from lightning_modules.results import Report
 from lightning_modules.ssd.report import detection_report
 
@@ -148,6 +149,10 @@ class SyntheticSpeechDetector(LightningModule):
     def score(self, batch: Batch) -> Tensor:
         """Returns one float32 score a clip, (batch,), higher = bona fide."""
         return two_class_logits(self(batch.waveform).logits)[:, 1].float()
+
+    def scorer(self) -> SpoofingScorer:
+        """Returns front end, network and scoring rule alone, for an inference package."""
+        return SpoofingScorer(self.network, None if isinstance(self.frontend, nn.Identity) else self.frontend)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects scores."""

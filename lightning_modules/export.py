@@ -1,0 +1,198 @@
+"""Writes a trained model as a folder that scores sound without the training code's data set, Lightning or W&B.
+
+Examples:
+    python -m lightning_modules.export --ckpt_path runs/ssd_aasist/3f2a/checkpoints/last.ckpt
+    python -m lightning_modules.export --ckpt_path last.ckpt --into detector --torch_export --onnx
+    python -m lightning_modules.predict --package detector recordings/
+
+The folder holds model.safetensors, package.json, README.md and config.yaml, and the graphs that were asked for, from
+waveform to score. All are compared with the checkpoint; nothing is written where one differs by more than 1e-4 of the
+range of its scores. Other arguments are settings of the run, as in predict.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.clips import Batch
+from datamodules.files import new_folder, write_text_atomically
+from lightning_modules import cli
+from lightning_modules.package.card import model_card
+from lightning_modules.package.classes import describe
+from lightning_modules.package.folder import Listening, Package, read_package, write_package
+from lightning_modules.package.graphs import (
+    NAMES,
+    difference,
+    example_clips,
+    save_onnx,
+    save_torch_export,
+    trace,
+)
+from lightning_modules.package.scorers import Scorer
+from lightning_modules.results import Report, result_row
+from lightning_modules.workflow import load_chosen_weights
+
+_PLAIN_TRAINER = ("accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "precision=32-true")
+_NUM_EXAMPLES = 6
+
+
+def main() -> None:
+    """Runs the command."""
+    arguments, settings = _parser().parse_known_args()
+    if arguments.ckpt_path:
+        settings.append(f"--ckpt_path={arguments.ckpt_path}")
+    settings += ["--tracking.wandb=disabled", *(f"--trainer.{setting}" for setting in _PLAIN_TRAINER)]
+    platform = cli.build("export", __doc__ or "", settings)
+    ckpt_path = load_chosen_weights(platform, None)
+    into = arguments.into or platform.run_folder.folder / "package"
+    if into.exists():
+        raise ValueError(f"{into}: exists: name another folder with --into, or delete it")
+    if not hasattr(platform.model, "scorer"):
+        name = type(platform.model).__name__
+        raise ValueError(f"{name} cannot be exported: it has no scorer(), a module from waveform to scores")
+    graphs = [name for name in NAMES if getattr(arguments, name)]
+    about = export(
+        platform,
+        into,
+        ckpt_path=ckpt_path,
+        graphs=graphs,
+        any_length=arguments.any_length,
+        num_channels=arguments.channels,
+    )
+    for name, share in about["parity"].items():
+        print(f"{name}: differs from the checkpoint by at most {share:.1e} of the range of its scores")
+    print(f"{into}: written; python -m lightning_modules.predict --package {into} FILES")
+
+
+def export(
+    platform: cli.Platform,
+    into: Path,
+    *,
+    ckpt_path: str | Path | None,
+    graphs: list[str],
+    any_length: bool = False,
+    num_channels: int = 1,
+) -> Mapping[str, Any]:
+    """Writes the package of a built platform whose weights are loaded; returns its `about`.
+
+    Args:
+        platform: Model and data module.
+        into: Folder to write, all or nothing.
+        ckpt_path: Where the weights come from.
+        graphs: Keys of `graphs.NAMES` to write.
+        any_length: Let graphs take clips of any length, where the package scores clips of one.
+        num_channels: Of the clips that are compared.
+
+    Raises:
+        ValueError: A form of the model cannot be written, or does not score as the checkpoint does.
+    """
+    model, data = platform.model.eval(), platform.datamodule
+    scorer: Scorer = model.scorer().eval()
+    listening = Listening(
+        sample_rate=data.sample_rate,
+        crop_s=data.eval_crop_s,
+        padding=data.padding,
+        mono=data.mono,
+        num_views=data.num_views,
+    )
+    any_length = any_length or listening.crop_s is None
+    about = {
+        "provenance": _provenance(platform, ckpt_path),
+        "data": _data(platform),
+        "parity": {},
+        "graphs": f"from `waveform`, float32 (batch, {num_channels}, {'time' if any_length else 'samples of the crop'})"
+        f" at {listening.sample_rate} Hz in [-1, 1], to `score`; what fills a shorter clip is heard as sound",
+    }
+    package = Package(
+        scorer=scorer, listening=listening, thresholds=getattr(model, "thresholds", {}), about=about
+    )
+    spec = describe(scorer, platform.resolved()["model"]["init_args"])
+    examples = _examples(scorer, listening, num_channels, any_length=any_length)
+    expected = [_expected(model, waveform) for waveform in examples]
+    with new_folder(into) as folder:
+        write_package(folder, package, spec)
+        packaged = read_package(folder).scorer
+        forms = {"package": packaged}
+        if graphs:
+            program = trace(packaged, examples[0][:2], any_length=any_length)
+            writers = {"torch_export": save_torch_export, "onnx": save_onnx}
+            forms |= {name: writers[name](program, folder / NAMES[name]) for name in graphs}
+        about["parity"] = {name: difference(form, examples, expected, name) for name, form in forms.items()}
+        write_package(folder, package, spec)
+        write_text_atomically(folder / "config.yaml", platform.dump())
+        card = model_card(
+            package,
+            title=f"{platform.run_folder.experiment}/{platform.run_folder.id}",
+            method=type(model),
+            results=platform.run_folder.folder / "results.csv",
+            files=sorted(path.name for path in folder.iterdir()),
+        )
+        write_text_atomically(folder / "README.md", card)
+    return about
+
+
+def _examples(scorer: Scorer, listening: Listening, num_channels: int, *, any_length: bool) -> list[Tensor]:
+    """Batches of the length that is scored, and of a greater one where any is."""
+    rate = listening.sample_rate
+    shortest = scorer.min_samples + rate if listening.crop_s is None else round(listening.crop_s * rate)
+    lengths = [shortest, shortest + rate // 3] if any_length else [shortest]
+    return [example_clips(_NUM_EXAMPLES, num_channels, length, sample_rate=rate) for length in lengths]
+
+
+@torch.inference_mode()
+def _expected(model: Any, waveform: Tensor) -> Tensor:
+    """What the Lightning module itself gives."""
+    num_clips, _, num_samples = waveform.shape
+    rows = torch.arange(num_clips)
+    keys = [str(row) for row in range(num_clips)]
+    return model.score(Batch(waveform, torch.full((num_clips,), num_samples), rows, rows, keys, {}))
+
+
+def _provenance(platform: cli.Platform, ckpt_path: str | Path | None) -> dict[str, str]:
+    """Run, checkpoint, code and versions."""
+    run, seed = platform.run_folder, platform.config.seed_everything
+    row = result_row(run, "", ckpt_path, seed, Report(keys=(), scores=(), metrics={}))
+    known = {name: str(row[name]) for name in ("experiment", "run", "seed", "checkpoint", "commit", "date")}
+    if ckpt_path is not None:
+        known["checkpoint_sha256"] = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()
+    return known | {"torch": torch.__version__}
+
+
+def _data(platform: cli.Platform) -> dict[str, Any]:
+    """Data set and what the configuration says of it."""
+    data = platform.resolved()["data"]
+    kept = ("edition", "year", "machine", "id", "train_crop_s")
+    settings = {name: data["init_args"][name] for name in kept if data["init_args"].get(name) is not None}
+    return {"data set": data["class_path"], **settings}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_modules.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--ckpt_path", help="checkpoint to export, or --config with official weights")
+    parser.add_argument("--into", type=Path, help="folder to write (default: package in the run's folder)")
+    parser.add_argument(
+        "--torch_export",
+        "--torch-export",
+        action="store_true",
+        help="write model.pt2, a torch.export program",
+    )
+    parser.add_argument("--onnx", action="store_true", help="write model.onnx")
+    parser.add_argument(
+        "--any_length", action="store_true", help="let graphs take any length, where the network does"
+    )
+    parser.add_argument("--channels", type=int, default=1, help="of the clips that are compared")
+    return parser
+
+
+if __name__ == "__main__":
+    cli.main(main)

@@ -1,0 +1,90 @@
+"""Modules as class paths and arguments, and back, of networks, front ends and scorers alone."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from inspect import isclass, ismethod, signature
+from typing import Any
+
+from torch import nn
+
+# What lies in these imports neither Lightning nor a data set; anything else is not run.
+FLOORS = tuple(f"lightning_modules.{name}" for name in ("networks", "frontends", "package.scorers"))
+
+
+def describe(scorer: nn.Module, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns class path and arguments of a scorer: modules as the configuration has them, values as they are.
+
+    Args:
+        scorer: Has its arguments as attributes.
+        config: Arguments of the Lightning module, resolved.
+
+    Raises:
+        ValueError: A module is of a class outside of `FLOORS`.
+    """
+    init_args = {}
+    for name in signature(type(scorer)).parameters:
+        value = getattr(scorer, name)
+        init_args[name] = (
+            _describe_module(value, config[name], name) if isinstance(value, nn.Module) else value
+        )
+    return {"class_path": f"{type(scorer).__module__}.{type(scorer).__name__}", "init_args": init_args}
+
+
+def _describe_module(module: nn.Module, config: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    if config is None:  # the Lightning module's default
+        config = {"class_path": f"{type(module).__module__}.{type(module).__name__}"}
+    find(config["class_path"], f"model.{name}")
+    init_args = {**config.get("init_args", {}), **config.get("dict_kwargs", {})}
+    if hasattr(module, "reset_classifier"):  # the head is that of the data's classes
+        init_args["num_classes"] = module.num_classes
+    return {"class_path": config["class_path"], "init_args": init_args}
+
+
+def build(spec: Any, place: str) -> Any:
+    """Builds what a ``{class_path, init_args}`` describes, arguments first; other values stay as they are.
+
+    Args:
+        spec: A value of a configuration.
+        place: Its key, for messages.
+
+    Raises:
+        ValueError: The class is none of `FLOORS`, or does not take the arguments.
+    """
+    if not isinstance(spec, dict) or "class_path" not in spec:
+        return spec
+    arguments = {name: build(value, f"{place}.{name}") for name, value in spec.get("init_args", {}).items()}
+    constructor = find(spec["class_path"], place)
+    try:
+        return constructor(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{place}: {spec['class_path']} does not take these arguments ({error})") from None
+
+
+def find(path: Any, place: str) -> Callable[..., nn.Module]:
+    """Returns the module class of a path, or a class method that makes one, such as ``AASIST.light``.
+
+    Raises:
+        ValueError: The path leads elsewhere.
+    """
+    wrong = ValueError(f"{place}: {path!r} is no module of {', '.join(FLOORS)}; nothing else is run")
+    home = next((floor for floor in FLOORS if str(path).startswith(f"{floor}.")), None)
+    if home is None:
+        raise wrong
+    found: Any = import_module(home)
+    names = path.removeprefix(f"{home}.").split(".")
+    while len(names) > 1 and not isclass(getattr(found, names[0], None)):  # modules of the floor
+        home, names = f"{home}.{names[0]}", names[1:]
+        try:
+            found = import_module(home)
+        except ImportError:
+            raise wrong from None
+    owner = getattr(found, names[0], None)
+    if not (isclass(owner) and issubclass(owner, nn.Module) and owner.__module__.startswith(FLOORS)):
+        raise wrong
+    if len(names) == 1:
+        return owner
+    maker = owner.__dict__.get(names[1])
+    method = getattr(owner, names[1], None)
+    if len(names) > 2 or not isinstance(maker, classmethod) or not ismethod(method):
+        raise wrong
+    return method

@@ -1,0 +1,123 @@
+"""A package on disk: weights as safetensors, everything else as JSON, nothing that is executed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from datamodules.clips import Padding
+from datamodules.files import write_bytes_atomically, write_text_atomically
+from lightning_modules.networks.checkpoints import describe_difference
+from lightning_modules.package.classes import build
+from lightning_modules.package.scorers import Scorer
+
+KIND, VERSION = "audio-research-platform", 1
+JSON, WEIGHTS = "package.json", "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """What a clip becomes before it is scored, as in the evaluation of the run.
+
+    Attributes:
+        sample_rate: What waveforms are resampled to, in Hz.
+        crop_s: Seconds from the beginning that are scored; None scores whole clips.
+        padding: How a shorter clip is filled, see `datamodules.clips.pad`.
+        mono: Average the channels; otherwise keep them.
+        num_views: Crops whose scores are averaged, evenly spaced from a clip's beginning to its end.
+    """
+
+    sample_rate: int
+    crop_s: float | None
+    padding: Padding
+    mono: bool
+    num_views: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A trained model, ready to score.
+
+    Attributes:
+        scorer: In evaluation mode, on the CPU.
+        listening: How clips are cut for it.
+        thresholds: Machine instance -> score above which a clip counts as anomalous; empty where there is none.
+        about: Where it comes from, for readers.
+    """
+
+    scorer: Scorer
+    listening: Listening
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_package(folder: Path, package: Package, spec: Mapping[str, Any]) -> None:
+    """Writes weights and JSON into ``folder``; ``spec`` is the scorer's class path and arguments."""
+    # A copy: safetensors takes neither channels-last nor shared memory.
+    state = {name: tensor.contiguous().clone() for name, tensor in package.scorer.state_dict().items()}
+    write_bytes_atomically(folder / WEIGHTS, save(state))
+    content = {
+        "package": KIND,
+        "version": VERSION,
+        "score": package.scorer.meaning,
+        "scorer": spec,
+        "listening": asdict(package.listening),
+        "thresholds": package.thresholds,
+        "about": package.about,
+    }
+    write_text_atomically(folder / JSON, json.dumps(content, indent=2) + "\n")
+
+
+def read_package(folder: str | Path) -> Package:
+    """Reads a package; of code, only networks, front ends and scorers of this project are run.
+
+    Raises:
+        ValueError: It is missing, damaged, of another version, or names other code.
+    """
+    path = Path(folder) / JSON
+    content = _read_json(path)
+    try:
+        listening = Listening(**content["listening"])
+        spec, thresholds, about = content["scorer"], dict(content["thresholds"]), content["about"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged, or from another program ({error}); export it again") from None
+    scorer = build(spec, f"{path}: scorer")
+    if not isinstance(scorer, Scorer):
+        raise ValueError(
+            f"{path}: scorer is a {type(scorer).__name__}, which scores nothing; export it again"
+        )
+    _load_weights(scorer, path.with_name(WEIGHTS))
+    return Package(scorer=scorer.eval(), listening=listening, thresholds=thresholds, about=about)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except OSError:
+        raise ValueError(
+            f"{path}: no such file: name a folder that python -m lightning_modules.export wrote"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged ({error}); export it again") from None
+    if not isinstance(content, dict) or content.get("package") != KIND:
+        raise ValueError(f"{path}: no package of this project: it lacks package={KIND!r}")
+    if content.get("version") != VERSION:
+        raise ValueError(
+            f"{path}: version {content.get('version')}, and this program reads {VERSION}: export it again, or install"
+            " the release that wrote it"
+        )
+    return content
+
+
+def _load_weights(scorer: Scorer, path: Path) -> None:
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: missing or damaged ({error}); export it again") from None
+    if difference := describe_difference(scorer.state_dict(), state):
+        raise ValueError(f"{path}: weights of another model than {JSON} describes: {difference}")
+    scorer.load_state_dict(state)
