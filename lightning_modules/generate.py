@@ -5,30 +5,23 @@ Example:
         --num 20 --seed 1 --into drums/
 """
 
-import argparse
 from pathlib import Path
 
 import soundfile
-import torch
 
-from lightning_modules import cli, workflow
+from lightning_modules import cli
+from lightning_modules.arguments import at_least_one, command_parser
+from lightning_modules.trained import trained_model
 
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.generate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--ckpt_path", required=True, help="checkpoint of a run that synthesises")
-    parser.add_argument("--num", type=int, default=16, help="how many sounds (default: 16)")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="the same seed gives the same sounds (default: 0)"
-    )
-    parser.add_argument(
-        "--into", type=Path, required=True, help="folder of the files, made where it is missing"
-    )
+    parser = command_parser("generate", description=__doc__, epilog="")
+    add = parser.add_argument
+    add("--ckpt_path", required=True, help="checkpoint of a run that synthesises")
+    add("--num", type=at_least_one, default=16, help="how many sounds (default: %(default)s)")
+    add("--seed", type=int, default=0, help="the same seed gives the same sounds (default: %(default)s)")
+    add("--into", type=Path, required=True, help="folder of the files, made where it is missing")
     arguments = parser.parse_args()
     generate(arguments.ckpt_path, num=arguments.num, seed=arguments.seed, into=arguments.into)
 
@@ -37,22 +30,18 @@ def generate(ckpt_path: str, *, num: int, seed: int, into: Path) -> None:
     """Writes ``sound0000.wav`` and on, 32-bit float, at the checkpoint's sample rate.
 
     Raises:
-        ValueError: If `num` is less than 1, or the checkpoint is of a model that makes no sounds.
+        ValueError: A file is there already, or the checkpoint's model makes no sounds.
     """
-    if num < 1:
-        raise ValueError(f"--num is {num}: ask for at least one sound")
-    platform = cli.build("generate", __doc__ or "", ["--ckpt_path", ckpt_path])
-    model = platform.model
-    if not hasattr(model, "generate"):
-        raise ValueError(
-            f"{ckpt_path}: {type(model).__name__} makes no sounds: name a run of production_wavegan"
-        )
-    workflow.load_chosen_weights(platform, ckpt_path)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    sounds = model.eval().to(device).generate(num, seed=seed).cpu()
+    paths = [into / f"sound{number:04d}.wav" for number in range(num)]
+    for path in paths:
+        if path.exists():
+            raise ValueError(f"{path}: is there already and never overwritten: name another folder")
+    model = trained_model(ckpt_path, "generate", wanted="production_wavegan")
+    sounds = model.generate(num, seed=seed).cpu()
     into.mkdir(parents=True, exist_ok=True)
-    for number, sound in enumerate(sounds):
-        soundfile.write(into / f"sound{number:04d}.wav", sound[0].numpy(), model.sample_rate, subtype="FLOAT")
+    for path, sound in zip(paths, sounds, strict=True):
+        with path.open("xb") as file:
+            soundfile.write(file, sound[0].numpy(), model.sample_rate, format="WAV", subtype="FLOAT")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-r"""Put a recording through a trained effect or denoiser.
+r"""Put a recording through a trained effect, denoiser or time aligner.
 
     python -m lightning_modules.process --ckpt_path runs/production_effect/x/checkpoints/last.ckpt \
         --knobs threshold=-20,ratio=4 in.wav out.wav
+    python -m lightning_modules.process --ckpt_path runs/production_align/x/checkpoints/last.ckpt \
+        --bpm 120 drums.wav tight.wav
 
-Any length and sample rate; channels are processed one by one.
+Any length, sample rate and number of channels; an aligner moves all channels together.
 """
 
 import argparse
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +22,54 @@ from torch import Tensor
 
 from datamodules import audio
 from datamodules.files import write_bytes_atomically
-from lightning_modules.checkpoints import load_weights
-from lightning_modules.cli import build, main
+from lightning_modules.arguments import at_least_one, command_parser
+from lightning_modules.cli import main
+from lightning_modules.production import TimeAligner
+from lightning_modules.trained import trained_model
+
+Job = Callable[[Tensor, int], Tensor]
+"""(channel, time) and its rate in Hz -> the same shape"""
 
 
 def process() -> None:
     """Parses the command line, processes the file and says how long it took."""
-    arguments = _parser().parse_args()
-    if arguments.output.resolve() == arguments.input.resolve():
-        raise ValueError(f"{arguments.output}: is the input, which is never overwritten: name another output")
-    model = load(arguments.ckpt_path)
-    knobs = read_knobs(arguments.knobs, getattr(model, "knobs", {}))
-    waveform, rate = audio.read(arguments.input)
+    options = _parser().parse_args()
+    if options.output.resolve() == options.input.resolve():
+        raise ValueError(f"{options.output}: is the input, which is never overwritten: name another output")
+    kind, subtype = format_of(options.output)
+    waveform, rate = audio.read(options.input)
+    model = trained_model(
+        options.ckpt_path, "render", "align", wanted="an effect, a denoiser or a time aligner"
+    )
+    job = job_of(model, options)
     begin = time.perf_counter()
-    output = render(model, waveform, rate, knobs)
+    output = job(waveform, rate)
     elapsed = time.perf_counter() - begin
-    write(arguments.output, output, rate)
+    write(options.output, output, rate, kind=kind, subtype=subtype)
     seconds = waveform.shape[1] / rate
-    resampled = (
-        "" if rate == model.sample_rate else f", resampled to the network's {model.sample_rate} Hz and back"
-    )
     print(
-        f"{arguments.output}: {seconds:.1f} s x {len(waveform)} channels at {rate} Hz{resampled}; {elapsed:.1f} s,"
-        f" {seconds / elapsed:.1f} x real time; look-ahead {model.look_ahead} samples"
+        f"{options.output}: {seconds:.1f} s x {len(waveform)} channels at {rate} Hz in {elapsed:.2f} s,"
+        f" {seconds / elapsed:.1f} x real time; {_remarks(model, output, rate, subtype)}"
     )
 
 
-def load(ckpt_path: str) -> Any:
-    """The trained model, from its checkpoint alone.
+def job_of(model: Any, options: argparse.Namespace) -> Job:
+    """What the options ask the model to do.
 
     Raises:
-        ValueError: The checkpoint is damaged or its model processes no audio.
+        ValueError: They lack what the model needs, or have what it does not know.
     """
-    model = build("process", "", [f"--ckpt_path={ckpt_path}", "--tracking.wandb=disabled"]).model
-    if not hasattr(model, "render"):
-        raise ValueError(
-            f"{ckpt_path}: {type(model).__name__} gives no audio: name an effect's or a denoiser's"
-        )
-    load_weights(model, ckpt_path)
-    return model.eval()
+    if isinstance(model, TimeAligner):
+        if options.knobs or options.bpm is None:
+            raise ValueError(
+                "a time aligner has no knobs and moves hits to the grid of a tempo: give --bpm, and perhaps"
+                " --steps_per_beat and --offset_s"
+            )
+        grid = {"steps_per_beat": options.steps_per_beat, "offset_s": options.offset_s}
+        return partial(model.align, bpm=options.bpm, **grid)
+    if options.bpm is not None:
+        raise ValueError(f"--bpm {options.bpm:g}: a {type(model).__name__} knows no tempo: leave it out")
+    return partial(render, model, knobs=read_knobs(options.knobs, getattr(model, "knobs", {})))
 
 
 def read_knobs(text: str, ranges: Mapping[str, Sequence[float]]) -> Tensor | None:
@@ -85,39 +97,73 @@ def read_knobs(text: str, ranges: Mapping[str, Sequence[float]]) -> Tensor | Non
     return torch.tensor([list(settings.values())]) if settings else None
 
 
-def render(model: Any, waveform: Tensor, rate: int, knobs: Tensor | None) -> Tensor:
+def render(model: Any, waveform: Tensor, rate: int, *, knobs: Tensor | None = None) -> Tensor:
     """Processes (channel, time) at `rate` Hz, channel by channel, and returns the same shape."""
-    inner = audio.resample(waveform, rate, model.sample_rate)
+    inner = audio.resample(waveform, rate, model.sample_rate).to(model.device)
+    knobs = None if knobs is None else knobs.to(model.device)
     channels = [model.render(channel[None, None], knobs)[0] for channel in inner]
-    output = audio.resample(torch.cat(channels), model.sample_rate, rate)
+    output = audio.resample(torch.cat(channels).cpu(), model.sample_rate, rate)
     return output[:, : waveform.shape[1]]
 
 
-def write(path: Path, waveform: Tensor, rate: int) -> None:
-    """Writes (channel, time) as a whole or not at all, in 32-bit float where the format has it: nothing clips.
+def format_of(path: Path) -> tuple[str, str | None]:
+    """Format that a file's ending names, and its finest subtype; None is the format's own.
 
     Raises:
-        ValueError: The file's ending names no known format.
+        ValueError: The ending names no known format.
     """
     kind = path.suffix.removeprefix(".").upper()
     if kind not in soundfile.available_formats():
         raise ValueError(f"{path}: unknown audio format: end the name in .wav or .flac")
-    subtype = "FLOAT" if soundfile.check_format(kind, "FLOAT") else None
+    fine = (subtype for subtype in ("FLOAT", "PCM_24") if soundfile.check_format(kind, subtype))
+    return kind, next(fine, None)
+
+
+def write(path: Path, waveform: Tensor, rate: int, *, kind: str, subtype: str | None) -> None:
+    """Writes (channel, time) as a whole or not at all.
+
+    Raises:
+        ValueError: The format does not take this rate or number of channels.
+    """
     content = io.BytesIO()
-    soundfile.write(content, waveform.T.numpy(), rate, format=kind, subtype=subtype)
+    try:
+        soundfile.write(content, waveform.T.numpy(), rate, format=kind, subtype=subtype)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(
+            f"{path}: {kind} takes no {len(waveform)} channels at {rate} Hz ({error}): end the name in .wav"
+        ) from None
     write_bytes_atomically(path, content.getvalue())
 
 
+def _remarks(model: Any, output: Tensor, rate: int, subtype: str | None) -> str:
+    """How far the model looks ahead, and what happened to the recording on the way."""
+    ahead = getattr(model.network, "look_ahead", None)
+    samples = (
+        None if ahead is None else ahead + getattr(model, "stride", 1) - 1
+    )  # of a stride, the first hears all
+    remarks = ["hears what follows" if samples is None else f"look-ahead {samples} samples"]
+    if rate != model.sample_rate and not isinstance(model, TimeAligner):
+        remarks.append(f"resampled to the network's {model.sample_rate} Hz and back")
+    if subtype != "FLOAT" and (peak := float(output.abs().max())) > 1:
+        remarks.append(f"clipped, for its peak is {peak:.2f} of full scale: .wav keeps it")
+    return "; ".join(remarks)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.process",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser("process", description=__doc__, epilog="")
+    add = parser.add_argument
+    add("--ckpt_path", required=True, help="checkpoint of an effect, a denoiser or a time aligner")
+    add("--knobs", default="", help="of an effect, e.g. threshold=-20,ratio=4; others stand in the middle")
+    add("--bpm", type=float, help="tempo whose grid a time aligner moves hits to")
+    add(
+        "--steps_per_beat",
+        type=at_least_one,
+        default=2,
+        help="steps of that grid (default: %(default)s, eighths)",
     )
-    parser.add_argument("--ckpt_path", required=True, help="checkpoint of an effect or a denoiser")
-    parser.add_argument("--knobs", default="", help="e.g. threshold=-20,ratio=4; others stand in the middle")
-    parser.add_argument("input", type=Path, help="recording, any format that can be decoded")
-    parser.add_argument("output", type=Path, help="where to write; the ending decides the format")
+    add("--offset_s", type=float, default=0.0, help="where a beat lies, in seconds (default: %(default)s)")
+    add("input", type=Path, help="recording, any format that can be decoded")
+    add("output", type=Path, help="where to write; the ending decides the format")
     return parser
 
 
