@@ -36,7 +36,7 @@ def main() -> None:
     add("effect", choices=sorted(EFFECTS), help="what the clips pass through")
     add("folder", type=Path, help="where to write; must not exist")
     add("--audio", type=Path, help="folder of one's own recordings (default: synthetic clips)")
-    add("--num_train", type=int, default=60, help="clips of Train (default: %(default)s)")
+    add("--num_train", type=int, default=300, help="clips of Train (default: %(default)s)")
     add("--num_test", type=int, default=12, help="clips of Val, and of Test (default: %(default)s)")
     add("--seconds", type=float, default=2.0, help="length of a clip (default: %(default)s)")
     add("--sample_rate", type=int, default=16000, help="in Hz (default: %(default)s)")
@@ -60,7 +60,7 @@ def write_effect(
     *,
     audio: str | Path | None = None,
     seed: int = 0,
-    num_train: int = 60,
+    num_train: int = 300,
     num_test: int = 12,
     seconds: float = 2.0,
     sample_rate: int = 16000,

@@ -42,6 +42,8 @@ BASES = {  # overlay -> configurations that it is made for
     "event_small_corpus": ["event_ast"],
     "event_small_datar": ["event_datar"],
     "production_wavegan_small": ["production_wavegan"],
+    "production_specgan": ["production_wavegan"],
+    "production_multi_tag": [],  # needs a list of tags: test_tagger.py
     "production_spectrograms": [],  # needs a pack: tests/library
 }
 SHORT = {  # configuration -> what makes it fit clips of 1 s

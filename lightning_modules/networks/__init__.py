@@ -18,6 +18,7 @@ from lightning_modules.networks.specgan import SpecGAN
 from lightning_modules.networks.tcn import TCN
 from lightning_modules.networks.vggsound_resnet import VGGSoundResNet
 from lightning_modules.networks.wavegan import WaveGAN
+from lightning_modules.networks.wavenet import WaveNet
 from lightning_modules.networks.wavenet_denoiser import WaveNetDenoiser
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "SpecGAN",
     "VGGSoundResNet",
     "WaveGAN",
+    "WaveNet",
     "WaveNetDenoiser",
 ]

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.pairs import Pair, PairBatch
-from lightning_modules.metrics.functional.audio import esr, multi_resolution_stft
+from lightning_modules.metrics.functional.audio import multi_resolution_stft, powers
 from lightning_modules.production.effect_report import effect_report, figures_of_pairs
 from lightning_modules.production.overlap import in_blocks
 from lightning_modules.production.pair_module import PairModule
 from lightning_modules.results import Report
 
 Loss = Literal["log_cosh", "l1_stft", "esr"]
+_QUIET = 1e-4  # power, -40 dB to full scale: quieter clips weigh less
 
 
 class LearnedEffect(PairModule):
@@ -27,7 +28,7 @@ class LearnedEffect(PairModule):
         network: (batch, 1, time) and knobs -> (batch, 1, time - receptive_field + 1), or, where it has a ``stride``,
             the last multiple of it.
         loss: ``log_cosh`` of SignalTrain (Hawley et al., 2019); ``l1_stft``, mean absolute error and multi-resolution
-            spectral distance, of micro-TCN (Steinmetz and Reiss, 2022); ``esr``, error energy over target energy.
+            spectral distance, of micro-TCN (Steinmetz and Reiss, 2022); ``esr``, each clip's error over its energy.
         spectral_decay: Weight of SignalTrain's penalty on the network's own magnitudes, times exp(7 f / bins).
         block: Output samples at a time when recordings are processed, rounded up to the network's stride.
         optimizer: Made from the trainable parameters.
@@ -105,7 +106,8 @@ class LearnedEffect(PairModule):
         if self.loss == "log_cosh":
             return log_cosh(estimate - target).mean()
         if self.loss == "esr":
-            return esr(estimate, target)
+            error, power = powers(estimate, target)
+            return (error / power.clamp_min(_QUIET)).mean()  # pooled, quiet clips would count for nothing
         return F.l1_loss(estimate, target) + multi_resolution_stft(estimate, target).mean()
 
     @torch.no_grad()
