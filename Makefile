@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FIT := $(BIN)/python -m lightning_modules.fit
 
-.PHONY: help setup demo test test-slow test-slurm test-docker lint format clean
+.PHONY: help setup demo test test-slow test-faults test-slurm test-docker lint format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ test: setup  ## Run the fast test suite
 
 test-slow: setup  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+test-faults: setup  ## Kill, stop, fill and damage what a run needs (minutes; small disks need root)
+	$(BIN)/python -m pytest tests/faults --timeout 3600
 
 test-slurm: setup  ## Run jobs on a SLURM cluster of two nodes on this machine (apt-get install slurm-wlm munge)
 	$(BIN)/python tests/slurm/cluster.py $(BIN)/python -m pytest tests/slurm

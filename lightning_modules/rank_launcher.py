@@ -86,7 +86,10 @@ class RankLauncher(_SubprocessScriptLauncher):
             self._wait_for(lambda: all(process.poll() is not None for process in self.procs), _ENDED_GRACE_S)
             cause = error
         elif _from_collective(error):
-            self._wait_for(lambda: any(process.poll() is not None for process in self.procs), 4 * _POLL_S)
+            if not _timed_out(error):
+                self._wait_for(
+                    lambda: any(process.poll() is not None for process in self.procs), _FAILED_GRACE_S
+                )
             cause = self._lost(error)
         else:
             cause = error
@@ -100,12 +103,11 @@ class RankLauncher(_SubprocessScriptLauncher):
             if process.returncode is not None:
                 return RankLostError(f"rank {rank} {_how(process.returncode)}; the other ranks were stopped")
         reason = str(error).splitlines()[0]
-        what = "hangs" if "timed out" in reason.lower() else "ended; its own message tells why"
-        return RankLostError(
-            f"another rank {what} ({reason}); a slow disk needs a longer ranks.timeout_s"
-            if what == "hangs"
-            else f"another rank {what} ({reason})"
-        )
+        if _timed_out(error):
+            return RankLostError(
+                f"another rank hangs ({reason}); very slow disks need a longer ranks.timeout_s"
+            )
+        return RankLostError(f"another rank ended, its own message tells why ({reason})")
 
     def _wait_for(self, condition: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -117,6 +119,10 @@ def _from_collective(error: BaseException) -> bool:
     if isinstance(error, DistError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _BROKEN)
+
+
+def _timed_out(error: BaseException) -> bool:
+    return "timed out" in str(error).lower()
 
 
 def _how(code: int) -> str:
