@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from datamodules.audio_effects import EFFECTS, amplify, compress, distort, echo, shift
+from datamodules.audio_effects import EFFECTS, amplify, compress, distort, echo, low_pass, shift
 
 RATE = 8000
 
@@ -50,6 +50,51 @@ def test_echoes_repeat_at_their_delay_and_between_samples_by_interpolation():
     assert np.flatnonzero(echo(clip, np.array([[7.0, 0.5, 2.0]]), RATE)[0]).tolist() == [0, 7, 14]
     between = echo(clip, np.array([[3.25, 0.5, 1.0]]), RATE)[0]
     assert between[3:5].tolist() == [0.5 * 0.75, 0.5 * 0.25]
+
+
+def echoed(clip, delay, ratio, echoes):
+    """Every sample asks what was heard before it."""
+
+    def at(place):
+        before = math.floor(place)
+        samples = [clip[n] if n >= 0 else 0.0 for n in (before, before + 1)]
+        return samples[0] + (place - before) * (samples[1] - samples[0])
+
+    repeats = range(1, round(echoes) + 1)
+    return [clip[n] + sum(ratio**k * at(n - k * delay) for k in repeats) for n in range(len(clip))]
+
+
+def test_echo_is_its_sum_with_settings_of_each_clip():
+    clips, knobs = noise(3), np.array([[100.0, 0.5, 1.0], [17.3, 0.9, 2.4], [299.75, 0.1, 1.6]])
+    expected = [echoed(clip, *settings) for clip, settings in zip(clips, knobs, strict=True)]
+    assert np.abs(echo(clips, knobs, RATE) - expected).max() < 1e-12
+
+
+def filtered(clip, cutoff):
+    """Third-order Butterworth by the bilinear transform: s^3 + 2 s^2 + 2 s + 1 with s = k (1 - 1/z) / (1 + 1/z)."""
+    k = 1 / math.tan(math.pi * cutoff / RATE)
+    first, second = [1 + k, 1 - k], [k * k + k + 1, 2 - 2 * k * k, k * k - k + 1]
+    x, y, z = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]  # input, after the section of order 1, after that of order 2
+    for sample in clip:
+        x.append(sample)
+        y.append((x[-1] + x[-2] - first[1] * y[-1]) / first[0])
+        z.append((y[-1] + 2 * y[-2] + y[-3] - second[1] * z[-1] - second[2] * z[-2]) / second[0])
+    return z[2:]
+
+
+def test_low_pass_is_the_bilinear_transform_of_butterworths():
+    clips, knobs = noise(3), np.array([[10.0], [432.1], [2000.0]])
+    expected = [filtered(clip, *settings) for clip, settings in zip(clips, knobs, strict=True)]
+    assert np.abs(low_pass(clips, knobs, RATE) - expected).max() < 1e-9
+
+
+def test_distortion_is_its_formula_with_settings_of_each_clip():
+    clips, knobs = noise(2), np.array([[0.0, -3.0], [24.0, 0.0]])
+    expected = [
+        [10 ** (level / 20) * math.tanh(10 ** (drive / 20) * sample) for sample in clip]
+        for clip, (drive, level) in zip(clips, knobs, strict=True)
+    ]
+    assert np.abs(distort(clips, knobs, RATE) - expected).max() < 1e-12
 
 
 def test_distortion_clips_at_its_level():

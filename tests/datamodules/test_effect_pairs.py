@@ -87,17 +87,24 @@ def test_files_that_do_not_fit_are_refused(tmp_path, target, message):
             "and 2 knob_ranges: give every knob",
         ),
         ("[effect]\nname = X\nknob_names = ['a']\nknob_ranges = [[1, 1]]", "knob a ranges from 1.0 to 1.0"),
+        ("[effect]\nname = X\nknob_names = ['a', 'a']\nknob_ranges = [[0, 1], [0, 1]]", "a name of its own"),
+        ("[effect]\nname = X\nknob_names = ['a']\nknob_ranges = [[0, 1e999]]", "ranges from 0.0 to inf"),
+        ("[effect]\nname = X\nknob_names = ['a']\nknob_ranges = [[0, 9**9**9]]", "not of the form"),
+        ("[effect]\nname = X\nknob_names = [open('hacked', 'w').name]\nknob_ranges = []", "not of the form"),
         ("[effect]\nname = X\nknob_names = __import__('os').getcwd()\nknob_ranges = []", "not of the form"),
+        ("[effect]\nname = X\nknob_names = " + 5000 * "[" + "\nknob_ranges = []", "not of the form"),
         ("knob_names = ['a']", "not of the form"),
         ("[effect]\nname = X", "not of the form"),
     ],
 )
-def test_effect_info_is_read_and_never_executed(tmp_path, text, message):
+def test_effect_info_is_read_and_never_executed(tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "effect_info.ini"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as error:
         read_info(path)
     assert "\n" not in str(error.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["effect_info.ini"]
 
 
 def test_a_written_corpus_is_read_with_its_knobs(corpus):

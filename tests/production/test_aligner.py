@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from datamodules import DrumHits
-from lightning_modules import fit
 from lightning_modules.metrics.functional.onset import detect_onsets, onset_errors_ms
 from lightning_modules.production import TimeAligner
 from lightning_modules.production.aligner import lag
@@ -132,31 +131,22 @@ def test_render_of_silence_is_silence_and_a_wrong_tempo_is_refused():
         module().align(silence, 8000, bpm=-3)
 
 
-def test_a_run_leaves_figures_of_windows_and_bars(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_run_leaves_figures_of_windows_and_bars(tmp_path, run):
     for number in range(8):
         folder = tmp_path / "drums" / ("kick" if number % 2 else "snare")
         folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(
             folder / f"kit{number // 2}__a.wav", hits([20], 3000, frequency=100 + 40 * number).numpy(), RATE
         )
-    config = f"{__file__.rsplit('/tests/', 1)[0]}/configs/production_align.yaml"
-    overrides = {
-        "data.root": "drums",
-        "data.num_windows": "6",
-        "data.num_bars": "2",
-        "data.epoch_items": "64",
-        "data.num_workers": "0",
-        "trainer.max_epochs": "1",
-        "trainer.enable_progress_bar": "false",
-        "model.network.num_channels": "4",
-        "run.id": "a",
-        "tracking.wandb": "disabled",
-    }
-    arguments = [part for key, value in overrides.items() for part in (f"--{key}", value)]
-    monkeypatch.setattr("sys.argv", ["fit", "--config", config, *arguments])
-    fit.main()
-    folder = tmp_path / "runs" / "production_align" / "a"
+    folder = run(
+        "production_align",
+        data__root=tmp_path / "drums",
+        data__num_windows=6,
+        data__num_bars=2,
+        data__epoch_items=64,
+        model__network__num_channels=4,
+        trainer__max_epochs=1,
+    )
     header, *rows = (folder / "scores" / "test.csv").read_text().splitlines()
     assert header.startswith("key,hits,onset_ms_before,onset_ms,within_5ms,onset_ms_threshold")
     assert [row.split(",")[0] for row in rows] == [*(f"hit{n:04d}" for n in range(6)), "bar0000", "bar0001"]

@@ -27,6 +27,15 @@ def test_pieces_of_an_identity_give_the_signal(time):
     torch.testing.assert_close(overlap_add(lambda x, _: x, waveform, window=200), waveform)
 
 
+def test_silence_beside_a_recording_changes_nothing_of_it():
+    """The LSTM's windows lie elsewhere, yet cross-fade to the same sum where they start a hop later."""
+    torch.manual_seed(0)
+    model = Denoiser(LSTMDenoiser(frame_length=16, hidden_dim=8), window=256)
+    waveform = torch.randn(1, 1, 1501)
+    later = model.render(torch.nn.functional.pad(waveform, (128, 300)))[..., 128:1629]
+    assert (later - model.render(waveform))[..., 256:-256].abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("level", [None, 0.06])
 def test_wavenet_recordings_have_no_seams(level):
     waveform = torch.randn(2, 1, 3001, dtype=torch.float64)
