@@ -13,6 +13,7 @@ import getpass
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -87,7 +88,10 @@ def cluster() -> Iterator[dict[str, str]]:
             stack.enter_context(_daemon(folder, command, environment)) for command in _commands(folder)
         ]
         _wait_until_idle(daemons, environment)
-        yield variables
+        try:
+            yield variables
+        finally:
+            _end_jobs(environment)
 
 
 def _write_files(folder: Path) -> None:
@@ -148,6 +152,19 @@ def _wait_until_idle(
         time.sleep(0.5)
 
 
+def _end_jobs(environment: Mapping[str, str]) -> None:
+    """Jobs outlive their daemons."""
+    subprocess.run(["scancel", "--user", getpass.getuser()], env=environment, check=False)
+    deadline = time.monotonic() + READY_S
+    squeue = ["squeue", "--noheader"]
+    while subprocess.run(squeue, env=environment, capture_output=True, check=False).stdout:
+        if time.monotonic() > deadline:
+            sys.stderr.write("jobs of the test cluster do not end\n")
+            return
+        time.sleep(0.5)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # such that the cluster stops
     with cluster() as found:
         sys.exit(subprocess.run(sys.argv[1:], env=os.environ | found, check=False).returncode)

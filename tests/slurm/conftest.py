@@ -16,7 +16,7 @@ CONFIG = "configs/ssd_aasist_inf_ini.yaml"
 TINY = [
     "--data.train_crop_s=0.3",
     "--data.eval_crop_s=0.3",
-    "--data.batch_size=6",
+    "--data.batch_size=2",
     "--data.num_workers=0",
     "--model.inter_instance.bank_size=32",
     "--trainer.accelerator=cpu",
@@ -86,7 +86,7 @@ class Slurm:
         assert match, shown
         return match.group(1)
 
-    def wait(self, job: str, *states: str, within_s: float = 240) -> float:
+    def wait(self, job: str, *states: str, within_s: float = 600) -> float:
         """Waits until the job is in one of the states, and returns how many seconds that took."""
         return self.wait_until(lambda: self.state(job) in states, job, within_s=within_s)
 
@@ -94,7 +94,7 @@ class Slurm:
         """Waits until the job has written a file."""
         return self.wait_until(path.is_file, job)
 
-    def wait_until(self, condition: Callable[[], bool], job: str, *, within_s: float = 240) -> float:
+    def wait_until(self, condition: Callable[[], bool], job: str, *, within_s: float = 600) -> float:
         """Waits until a condition holds, and returns how many seconds that took."""
         begin = time.monotonic()
         while not condition():

@@ -8,7 +8,7 @@ import pytest
 
 from lightning_modules.checkpoints import read_checkpoint
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TWO_BY_TWO = ["--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2"]
 LONG = ["--trainer.max_epochs=1000"]
 
