@@ -12,6 +12,7 @@ from lightning_modules.production.pair_module import named_columns
 from lightning_modules.results import Report
 
 _CLOSE_MS = 5.0
+_BESIDE_S = 0.02
 COLUMNS = (
     "hits",  # of the pair; the next five are means over them
     "onset_ms_before",
@@ -20,7 +21,7 @@ COLUMNS = (
     "onset_ms_threshold",  # of a detector by thresholds, of windows alone
     "within_5ms_threshold",
     "energy_db",  # after over before
-    "hits_kept",  # 1 where as many are found after as in the target
+    "hits_kept",  # share of those that thresholds find in the target and also after, at their place
 )
 
 
@@ -34,7 +35,7 @@ def figures_of_pair(
         places_s = detect_onsets(before, sample_rate=sample_rate) / sample_rate
         true_s = lines_s[0] + float(onset_errors_ms(before, target, lines_s, sample_rate=sample_rate)) / 1000
         threshold = 1000 * (places_s[:1] - true_s).abs() if len(places_s) else errors[0]
-    counts = [len(detect_onsets(x, sample_rate=sample_rate)) for x in (after, target)]
+    found, wanted = (detect_onsets(x, sample_rate=sample_rate) / sample_rate for x in (after, target))
     energy = [float(x.double().square().sum()) for x in (after, before)]
     return [
         len(lines_s),
@@ -44,8 +45,15 @@ def figures_of_pair(
         float(threshold.mean()),
         float((threshold <= _CLOSE_MS).double().mean()) if len(lines_s) == 1 else math.nan,
         10 * math.log10(max(energy[0], 1e-20) / max(energy[1], 1e-20)),
-        float(counts[0] == counts[1]),
+        _share_found(found, wanted),
     ]
+
+
+def _share_found(found_s: Tensor, wanted_s: Tensor) -> float:
+    """Share of the wanted places that have a found one beside them."""
+    if not len(wanted_s) or not len(found_s):
+        return float(not len(wanted_s))
+    return float(((found_s[:, None] - wanted_s).abs().amin(dim=0) <= _BESIDE_S).double().mean())
 
 
 def align_report(pairs: Sequence[Pair], figures: Tensor) -> Report:
@@ -78,7 +86,7 @@ def align_report(pairs: Sequence[Pair], figures: Tensor) -> Report:
 
 
 def _means(figures: Tensor) -> dict[str, float]:
-    """Means over all hits; of the energy the change that is greatest, of kept hits the share of pairs."""
+    """Means over all hits; of the energy the change that is greatest, of kept hits the mean over pairs."""
     hits = figures[:, :1]
     means = ((figures * hits).sum(dim=0) / hits.sum()).tolist()
     found = dict(zip(COLUMNS, means, strict=True))
