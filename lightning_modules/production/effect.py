@@ -62,7 +62,7 @@ class LearnedEffect(PairModule):
         self.stride: int = getattr(network, "stride", 1)
         self.look_ahead: int = shape.look_ahead
         self.past: int = shape.receptive_field - 1 - shape.look_ahead
-        self.block = -(-block // self.stride) * self.stride
+        self.block = block
         self.knobs: Mapping[str, Sequence[float]] = {}
 
     def setup(self, stage: str) -> None:
@@ -122,9 +122,11 @@ class LearnedEffect(PairModule):
         Returns:
             The same shape, in float32.
         """
-        block = self.block if block is None else -(-block // self.stride) * self.stride
+        size = min(block or self.block, waveform.shape[-1])
+        size = -(-size // self.stride) * self.stride
         context = {"past": self.past, "look_ahead": self.look_ahead}
-        return in_blocks(self.network, waveform, knobs, **context, block=block, batch_size=4)
+        # more than one piece at once leave the CPU's cache: half as fast
+        return in_blocks(self.network, waveform, knobs, **context, block=size, batch_size=1)
 
     def figures_of(self, batch: PairBatch) -> Tensor:
         """Evaluates whole recordings."""
