@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from torch.utils.data import DataLoader
 
+from datamodules.clip_table import ClipTable
 from datamodules.clips import Clip, ClipDataset, Padding, collate
 from datamodules.files import clips_to_predict, require_files
 from datamodules.loader import ResumableLoader
@@ -88,7 +89,7 @@ class ClipDataModule(ResumableDataModule):
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
         self.drop_last, self.in_memory = drop_last, in_memory
         self.predict = list(predict)
-        self.clips: dict[str, list[Clip]] = {}
+        self.clips: dict[str, ClipTable] = {}
         self._recordings: dict[str, Recordings] = {}
 
     @abstractmethod
@@ -135,7 +136,7 @@ class ClipDataModule(ResumableDataModule):
                 left_out = {} if name == "predict" else self.left_out(name, clips)
                 clips = [clip for clip in clips if clip.key not in left_out]
                 require_files(clips)
-                self.clips[name] = clips
+                self.clips[name] = ClipTable(clips)
 
     def train_sampler(self, *, rank: int, world_size: int, reshuffle: bool) -> TrainSampler:
         """The order of training batches; a data set may have its own."""

@@ -1,9 +1,8 @@
 """Rows of a data set and batches of waveforms: where data modules and Lightning modules meet."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,30 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules import audio
+from datamodules.clip_table import Clip, ClipTable
 from datamodules.recordings import Recordings, Span, decode, span
 
 Padding = Literal["repeat", "zero", "mirror"]
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One row of a data set's protocol.
-
-    Attributes:
-        key: The data set's own utterance or file id, unique within a split.
-        path: Audio file.
-        target: Class index, or one for each head of a data set with several; -1 where the label is unknown.
-        attributes: What evaluation groups by, e.g. ``{"attack": "A07", "codec": "none"}``.
-        start_s: Where the clip begins in its file, in seconds.
-        stop_s: Where it ends; None is the end of the file.
-    """
-
-    key: str
-    path: str
-    target: int | tuple[int, ...] = -1
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    start_s: float = 0.0
-    stop_s: float | None = None
 
 
 class Batch(NamedTuple):
@@ -65,19 +44,6 @@ class Item(NamedTuple):
     length: int
     clip: Clip
     index: int
-
-
-class _Strings:
-    """A column of strings in two arrays: small, quick to pickle, without reference counts."""
-
-    def __init__(self, values: Iterable[str]) -> None:
-        encoded = [value.encode("utf-8", "surrogateescape") for value in values]
-        self._ends = np.cumsum([len(value) for value in encoded], dtype=np.int64)
-        self._bytes = np.frombuffer(b"".join(encoded), np.uint8)
-
-    def __getitem__(self, index: int) -> str:
-        begin = self._ends[index - 1] if index else 0
-        return self._bytes[begin : self._ends[index]].tobytes().decode("utf-8", "surrogateescape")
 
 
 class ClipDataset(Dataset[Item]):
@@ -115,30 +81,14 @@ class ClipDataset(Dataset[Item]):
         self.padding: Padding = padding
         self.mono = mono
         self._recordings = recordings
-        self._keys = _Strings(clip.key for clip in clips)
-        self._paths = _Strings(clip.path for clip in clips)
-        self._targets = np.array([clip.target for clip in clips], np.int64)
-        self._starts_s = np.array([clip.start_s for clip in clips], np.float64)
-        self._stops_s = np.array(
-            [math.inf if clip.stop_s is None else clip.stop_s for clip in clips], np.float64
-        )
-        names = sorted({name for clip in clips for name in clip.attributes})
-        self._attributes = {name: _Strings(clip.attributes.get(name, "") for clip in clips) for name in names}
+        self._clips = clips if isinstance(clips, ClipTable) else ClipTable(clips)
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._clips)
 
     def clip(self, index: int) -> Clip:
         """Row `index` of the split."""
-        stop_s, target = float(self._stops_s[index]), self._targets[index].tolist()
-        return Clip(
-            key=self._keys[index],
-            path=self._paths[index],
-            target=tuple(target) if isinstance(target, list) else target,
-            attributes={name: column[index] for name, column in self._attributes.items()},
-            start_s=float(self._starts_s[index]),
-            stop_s=None if stop_s == math.inf else stop_s,
-        )
+        return self._clips[index]
 
     def __getitem__(self, item: tuple[int, int]) -> Item:
         index, draw = item
@@ -160,7 +110,7 @@ class ClipDataset(Dataset[Item]):
     def _decode(self, index: int, part: Span) -> Tensor:
         if self._recordings:
             return self._recordings.read(index, part)
-        return decode(self._paths[index], part, mono=self.mono)
+        return decode(self._clips[index].path, part, mono=self.mono)
 
     def lengths(self) -> np.ndarray:
         """int64 (clip,): samples of every clip at the target rate, from the headers of the files."""

@@ -1,0 +1,74 @@
+"""Rows of a data set's protocol, one by one or as columns of arrays."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+import numpy as np
+
+from datamodules.strings import Strings
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One row of a data set's protocol.
+
+    Attributes:
+        key: The data set's own utterance or file id, unique within a split.
+        path: Audio file.
+        target: Class index, or one for each head of a data set with several; -1 where the label is unknown.
+        attributes: What evaluation groups by, e.g. ``{"attack": "A07", "codec": "none"}``.
+        start_s: Where the clip begins in its file, in seconds.
+        stop_s: Where it ends; None is the end of the file.
+    """
+
+    key: str
+    path: str
+    target: int | tuple[int, ...] = -1
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    start_s: float = 0.0
+    stop_s: float | None = None
+
+
+class ClipTable(Sequence[Clip]):
+    """Clips as columns: a row is made when it is asked for, so that a million take 100 MB and pickle at once.
+
+    Args:
+        clips: The rows, of one kind of `target` and of equal attributes; an attribute that some lack is empty there.
+    """
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self._keys = Strings.of(clip.key for clip in clips)
+        self._paths = Strings.of(clip.path for clip in clips)
+        self.targets = np.array([clip.target for clip in clips], np.int64)
+        self._starts_s = np.array([clip.start_s for clip in clips], np.float64)
+        self._stops_s = np.array(
+            [math.inf if clip.stop_s is None else clip.stop_s for clip in clips], np.float64
+        )
+        names = sorted({name for clip in clips for name in clip.attributes})
+        self._attributes = {
+            name: Strings.of(clip.attributes.get(name, "") for clip in clips) for name in names
+        }
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @overload
+    def __getitem__(self, index: int) -> Clip: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Clip]: ...
+
+    def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        target, stop_s = self.targets[index].tolist(), float(self._stops_s[index])
+        return Clip(
+            key=self._keys[index],
+            path=self._paths[index],
+            target=tuple(target) if isinstance(target, list) else target,
+            attributes={name: column[index] for name, column in self._attributes.items()},
+            start_s=float(self._starts_s[index]),
+            stop_s=None if stop_s == math.inf else stop_s,
+        )
