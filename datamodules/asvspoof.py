@@ -11,7 +11,7 @@ from datamodules.asvspoof_layouts import LAYOUTS, Edition, Layout
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
 from datamodules.demo.asvspoof import DEMO_ROOT, make_demo
-from datamodules.files import clips_to_predict, score_rows, write_text_atomically
+from datamodules.files import clips_to_predict, missing_files, score_rows, write_text_atomically
 from datamodules.protocol import ProtocolError, check_key, is_table, read_rows
 
 
@@ -74,7 +74,7 @@ class ASVspoof(ClipDataModule):
         for name in ("test", "validation", "train"):
             layout, root, _ = self._locate(name)
             clips = self._read(layout, root / layout.folder, path)
-            if Path(clips[0].path).exists():
+            if not missing_files(clips[:1]):
                 return clips
         raise ProtocolError(
             f"{path}: {clips[0].key} is in no audio folder of ASVspoof {self.edition} at {self.root}"

@@ -2,7 +2,7 @@
 
 The content of a file decides how it is read, never its name: libsndfile first (WAV, FLAC, Ogg, MP3, AIFF,
 ...), FFmpeg for what libsndfile does not recognise (MP4, M4A, WebM, ...). A path may lead into an HDF5 file of
-tracks as into a folder.
+tracks as into a folder, or name a file that `datamodules.pack` has packed.
 """
 
 import os
@@ -22,7 +22,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules import hdf5
+from datamodules import hdf5, packed
 
 CHECK_COMMAND = "`python -m datamodules.check --config FILE` lists every bad file"
 SUFFIXES = frozenset(
@@ -37,6 +37,7 @@ _FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,mp3,avi,asf,flv,mpe
 # exact and quick enough for clips; only beyond this does a seek pay.
 _SEEK_FROM_S = 60.0
 _PREROLL_S = 0.5  # decoders of lossy codecs need some packets before their output is right
+_NOT_FINITE = "holds NaN or infinite samples", "write it again from the source"
 
 
 class AudioError(ValueError):
@@ -67,16 +68,11 @@ def info(path: str | Path) -> AudioInfo:
     Raises:
         AudioError: If the file is missing, unreadable, not audio, empty or truncated.
     """
-    if hdf5.is_track(path):
-        with _open_track(path) as track:
-            header = AudioInfo(track.sample_rate, track.num_frames, 1)
-    else:
-        with _open(path) as file:
-            if file is not None:
-                header = AudioInfo(file.samplerate, file.frames, file.channels)
-            else:
-                with _open_container(path) as (container, stream):
-                    header = AudioInfo(stream.rate, _container_frames(container, stream), stream.channels)
+    with _open_stored(path) as stored:
+        if stored is not None:
+            header = AudioInfo(stored.sample_rate, stored.num_frames, stored.num_channels)
+        else:
+            header = _header(path)
     if header.num_frames == 0:
         _fail(path, "holds no samples (a header without audio)", "delete it or write it again")
     return header
@@ -96,20 +92,39 @@ def read(path: str | Path, start: int = 0, frames: int | None = None) -> tuple[T
     Raises:
         AudioError: As `info`, and if decoding breaks off, yields nothing or yields NaN or infinity.
     """
-    if hdf5.is_track(path):
-        with _open_track(path) as track:
-            samples, rate = track.read(start, frames), track.sample_rate
-    else:
-        with _open(path) as file:
-            if file is not None:
-                samples, rate = _read_soundfile(path, file, start, frames)
-            else:
-                samples, rate = _read_container(path, start, frames)
+    with _open_stored(path) as stored:
+        if stored is not None:
+            samples, rate = stored.read(start, frames), stored.sample_rate
+        else:
+            samples, rate = _decode(path, start, frames)
     if samples.shape[1] == 0:
         _fail(path, f"holds no samples from sample {start} on", "shorten the clip or delete the file")
     if not np.isfinite(samples).all():
-        _fail(path, "holds NaN or infinite samples", "write it again from the source")
+        _fail(path, *_NOT_FINITE)
     return torch.from_numpy(np.ascontiguousarray(samples)), rate
+
+
+def blocks(path: str | Path, frames: int = 1 << 20) -> Iterator[NDArray[np.float32]]:
+    """Decode a whole file once from its beginning; memory is bounded by a block.
+
+    Args:
+        path: Any file that libsndfile or FFmpeg decodes.
+        frames: Samples a block; those of films are shorter.
+
+    Yields:
+        What `read` gives without `start`, piece by piece: (channel, time).
+
+    Raises:
+        AudioError: As `read`.
+    """
+    num_samples = 0
+    for block in _blocks(path, frames):
+        if not np.isfinite(block).all():
+            _fail(path, *_NOT_FINITE)
+        num_samples += block.shape[1]
+        yield block
+    if not num_samples:
+        _fail(path, "holds no samples", "delete it or write it again")
 
 
 def resample(waveform: Tensor, source_rate: int, target_rate: int) -> Tensor:
@@ -143,11 +158,17 @@ def track_names(path: str | Path) -> set[str]:
 
 
 @contextmanager
-def _open_track(path: str | Path) -> Iterator[hdf5.Track]:
+def _open_stored(path: str | Path) -> Iterator[hdf5.Track | packed.PackedClip | None]:
+    """Find samples that need no decoding, of a packed clip or a track of an HDF5 file; None for any other path."""
     try:
-        with hdf5.open_track(path) as track:
-            yield track
-    except hdf5.TrackError as error:
+        if (clip := packed.find(path)) is not None:
+            yield clip
+        elif hdf5.is_track(path):
+            with hdf5.open_track(path) as track:
+                yield track
+        else:
+            yield None
+    except (packed.PackError, hdf5.TrackError) as error:
         _fail(path, *error.args)
 
 
@@ -190,20 +211,43 @@ def _check_size(path: str | Path, descriptor: int) -> None:
             _fail(path, f"truncated WAV: {size} of {promised + 8} bytes", "copy or download it again")
 
 
-def _read_soundfile(
-    path: str | Path, file: soundfile.SoundFile, start: int, frames: int | None
-) -> tuple[NDArray[np.float32], int]:
-    wanted = max(file.frames - start, 0)
-    wanted = wanted if frames is None else min(frames, wanted)
-    try:
+def _header(path: str | Path) -> AudioInfo:
+    with _open(path) as file:
+        if file is not None:
+            return AudioInfo(file.samplerate, file.frames, file.channels)
+        with _open_container(path) as (container, stream):
+            return AudioInfo(stream.rate, _container_frames(container, stream), stream.channels)
+
+
+def _decode(path: str | Path, start: int, frames: int | None) -> tuple[NDArray[np.float32], int]:
+    with _open(path) as file:
+        if file is None:
+            return _read_container(path, start, frames)
+        wanted = max(file.frames - start, 0)
+        wanted = wanted if frames is None else min(frames, wanted)
         if start and wanted:
             file.seek(start)
+        return _read_soundfile(path, file, wanted), file.samplerate
+
+
+def _blocks(path: str | Path, frames: int) -> Iterator[NDArray[np.float32]]:
+    with _open(path) as file:
+        if file is not None:
+            for begin in range(0, file.frames, frames):
+                yield _read_soundfile(path, file, min(frames, file.frames - begin))
+        else:
+            with _open_container(path) as (container, stream):
+                yield from (block for _, block in _decoded(container, stream, 0))
+
+
+def _read_soundfile(path: str | Path, file: soundfile.SoundFile, wanted: int) -> NDArray[np.float32]:
+    try:
         samples = file.read(wanted, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         _fail(path, f"decoding broke off ({error.error_string})", "copy or download it again")
     if len(samples) < wanted:
         _fail(path, f"truncated: {len(samples)} of {wanted} samples decoded", "copy or download it again")
-    return np.asarray(samples.T, np.float32), file.samplerate
+    return np.asarray(samples.T, np.float32)
 
 
 @contextmanager
@@ -230,20 +274,26 @@ def _container_frames(container: InputContainer, stream: Any) -> int:
 def _read_container(path: str | Path, start: int, frames: int | None) -> tuple[NDArray[np.float32], int]:
     stop = float("inf") if frames is None else start + frames
     with _open_container(path) as (container, stream):
-        rate, blocks = stream.rate, [np.zeros((stream.channels, 0), np.float32)]
-        origin, position = stream.start_time or 0, 0
-        if far := start > _SEEK_FROM_S * rate:
-            container.seek(int((start / rate - _PREROLL_S) / stream.time_base) + origin, stream=stream)
-        to_float = av.AudioResampler(format="fltp")
-        for decoded in container.decode(stream):
-            if far:  # the first frame tells where it is, the others follow on
-                position, far = round(((decoded.pts or 0) - origin) * stream.time_base * rate), False
-            for frame in to_float.resample(decoded):
-                block = frame.to_ndarray().astype(np.float32, copy=False)
-                begin, end = max(start - position, 0), min(stop - position, block.shape[1])
-                if begin < end:
-                    blocks.append(block[:, begin : int(end)])
-                position += block.shape[1]
-            if position >= stop:
+        parts = [np.zeros((stream.channels, 0), np.float32)]
+        for position, block in _decoded(container, stream, start):
+            begin, end = max(start - position, 0), min(stop - position, block.shape[1])
+            if begin < end:
+                parts.append(block[:, begin : int(end)])
+            if position + block.shape[1] >= stop:
                 break
-    return np.concatenate(blocks, axis=1), rate
+        return np.concatenate(parts, axis=1), stream.rate
+
+
+def _decoded(container: InputContainer, stream: Any, start: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Places and samples (channel, time) of consecutive blocks, from `start` or some place before it on."""
+    rate, origin, position = stream.rate, stream.start_time or 0, 0
+    if far := start > _SEEK_FROM_S * rate:
+        container.seek(int((start / rate - _PREROLL_S) / stream.time_base) + origin, stream=stream)
+    to_float = av.AudioResampler(format="fltp")
+    for decoded in container.decode(stream):
+        if far:  # the first frame tells where it is, the others follow on
+            position, far = round(((decoded.pts or 0) - origin) * stream.time_base * rate), False
+        for frame in to_float.resample(decoded):
+            block = frame.to_ndarray().astype(np.float32, copy=False)
+            yield position, block
+            position += block.shape[1]

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -14,11 +13,10 @@ import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from numpy.typing import ArrayLike
 
-from datamodules.audio import SUFFIXES
 from datamodules.clips import Clip
 from datamodules.demo.one_shots import ONE_SHOTS_ROOT, write_one_shots
 from datamodules.events import EventDataModule, read_classes
-from datamodules.files import write_text_atomically
+from datamodules.files import is_audio, walk, write_text_atomically
 from datamodules.near_duplicates import Survey, survey
 from datamodules.protocol import ProtocolError, read_table
 from datamodules.source_split import hold_out, join_sources
@@ -260,14 +258,13 @@ def _pattern(source: str | None) -> re.Pattern[str] | None:
 
 def _folders(root: Path) -> Iterator[tuple[str, Part | None, list[str]]]:
     """Audio files in folders of classes, or in such folders in those of a split."""
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for folder, names in walk(root):
         place = Path(folder).relative_to(root).parts
         part = _PARTS.get(place[0].lower()) if place else None
         labels = place[1:2] if part else place[:1]
         if labels:
             for name in names:
-                if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                if is_audio(name):
                     yield "/".join([*place, name]), part, list(labels)
 
 

@@ -15,11 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from datamodules.base import ClipDataModule
-from datamodules.config import data_module
+from datamodules.config import parse_arguments
 from datamodules.coverage import ABSENT, write_exclusions
 from datamodules.files import write_text_atomically
 from datamodules.split_report import SplitReport, check_split
@@ -110,26 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Look at every file of a data set: counts, durations, faults, leaks between splits.",
         epilog="example: python -m datamodules.check --config configs/ssd_aasist.yaml --data.root /data/LA",
     )
-    parser.add_argument("--config", action="append", required=True, help="YAML of an experiment; repeatable")
     parser.add_argument("--json", help="also write the whole report to this file")
     parser.add_argument(
         "--exclude",
         metavar="FILE",
         help="also write the faulty clips to this list (key,reason), which data sets of events leave out",
     )
-    options, rest = parser.parse_known_args(arguments)
-    overrides: list[str] = []
-    for word in rest:  # both --data.key=value and --data.key value
-        if word.startswith("--data."):
-            overrides.append(word)
-        elif overrides and "=" not in overrides[-1]:
-            overrides[-1] += f"={word}"
-        else:
-            parser.error(f"unknown argument {word}: only --data.KEY=VALUE overrides")
-    try:
-        data = data_module(options.config, overrides)
-    except (ValueError, OSError, TypeError, OmegaConfBaseException, YAMLError) as error:
-        parser.error(str(error))
+    options, data = parse_arguments(parser, arguments)
     report = check(data, progress=sys.stderr.isatty())
     if options.json:
         write_text_atomically(options.json, json.dumps(report, indent=2) + "\n")

@@ -1,11 +1,38 @@
 """Build a data module from the configuration of an experiment, without the part that learns."""
 
+import argparse
 import importlib
 from collections.abc import Sequence
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from datamodules.base import ClipDataModule
+
+
+def parse_arguments(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
+) -> tuple[argparse.Namespace, ClipDataModule]:
+    """Parse a command line that has ``--config`` and ``--data.KEY=VALUE`` beside the options of `parser`.
+
+    Returns:
+        The options, and the data module. A faulty command line or configuration ends the process with 2.
+    """
+    parser.add_argument("--config", action="append", required=True, help="YAML of an experiment; repeatable")
+    options, rest = parser.parse_known_args(arguments)
+    overrides: list[str] = []
+    for word in rest:  # both --data.key=value and --data.key value
+        if word.startswith("--data."):
+            overrides.append(word)
+        elif overrides and "=" not in overrides[-1]:
+            overrides[-1] += f"={word}"
+        else:
+            parser.error(f"unknown argument {word}: only --data.KEY=VALUE overrides")
+    try:
+        return options, data_module(options.config, overrides)
+    except (ValueError, OSError, TypeError, OmegaConfBaseException, YAMLError) as error:
+        parser.error(str(error))
 
 
 def data_module(configs: Sequence[str], overrides: Sequence[str] = ()) -> ClipDataModule:

@@ -4,7 +4,6 @@ Sources: the data sets' descriptions on Zenodo and the official evaluators of ea
 """
 
 import csv
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Literal
 
 from datamodules.audio import SUFFIXES
 from datamodules.clips import Clip
+from datamodules.files import is_audio, names_in
 from datamodules.protocol import ProtocolError
 
 Subset = Literal["dev", "eval"]
@@ -120,13 +120,9 @@ class Layout:
 
 def _audio_files(folder: Path) -> Iterator[tuple[str, str]]:
     """Stem and path of the audio files in a folder, by name; none where it is missing."""
-    if folder.is_dir():
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
-        for name in names:
-            stem, dot, suffix = name.rpartition(".")
-            if stem and dot + suffix.lower() in SUFFIXES and not stem.startswith("."):
-                yield stem, f"{folder}/{name}"
+    for name in sorted(names_in(folder)):
+        if is_audio(name) and not name.startswith("."):
+            yield name.rpartition(".")[0], f"{folder}/{name}"
 
 
 def _attributes(path: Path) -> Iterator[tuple[str, dict[str, str]]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datamodules import audio
+from datamodules.files import names_in
 from datamodules.pairs import Pair
 
 _INPUT = re.compile(r"input_(\d+)_?\.wav")
@@ -83,10 +84,12 @@ def folder_pairs(folder: Path, info: EffectInfo) -> list[FilePair]:
     Raises:
         ValueError: Naming the file that has no partner or a wrong number of knobs, or a setting out of range.
     """
-    inputs = {int(found[1]): path for path in folder.iterdir() if (found := _INPUT.fullmatch(path.name))}
+    names = sorted(names_in(folder))
+    inputs = {int(found[1]): folder / name for name in names if (found := _INPUT.fullmatch(name))}
     targets: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if found := _TARGET.fullmatch(path.name):
+    for name in names:
+        if found := _TARGET.fullmatch(name):
+            path = folder / name
             if int(found[1]) in targets:
                 raise ValueError(f"{path}: {targets[int(found[1])].name} has the same number: remove one")
             targets[int(found[1])] = path
@@ -132,9 +135,12 @@ def _settings(path: Path, info: EffectInfo) -> tuple[float, ...]:
 
 def capture_pairs(root: Path) -> list[FilePair]:
     """Pairs of a capture: ``input.wav`` and ``target.wav``, or all of ``input/`` and ``target/``."""
-    if (root / "input.wav").exists():
+    if "input.wav" in names_in(root):
         return [_pair("capture", root / "input.wav", root / "target.wav")]
-    names = [sorted(path.name for path in (root / side).glob("*.wav")) for side in ("input", "target")]
+    names = [
+        sorted(name for name in names_in(root / side) if name.endswith(".wav"))
+        for side in ("input", "target")
+    ]
     if not names[0] or names[0] != names[1]:
         odd = sorted(set(names[0]) ^ set(names[1]))
         found = f"{odd[0]} has no partner" if odd else "nothing is there"

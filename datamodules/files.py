@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from datamodules import packed
 from datamodules.audio import CHECK_COMMAND, SUFFIXES, AudioError, track_names
 from datamodules.clips import Clip
 from datamodules.protocol import read_rows
@@ -21,7 +22,7 @@ def missing_files(clips: Iterable[Clip]) -> list[Clip]:
     for clip in clips:
         folder, name = os.path.split(clip.path)
         if folder not in listings:
-            listings[folder] = _names(folder)
+            listings[folder] = names_in(folder)
         if name not in listings[folder]:
             missing.append(clip)
     return missing
@@ -40,14 +41,35 @@ def require_files(clips: Sequence[Clip]) -> None:
         )
 
 
-def _names(folder: str) -> set[str]:
+def names_in(folder: str | Path) -> set[str]:
+    """Names of what a folder holds, packed files too, or of the tracks in an HDF5 file; none where it is missing."""
     try:
         with os.scandir(folder or ".") as entries:
-            return {entry.name for entry in entries}
+            return {entry.name for entry in entries}.union(packed.names_in(folder))
     except NotADirectoryError:  # a file of tracks
         return track_names(folder)
     except OSError:
         return set()
+
+
+def walk(root: str | Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder at and below a root, links followed, and the sorted names of its files, packed ones too.
+
+    What begins with a dot is passed over.
+    """
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield folder, sorted(name for name in {*names, *packed.names_in(folder)} if not name.startswith("."))
+
+
+def audio_files(root: str | Path) -> list[Path]:
+    """Files of audio at any depth below a folder, sorted, packed ones too; see `walk`."""
+    return sorted(Path(folder, name) for folder, names in walk(root) for name in names if is_audio(name))
+
+
+def is_audio(name: str) -> bool:
+    """Whether a file's name ends as that of audio."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122  a Path takes ten times longer
 
 
 def clips_to_predict(sources: Iterable[str | Path]) -> list[Clip]:
@@ -65,13 +87,13 @@ def clips_to_predict(sources: Iterable[str | Path]) -> list[Clip]:
 
 def _audio_files(source: Path) -> Iterator[Path]:
     if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = audio_files(source)
         if not found:
             raise ValueError(
                 f"predict: no audio file in folder {source}: name a folder with {sorted(SUFFIXES)}"
             )
         yield from found
-    elif not source.exists():
+    elif source.name not in names_in(source.parent):
         raise ValueError(
             f"predict: {source} does not exist: name audio files, folders, or .txt lists of paths"
         )

@@ -26,9 +26,12 @@ class Track:
     """An open track, mono.
 
     Attributes:
+        num_channels: 1.
         num_frames: Its samples.
         sample_rate: In Hz.
     """
+
+    num_channels = 1
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._dataset = dataset

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from datamodules.audio import SUFFIXES
 from datamodules.clips import Clip
+from datamodules.files import audio_files
 from datamodules.protocol import ProtocolError
 
 ProxyOutliers = Literal[
@@ -89,7 +89,7 @@ def foreign_clips(kind: ProxyOutliers, root: Path | None) -> list[Clip]:
         paths = sorted(root / name for name in _first_column(training))
     else:
         folder = root / "audio" if kind == "tau" else root
-        paths = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in SUFFIXES)
+        paths = audio_files(folder)
         if not paths:
             raise ValueError(
                 f"proxy_root {folder}: no audio file for proxy_outliers {kind}: unpack the clips there"

@@ -14,6 +14,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from datamodules.audio import SUFFIXES
 from datamodules.clips import Clip
 from datamodules.events import EventDataModule
+from datamodules.files import names_in
 
 _ID_LETTERS = 11  # of a YouTube id, with which every key begins
 _FILMS = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".3gp"})
@@ -92,11 +93,9 @@ def find_files(root: str | Path, folders: Collection[str]) -> dict[str, str]:
     pending = [os.fspath(root)]
     while pending:
         folder = pending.pop()
-        try:
-            names = os.listdir(folder)  # noqa: PTH208  hundreds of thousands of names: plain strings
-        except OSError:  # missing, or a file of a folder's name
+        if not Path(folder).is_dir():  # missing, or a file of a folder's name
             continue
-        for name in names:
+        for name in names_in(folder):
             stem, dot, suffix = name.rpartition(".")
             suffix = dot + suffix.lower()
             if name in folders:
