@@ -12,11 +12,14 @@ from torch import Tensor
 
 from datamodules import audio
 from datamodules.demo.one_shots import ONE_SHOTS_ROOT, write_one_shots
+from datamodules.files import is_audio, names_in
 from datamodules.pairs import Pair, PairDataModule, PairDataset, PairItem, PairSplit
 from datamodules.source_split import hold_out, join_sources
 
 _SHARES: Mapping[PairSplit, float] = {"test": 0.25, "validation": 0.15}
 _LEVELS_DB = -18.0, -1.0
+# of training samples: drums vary more than those of the few kits that there are
+_SPEEDS = 1.0, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4
 _BEFORE_S = 0.09, 0.25  # how much earlier than the hit of a training window another one begins
 _BEATS = 4  # of a bar
 
@@ -59,7 +62,8 @@ class HitPair(Pair):
 class DrumHits(PairDataModule):
     """Hits that begin too early or too late; the target is the same on the line.
 
-    A training item is a window of one hit whose line is the middle, in half of them within the tail of another hit.
+    A training item is a window of one hit at one of seven speeds, whose line is the middle, in half of them within the
+    tail of another hit.
     Validation has windows of one hit, test also bars of four beats after one empty step, with hits around the steps.
     Sources (kits) of a split are in no other.
 
@@ -169,7 +173,11 @@ class _Hits(PairDataset):
         self.equal = name != "test"
         self._pairs, self._rate = data.pairs[name], data.sample_rate
         self._window, self._seed = data.window, data.seed
-        self._sounds = [read_shot(shot.path, data.sample_rate) for shot in data.shots[name]]
+        speeds = _SPEEDS if name == "train" else (1.0,)
+        self._sounds = [
+            [read_shot(shot.path, data.sample_rate, speed=speed) for speed in speeds]
+            for shot in data.shots[name]
+        ]
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -178,22 +186,25 @@ class _Hits(PairDataset):
         index, draw = item
         pair = self._pairs[index]
         if isinstance(pair, HitPair):
-            layout = pair.layout
+            layout, sounds = pair.layout, {shot: self._sounds[shot][0] for shot in pair.layout.shots}
         else:
             random = np.random.default_rng([self._seed, draw])
             layout = self._window(index, random, before=int(random.integers(2 * len(self._sounds))))
+            sounds = {
+                shot: self._sounds[shot][random.integers(len(self._sounds[shot]))] for shot in layout.shots
+            }
         waveform, target = (
-            place(layout, self._sounds, self._rate, jitter=jitter)[None] for jitter in (True, False)
+            place(layout, sounds, self._rate, jitter=jitter)[None] for jitter in (True, False)
         )
         return PairItem(waveform, target, torch.zeros(0), pair, index)
 
 
-def place(layout: Layout, sounds: Sequence[tuple[Tensor, int]], rate: int, *, jitter: bool) -> Tensor:
+def place(layout: Layout, sounds: Mapping[int, tuple[Tensor, int]], rate: int, *, jitter: bool) -> Tensor:
     """The sum of a layout's hits, float32 (time,), with or without their jitter.
 
     Args:
         layout: Which hits lie where.
-        sounds: Waveform (time,) with a peak of 1, and the sample at which it begins to be heard, of every sample.
+        sounds: Waveform (time,) with a peak of 1, and the sample at which it begins to be heard, of a layout's shots.
         rate: In Hz.
         jitter: Place hits beside their lines.
     """
@@ -208,10 +219,13 @@ def place(layout: Layout, sounds: Sequence[tuple[Tensor, int]], rate: int, *, ji
     return mix / mix.abs().max().clamp_min(1.0)
 
 
-def read_shot(path: Path, rate: int) -> tuple[Tensor, int]:
-    """A mono sample (time,) with a peak of 1, and its onset: the first sample above a tenth of the peak."""
+def read_shot(path: Path, rate: int, *, speed: float = 1.0) -> tuple[Tensor, int]:
+    """A mono sample (time,) with a peak of 1, and its onset: the first sample above a tenth of the peak.
+
+    Another `speed` makes another drum of it, higher and shorter or lower and longer.
+    """
     sound, source_rate = audio.read(path)
-    sound = audio.resample(sound.mean(dim=0), source_rate, rate)
+    sound = audio.resample(sound.mean(dim=0), round(source_rate * speed), rate)
     peak = sound.abs().max()
     if not peak:
         raise ValueError(f"{path}: a sample of silence: delete it")
@@ -230,7 +244,7 @@ def find_shots(root: Path, classes: Sequence[str] | None) -> list[Shot]:
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder: correct data.classes or data.root")
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in audio.SUFFIXES)
+        paths = sorted(folder / name for name in names_in(folder) if is_audio(name))
         shots += [Shot(path, folder.name, path.stem.partition("__")[0]) for path in paths]
     if not shots:
         raise ValueError(

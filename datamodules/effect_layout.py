@@ -2,7 +2,8 @@
 
 SignalTrain (github.com/drscotthawley/signaltrain): ``effect_info.ini``, and folders ``Train``, ``Val`` and perhaps
 ``Test`` of ``input_<n>_.wav`` and ``target_<n>_<Name>__<knob>__<knob>.wav``, settings in the knobs' own units.
-A capture without knobs: ``input.wav`` and ``target.wav``, or folders ``input`` and ``target`` of equal names.
+A capture without knobs: ``input.wav`` and ``target.wav``, or folders ``input`` and ``target``, or ``dry`` and ``wet``,
+of equal file names, of any format.
 """
 
 import ast
@@ -10,16 +11,18 @@ import configparser
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from datamodules import audio
-from datamodules.files import names_in
+from datamodules.files import is_audio, names_in
 from datamodules.pairs import Pair
 
 _INPUT = re.compile(r"input_(\d+)_?\.wav")
 _TARGET = re.compile(r"target_(\d+)_(.*)\.wav")
+_SIDES = ("input", "target"), ("dry", "wet")
+_MANY = 10  # pairs, of which whole ones can be held out
 
 
 class EffectInfo(NamedTuple):
@@ -134,21 +137,19 @@ def _settings(path: Path, info: EffectInfo) -> tuple[float, ...]:
 
 
 def capture_pairs(root: Path) -> list[FilePair]:
-    """Pairs of a capture: ``input.wav`` and ``target.wav``, or all of ``input/`` and ``target/``."""
+    """Pairs of a capture: ``input.wav`` and ``target.wav``, or all of two folders, see `_SIDES`."""
     if "input.wav" in names_in(root):
         return [_pair("capture", root / "input.wav", root / "target.wav")]
-    names = [
-        sorted(name for name in names_in(root / side) if name.endswith(".wav"))
-        for side in ("input", "target")
-    ]
+    sides = next((sides for sides in _SIDES if names_in(root / sides[0])), _SIDES[0])
+    names = [sorted(filter(is_audio, names_in(root / side))) for side in sides]
     if not names[0] or names[0] != names[1]:
         odd = sorted(set(names[0]) ^ set(names[1]))
         found = f"{odd[0]} has no partner" if odd else "nothing is there"
         raise ValueError(
             f"{root}: expected effect_info.ini with Train and Val, or input.wav and target.wav, or folders input and"
-            f" target of equal file names: {found}"
+            f" target, or dry and wet, of equal file names: {found}"
         )
-    return [_pair(Path(name).stem, root / "input" / name, root / "target" / name) for name in names[0]]
+    return [_pair(Path(name).stem, *(root / side / name for side in sides)) for name in names[0]]
 
 
 def _pair(key: str, source: Path, target: Path, knobs: Sequence[float] = ()) -> FilePair:
@@ -183,16 +184,18 @@ def _pair(key: str, source: Path, target: Path, knobs: Sequence[float] = ()) -> 
 
 
 def held_out(pairs: Sequence[FilePair], name: str, share: float) -> list[FilePair]:
-    """The beginnings of the files for training, of their last `share` the first half for validation, then test."""
+    """The pairs, or parts of them, for ``train``, ``validation`` or ``test``.
+
+    Of ten and more pairs, whole ones are held out, evenly chosen; of fewer, the end of each. Validation and test get
+    half of the share each.
+    """
+    if len(pairs) >= _MANY:
+        order = [int(number * share) != int((number + 1) * share) for number in range(len(pairs))]
+        chosen = [pair for pair, is_held_out in zip(pairs, order, strict=True) if is_held_out]
+        kept = [pair for pair, is_held_out in zip(pairs, order, strict=True) if not is_held_out]
+        return {"train": kept, "validation": chosen[::2], "test": chosen[1::2]}[name]
     parts = {"train": (0, 1 - share), "validation": (1 - share, 1 - share / 2), "test": (1 - share / 2, 1)}
     begin, end = parts[name]
     return [
-        FilePair(
-            key=pair.key,
-            input=pair.input,
-            target=pair.target,
-            start=math.floor(begin * pair.stop),
-            stop=math.floor(end * pair.stop),
-        )
-        for pair in pairs
+        replace(pair, start=math.floor(begin * pair.stop), stop=math.floor(end * pair.stop)) for pair in pairs
     ]

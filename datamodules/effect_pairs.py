@@ -23,8 +23,9 @@ class EffectPairs(PairDataModule):
     """Pairs in SignalTrain's layout or of a capture, see `effect_layout`; targets are cut from whole-file targets.
 
     Training items are chunks from anywhere in a file; those of evaluation are whole files, with ``Val`` standing in
-    for a missing ``Test``. Of a capture the last `validation` of every file is held out: half each for validation
-    and test. A constant delay of the targets is measured at the start and told.
+    for a missing ``Test``. Of a capture the last `validation` of every file is held out, or of ten
+    files and more as many whole ones: half each for validation and test.
+    A constant delay of the targets is measured at the start and told.
 
     Args:
         root: Folder of the data set. The default is a synthetic corpus, made where missing.

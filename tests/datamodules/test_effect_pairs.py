@@ -152,6 +152,20 @@ def test_a_capture_holds_out_its_end(tmp_path):
     assert batch.target.shape == (1, 1, 100)
 
 
+def test_a_capture_of_many_files_holds_out_whole_ones(tmp_path):
+    for number in range(20):
+        write(tmp_path / "dry" / f"{number:02}.flac", 500 + number)
+        write(tmp_path / "wet" / f"{number:02}.flac", 500 + number)
+    module = data(tmp_path, chunk=100)
+    module.setup()
+    keys = {name: [pair.key for pair in module.pairs[name]] for name in ("train", "validation", "test")}
+    assert {name: len(each) for name, each in keys.items()} == {"train": 16, "validation": 2, "test": 2}
+    assert sorted(key for each in keys.values() for key in each) == [f"{number:02}" for number in range(20)]
+    assert [batch.target.shape[-1] for batch in module.test_dataloader()] == [
+        500 + int(key) for key in keys["test"]
+    ]
+
+
 def test_folders_of_a_capture_must_hold_the_same_names(tmp_path):
     write(tmp_path / "input" / "a.wav")
     write(tmp_path / "target" / "b.wav")
