@@ -23,6 +23,7 @@ from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.config_errors import one_line
+from lightning_modules.config_size import check_size
 from lightning_modules.rank_launcher import watch_ranks
 from lightning_modules.runs import Run, stable_id, write_atomically
 from lightning_modules.tracking import Tracking
@@ -185,6 +186,10 @@ def build(command: str, description: str, args: Sequence[str] | None = None) -> 
     with tempfile.TemporaryDirectory() as folder:
         if not {"--config", "-c", "--help", "-h"} & {argument.split("=")[0] for argument in arguments}:
             arguments = _config_of_checkpoint(arguments, Path(folder), command) + arguments
+        files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        files.add_argument("--config", "-c", action="append", default=[])
+        for path in files.parse_known_args(arguments)[0].config:
+            check_size(path)
         return Platform(arguments, command=command, description=description)
 
 

@@ -52,7 +52,10 @@ def test_a_lost_rank_ends_all(tiny, fault, rank, code, message):
 
 
 def test_ranks_of_different_configurations_do_not_train(tiny):
-    code, output = tiny.run(devices=2, config0="lr: 1\n", config1="lr: 2\n")
+    code, output = tiny.run(devices=2, config0="seed_everything: 1\n", config1="seed_everything: 2\n")
     assert code == 1
-    assert "error: rank 1 runs another configuration than rank 0: -lr: 1; +lr: 2" in output
+    assert (
+        "error: rank 1 runs another configuration than rank 0: -seed_everything: 1; +seed_everything: 2"
+        in output
+    )
     assert not tiny.last.exists()

@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,17 +29,13 @@ def test_code_in_a_weights_file_is_refused_and_not_run(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-def test_alias_bomb_ends_in_one_line(tmp_path, capsys):
+@pytest.mark.parametrize("leaf", ['["x", "x", "x"]', "[*a0]"])
+def test_alias_bomb_is_refused_before_it_unfolds(tmp_path, leaf):
     bomb = tmp_path / "bomb.yaml"
-    lines = ['a0: &a0 ["x", "x", "x", "x", "x", "x", "x", "x", "x"]']
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
-    bomb.write_text("\n".join(lines))
-    begin = time.monotonic()
-    with pytest.raises(SystemExit) as stop:
+    lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    bomb.write_text("\n".join([f"a0: &a0 {leaf}", *lines]))
+    with pytest.raises(ValueError, match=r"bomb\.yaml: its aliases unfold to (inf|\d+) values"):
         cli.build("fit", "", [f"--config={bomb}"])
-    assert stop.value.code == 2
-    assert time.monotonic() - begin < 30
-    assert len(capsys.readouterr().err) < 1000
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def main() -> None:
     data = TensorDataset(torch.linspace(-1, 1, int(given["batches"])).unsqueeze(1))
     run = Run(experiment="tiny", id="x", root=given["root"])
     settings = Checkpoints(monitor="val/loss", every_n_train_steps=int(given["save_every"]))
-    config = given.get(f"config{os.environ.get('LOCAL_RANK', '0')}", "seed: 0\n")
+    config = given.get(f"config{os.environ.get('LOCAL_RANK', '0')}", "seed_everything: 0\n")
     trainer = Trainer(
         accelerator="cpu",
         devices=int(given["devices"]),
