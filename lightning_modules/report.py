@@ -1,7 +1,8 @@
-"""Makes a paper's tables and figures of the finished runs of a grid: Markdown, CSV and PNG.
+"""Makes a paper's tables and figures of the finished runs of a grid: Markdown, CSV, LaTeX and PNG.
 
-Figures are averaged over sections and the like within a seed, then over seeds. What is missing is said, and a seed
-that is incomplete is left out of the average it would distort.
+Figures are averaged over sections and the like within a seed, then over seeds, and stand beside the published ones.
+What is missing is said, and a seed that is incomplete is left out of the average it would distort. Runs that were
+tested on different clips are not averaged.
 """
 
 import argparse
@@ -11,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from lightning_modules.grids.cells import expand
-from lightning_modules.grids.estimates import Table, tabulate
+from lightning_modules.grids.estimates import Table, label, tabulate
 from lightning_modules.grids.finished import (
     Finding,
     Gathered,
-    differing_clips,
+    check_same_data,
     differing_settings,
     findings,
     gather,
 )
 from lightning_modules.grids.grid_file import Grid, Output, read_grid
-from lightning_modules.grids.table_text import as_csv, markdown
+from lightning_modules.grids.table_text import as_csv, latex, markdown
 from lightning_modules.runs import write_atomically
 
 EXAMPLE = """example:
@@ -63,11 +64,14 @@ def report(path: str, root: str, folder: Path) -> str:
         raise ValueError(f"{path}: none of {found.total} runs is finished in {root}/{grid.experiment}")
     text = [f"# {Path(path).stem}\n", *(f"- {line}" for line in _remarks(found, path)), ""]
     for output in grid.report.outputs:
-        tables = _tables(found, output)
-        text += [f"## {output.title}\n", *(f"- warning: {line}" for line in differing_clips(found, output))]
+        shown = _of_blocks(found, output.blocks)
+        tables = _tables(shown, output)
+        text += [f"## {output.title}\n", *(f"- warning: {line}" for line in check_same_data(shown, output))]
         for name, table in tables:
-            text += [f"- {line}" for line in table.left_out] + ["", markdown(table, output)]
+            text += [f"- {line}" for line in [*table.left_out, *_only_published(table, output)]]
+            text += ["", markdown(table, output)]
             write_atomically(folder / f"{name}.csv", as_csv(table, output))
+            write_atomically(folder / f"{name}.tex", latex(table, output))
             if output.kind != "table" and table.estimates:
                 _save_figure(folder / f"{name}.png", table, output, grid)
                 text.append(f"![{output.title}]({name}.png)\n")
@@ -90,19 +94,36 @@ def _remarks(found: Gathered, path: str) -> list[str]:
     return lines + [f"warning: {line}" for line in differing_settings(found)]
 
 
+def _of_blocks(found: Gathered, names: Sequence[str]) -> Gathered:
+    rows = [(cell, row) for cell, row in found.rows if not names or cell.block.name in names]
+    return replace(found, rows=rows)
+
+
+def _only_published(table: Table, output: Output) -> list[str]:
+    """Says which published rows the runs have no counterpart of."""
+    rows = output.published.rows if output.published is not None else {}
+    missing = sorted(set(rows) - {label(series) for series in table.estimates})
+    return [f"published, and not among the finished runs: {', '.join(missing)}"] if missing else []
+
+
 def _tables(found: Gathered, output: Output) -> list[tuple[str, Table]]:
     """Returns name and table: one a value, or a single one with the values as columns where there is no ``per``."""
+    made = _without_differences(found, output)
+    if output.baseline is not None:
+        from lightning_modules.grids.paired import add_differences
+
+        for _, table in made:
+            add_differences(table, found, output.baseline)
+    return made
+
+
+def _without_differences(found: Gathered, output: Output) -> list[tuple[str, Table]]:
     if output.rows is not None:
         return [(output.name, tabulate(_by_row(found, output), value="value", average=False))]
     by_value = {value: findings(found, output, value) for value in output.values}
     if output.per is None:
         together = [each for found in by_value.values() for each in found]
-        table = tabulate(together, value="value", average=False)
-        if output.baseline is not None:
-            from lightning_modules.grids.paired import add_differences
-
-            add_differences(table, found, output)
-        return [(output.name, table)]
+        return [(output.name, tabulate(together, value="value", average=False))]
     return [
         (f"{output.name}_{value}", tabulate(each, value=value, average=True))
         for value, each in by_value.items()

@@ -57,7 +57,7 @@ def table():
 
 
 def test_differences_over_seeds_and_clips(capsys):
-    path = write("DATAR", "AST", error="se")
+    path = write("DATAR", "AST")
     finish(path)
     assert report.main([path]) == 0
     top1 = table()["DATAR", "top1"]
@@ -68,16 +68,15 @@ def test_differences_over_seeds_and_clips(capsys):
     assert float(top1["se_seeds"]) == pytest.approx(0.125)  # accuracies 3/4 and 2/4, 1/4 and 1/4
     assert float(top1["p_clips"]) == pytest.approx(0.5)
     assert 0 < float(top1["p"]) < 1
-    assert float(top1["se"]) == pytest.approx(0.125)
     assert table()["AST", "top1"]["difference"] == ""
     shown = capsys.readouterr().out
     assert "|  | top1 | top5 | top1 − AST | top5 − AST |" in shown
     error = (float(top1["se_clips"]) ** 2 + 0.125**2) ** 0.5
     assert (
-        f"| DATAR | 0.6250 ± 0.1768 (0.1250) | 0.7500 ± 0.0000 (0.0000) | +0.3750 ± {error:.4f}, p = "
-        in shown
+        "| DATAR | 0.6250 ± 0.1768 (± 1.5883) | 0.7500 ± 0.0000 (± 0.0000) | "
+        f"+0.3750 ± {error:.4f}, p = " in shown
     )
-    assert "| AST | 0.2500 ± 0.0000 (0.0000) | 0.3750 ± 0.1768 (0.1250) | – | – |" in shown
+    assert "| AST | 0.2500 ± 0.0000 (± 0.0000) | 0.3750 ± 0.1768 (± 1.5883) | – | – |" in shown
 
 
 def test_single_runs_are_compared_by_clips(capsys):
@@ -94,14 +93,14 @@ def test_single_runs_are_compared_by_clips(capsys):
 
 def test_what_cannot_be_compared_is_said(capsys):
     path = write("DATAR", "AST", values=["top1"])
-    finish(path, clips=3)
+    finish(path, clips=3)  # of AST, for both seeds
     assert report.main([path]) == 0
     shown = capsys.readouterr().out
     assert (
         "- DATAR: no difference in top1 to AST: runs/e/DATAR-seed_0/tables/test_clips.csv has 4 clips"
         in shown
     )
-    assert "| DATAR | 0.6250 ± 0.1768 | – |" in shown
+    assert "| DATAR | 0.6250 ± 0.1768 (± 1.5883) | – |" in shown
 
 
 def test_an_unfinished_baseline_is_said(capsys):
@@ -115,16 +114,54 @@ def test_an_unfinished_baseline_is_said(capsys):
     ("output", "message"),
     [
         ({"baseline": "none"}, "report output 't': no block is the baseline 'none'"),
-        ({"kind": "bars"}, "baseline goes with kind table, without per and rows"),
-        ({"error": "ci"}, "error 'ci': expected one of sd, se"),
-        ({"values": ["clips"]}, "output 't': clips has no paired test"),
+        ({"rows": "machine"}, "baseline goes with blocks as rows: drop rows or kind: curve"),
     ],
 )
 def test_a_wrong_output_is_one_line(output, message, capsys):
-    path = write("DATAR", "AST", **output)
-    if "values" in output:
-        finish(path)
-    assert report.main([path]) == 1
+    assert report.main([write("DATAR", "AST", **output)]) == 1
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert message in shown
+
+
+EER = {"DATAR": [0.25, 0.5, 0.125], "AST": [0.5, 1.0, 0.25]}
+
+
+def test_other_figures_are_compared_seed_by_seed(capsys):
+    path = write("DATAR", "AST", seeds=3, values=["eer"])
+    for cell in expand(read_grid(path)):
+        name, seed = cell.block.name, cell.values["seed_everything"]
+        put(
+            cell.run.folder / "results.csv",
+            [{"split": "test", "seed": seed, "clips": 4, "eer": EER[name][seed]}],
+        )
+    assert report.main([path]) == 0
+    row = table()["DATAR", "eer"]
+    assert float(row["difference"]) == pytest.approx(-0.875 / 3)
+    assert float(row["se"]) == pytest.approx(7**0.5 / 24)  # of -2/8, -4/8, -1/8
+    assert float(row["p_wilcoxon"]) == pytest.approx(0.25)  # the best that three seeds can do
+    assert row["num_pairs"] == "3"
+    assert "| -0.2917 ± 0.1102, p = 0.12 (0.25) |" in capsys.readouterr().out
+
+
+def test_an_average_is_compared_over_machines(capsys):
+    output = {"kind": "bars", "values": ["auc"], "per": "machine", "over": ["section"]}
+    path = write("DATAR", "AST", seeds=2, **output)
+    aucs = {"DATAR": {"fan": 0.75, "pump": 0.5}, "AST": {"fan": 0.5, "pump": 0.5}}
+    for cell in expand(read_grid(path)):
+        seed = cell.values["seed_everything"]
+        put(cell.run.folder / "results.csv", [{"split": "test", "seed": seed, "clips": 4}])
+        rows = [{"machine": m, "section": "", "auc": a} for m, a in aucs[cell.block.name].items()]
+        put(cell.run.folder / "tables/test.csv", rows)
+    assert report.main([path]) == 0
+    with Path("reports/grid/t_auc.csv").open(newline="") as file:
+        rows = {(row["block"], row["column"]): row for row in csv.DictReader(file)}
+    average = rows["DATAR", "average"]
+    assert [float(average[key]) for key in ("difference", "se")] == pytest.approx([0.125, 0.125])
+    assert (float(average["p"]), average["p_wilcoxon"], average["num_pairs"]) == (
+        pytest.approx(0.5),
+        "1.0",
+        "2",
+    )
+    assert rows["DATAR", "fan"]["difference"] == "0.25"
+    assert Path("reports/grid/t_auc.png").is_file()

@@ -6,6 +6,7 @@ import re
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from matplotlib.patches import Rectangle
@@ -47,7 +48,7 @@ def auc(machine, section, seed):
     return 0.5 + 0.4 * math.sin(len(machine) + int(section[-1]) + seed * 0.1) ** 2
 
 
-def finish(cell, places=None, clips=None, **config):
+def finish(cell, places=None, clips=None, data_hash="", **config):
     """Leaves what a tested run leaves; an earlier test row of the same run must not count."""
     values = cell.values
     seed = values["seed_everything"]
@@ -60,7 +61,7 @@ def finish(cell, places=None, clips=None, **config):
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     put(folder / "tables/test.csv", rows)
     row = {"split": "test", "seed": seed, "clips": clips or 10 * len(places), "eer": f"{seed / 100:.6f}"}
-    more = {"commit": "abc", "date": "2026-01-02T03:04:05+00:00"}
+    more = {"data_hash": data_hash, "commit": "abc", "date": "2026-01-02T03:04:05+00:00"}
     old = {**row, "eer": "0.9"}
     put(folder / "results.csv", [old | more, row | more, row | more | {"split": "validation", "eer": "0.8"}])
     (folder / "config.yaml").write_text(
@@ -167,21 +168,49 @@ def test_a_table_of_results(capsys):
     for cell in cells_of(path):
         finish(cell, places=PLACES)
     assert report.main([path]) == 0
-    assert "| a | 0.0200 ± 0.0100 | 30.0000 ± 0.0000 |" in capsys.readouterr().out  # the last test row
+    # the last test row; t of two degrees of freedom is 4.3027, times 0.01 / sqrt(3)
+    assert "| a | 0.0200 ± 0.0100 (± 0.0248) | 30.0000 ± 0.0000 (± 0.0000) |" in capsys.readouterr().out
+    assert float(table("t")["a", "", "eer"]["ci95"]) == pytest.approx(0.0248413771, abs=1e-10)
     assert not list(Path("reports/grid").glob("*.png"))
 
 
-def test_warns_of_different_clips_and_settings(capsys):
+@pytest.mark.parametrize(
+    ("hashes", "scored"), [(("", "x"), ("", "")), (("x", "y"), (", list x,", ", list y,"))]
+)
+def test_refuses_to_average_over_different_clips(hashes, scored, capsys):
     path = write([per_instance("a"), per_instance("b")], OUTPUT)
     for cell in cells_of(path):
         trial = cell.run.id == "a-fan-id_00-seed_1"
-        finish(cell, clips=9 if trial else None, trainer={"max_epochs": 1 if trial else 100})
+        finish(cell, clips=9 if trial else None, data_hash=hashes[trial])
+    assert report.main([path]) == 1
+    assert capsys.readouterr().err == (
+        "error: a, fan id_00: runs on different clips have no common mean: "
+        f"9 clips{scored[1]} in a-fan-id_00-seed_1 and 10 clips{scored[0]} in a-fan-id_00-seed_2; "
+        "test them on one list again\n"
+    )
+    assert not Path("reports").exists()
+
+
+def test_equally_many_clips_of_different_lists_are_not_averaged(capsys):
+    path = write([per_instance("a")], OUTPUT)
+    for cell in cells_of(path):
+        finish(cell, data_hash="old" if cell.run.id == "a-pump-id_00-seed_2" else "new")
+    assert report.main([path]) == 1
+    assert "a, pump id_00: runs on different clips" in capsys.readouterr().err
+
+
+def test_warns_of_blocks_on_different_clips_and_of_settings(capsys):
+    path = write([per_instance("a"), per_instance("b")], OUTPUT)
+    for cell in cells_of(path):
+        fewer = cell.block.name == "a" and "fan-id_00" in str(cell.run.id)
+        trial = cell.run.id == "a-fan-id_00-seed_1"
+        finish(cell, clips=9 if fewer else None, trainer={"max_epochs": 1 if trial else 100})
     assert report.main([path]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
     assert lines == [
         "- warning: runs of a differ in trainer.max_epochs: 1 in a-fan-id_00-seed_1, 100 in a-fan-id_00-seed_2",
         "- warning: fan id_00: scored on different clips, not comparable: "
-        "9 clips in a-fan-id_00-seed_1, 10 clips in a-fan-id_00-seed_2",
+        "9 clips in a-fan-id_00-seed_1 and 10 clips in b-fan-id_00-seed_1",
     ]
 
 
@@ -253,7 +282,8 @@ def test_rows_of_the_runs_tables_become_rows_of_the_report(capsys):
     text = capsys.readouterr().out
     mean = statistics.fmean(auc("pump", "id_02", seed) for seed in (1, 2))
     deviation = statistics.stdev(auc("pump", "id_02", seed) for seed in (1, 2))
-    assert f"| pump | {mean:.4f} ± {deviation:.4f} | 0.6000 ± 0.0000 |" in text
+    assert f"| pump | {mean:.4f} ± {deviation:.4f} (± " in text
+    assert "| 0.6000 ± 0.0000 (± 0.0000) |" in text
     assert Path("reports/grid/rows.png").is_file()
 
 
@@ -261,3 +291,73 @@ def test_rows_and_per_exclude_each_other(capsys):
     path = write([block("one")], OUTPUT | {"rows": "machine"})
     assert report.main([path]) == 1
     assert "rows goes with kind table or lines, and without per" in capsys.readouterr().err
+
+
+PUBLISHED = {"source": "A paper, Table 1", "rows": {"a": {"eer": 0.5}, "b_2": {"eer": 0.25}}}
+
+
+def test_published_figures_stand_beside_ours(capsys):
+    output = {"name": "t", "title": "100 % & more", "values": ["eer", "clips"], "published": PUBLISHED}
+    path = write([block("a", {"seed_everything": [1]}), block("b_2", {"seed_everything": [1]})], output)
+    finish(cells_of(path)[0], places=PLACES)
+    assert report.main([path]) == 0
+    shown = capsys.readouterr().out
+    assert "value, one seed [published: A paper, Table 1]:" in shown
+    assert "| a | 0.0100 [0.5000] | 30.0000 |" in shown
+    assert "- published, and not among the finished runs: b_2" in shown
+    assert [row["published"] for row in table("t").values()] == ["0.5", ""]
+    assert [row["ci95"] for row in table("t").values()] == ["", ""]  # one seed has no interval
+    made = Path("reports/grid/t.tex").read_text()
+    assert r"\caption{100 \% \& more: value, one seed [published: A paper, Table 1].}" in made
+    assert "\\begin{tabular}{lrr}\n\\toprule\n & eer & clips \\\\\n\\midrule\n" in made
+    assert "\\midrule\na & 0.0100 [0.5000] & 30.0000 \\\\\n\\bottomrule" in made
+
+
+def test_published_figures_of_columns_are_marked_on_bars(capsys):
+    published = {"source": "S", "rows": {"a": {"fan": {"auc": 0.75, "pauc": 0.7}}}}
+    path = write([per_instance("a")], OUTPUT | {"published": published})
+    for cell in cells_of(path):
+        finish(cell)
+    assert report.main([path]) == 0
+    assert table("fig_auc")["a", "", "fan"]["published"] == "0.75"
+    assert table("fig_pauc")["a", "", "fan"]["published"] == "0.7"
+    row = {"fan": Estimate(mean=0.4, sd=0.1, n=3), "pump": Estimate(mean=0.9, sd=math.nan, n=1)}
+    made = Table(value="auc", columns=["fan", "pump"], estimates={("a", None): row}, left_out=[])
+    lines = draw(made, read_grid(path).report.outputs[0], {"a": "red"}).axes[0].lines
+    (mark,) = [line for line in lines if line.get_label() == "published"]
+    assert np.asarray(mark.get_xydata()).tolist() == [[pytest.approx(0.0), 0.75]]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ({"published": {"rows": {}}}, "published: source is missing"),
+        (
+            {"published": PUBLISHED | {"rows": {"c": {"eer": 1}}}},
+            "published: no block is named 'c'; blocks: a, b_2",
+        ),
+        (
+            {"published": PUBLISHED | {"rows": {"a": {"eer": "4 %"}}}},
+            "published: a, eer: '4 %': expected a number",
+        ),
+        ({"blocks": ["c"]}, "no block is named 'c'; blocks: a, b_2"),
+        ({"blocks": ["a"], "baseline": "b_2"}, "no block is the baseline 'b_2'"),
+    ],
+)
+def test_a_wrong_output_is_one_line(output, message, capsys):
+    path = write([block("a"), block("b_2")], {"name": "t", "title": "T", "values": ["eer"]} | output)
+    assert report.main([path]) == 1
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert message in shown
+
+
+def test_an_output_can_show_some_blocks(capsys):
+    path = write(
+        [block(name, {"seed_everything": [1]}) for name in "abc"],
+        {"name": "t", "title": "T", "values": ["eer"], "blocks": ["a", "c"]},
+    )
+    for cell in cells_of(path):
+        finish(cell, places=PLACES)
+    assert report.main([path]) == 0
+    assert {name for name, _, _ in table("t")} == {"a", "c"}

@@ -11,6 +11,7 @@ from lightning_modules.grids.finished import Finding
 
 if TYPE_CHECKING:
     from lightning_modules.metrics.functional.paired import PairedComparison
+    from lightning_modules.metrics.functional.paired_values import PairedDifference
 
 Series = tuple[str, float | None]
 
@@ -32,9 +33,13 @@ class Estimate:
     n: int
 
     @property
-    def se(self) -> float:
-        """Standard error of the mean; NaN for one seed."""
-        return self.sd / math.sqrt(self.n)
+    def ci95(self) -> float:
+        """Half the width of the 95 % confidence interval of the mean, by Student's t; NaN for one seed."""
+        if self.n == 1:
+            return math.nan
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.n - 1, 0.975)) * self.sd / math.sqrt(self.n)
 
 
 @dataclass(kw_only=True)
@@ -45,6 +50,7 @@ class Table:
         value: What is estimated; the columns' common name.
         columns: In the order of the table; with more than one machine or the like, their average is the last.
         estimates: Series -> column -> estimate; a series that no seed completes is absent.
+        seeds: Series -> column -> seed -> figure, which the estimates are of.
         left_out: Seeds that are not averaged, one line each.
         differences: Series -> column -> comparison with the baseline, where the output names one.
     """
@@ -52,8 +58,9 @@ class Table:
     value: str
     columns: list[str]
     estimates: dict[Series, dict[str, Estimate]]
+    seeds: dict[Series, dict[str, dict[str, float]]] = field(default_factory=dict)
     left_out: list[str]
-    differences: dict[Series, dict[str, "PairedComparison"]] = field(default_factory=dict)
+    differences: dict[Series, dict[str, "PairedComparison | PairedDifference"]] = field(default_factory=dict)
 
 
 def tabulate(findings: Sequence[Finding], *, value: str, average: bool) -> Table:
@@ -75,7 +82,7 @@ def tabulate(findings: Sequence[Finding], *, value: str, average: bool) -> Table
         if each.value is not None:
             defined[each.item] = each.value
     columns = list(items)
-    seeds: dict[Series, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    seeds: dict[Series, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     left_out = []
     for (series, seed), found in values.items():
         means = {}
@@ -90,14 +97,16 @@ def tabulate(findings: Sequence[Finding], *, value: str, average: bool) -> Table
         if average and len(means) == len(columns):
             means[AVERAGE] = statistics.fmean(means.values())
         for column, mean in means.items():
-            seeds[series][column].append(mean)
+            seeds[series][column][seed] = mean
     estimates = {
-        series: {column: _estimate(each) for column, each in found.items()} for series, found in seeds.items()
+        series: {column: _estimate(list(each.values())) for column, each in found.items()}
+        for series, found in seeds.items()
     }
     return Table(
         value=value,
         columns=[*columns, AVERAGE] if average else columns,
         estimates=estimates,
+        seeds=dict(seeds),
         left_out=left_out,
     )
 

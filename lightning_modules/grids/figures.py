@@ -58,6 +58,10 @@ def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
             error_kw={"elinewidth": 0.7, "capsize": 1.5, "capthick": 0.7},
             label=name,
         )
+        known = [_published(table, output, name, column) for column in columns]
+        marks = [(place + (index + 0.5) * width - 0.43, mark) for place, mark in enumerate(known) if mark]
+        if marks:
+            axes.plot(*zip(*marks, strict=True), "kD", markersize=2.5, label="published")
     axes.axhline(output.origin, color="0.3", linewidth=0.6)
     axes.set_xticks(range(len(columns)), columns)
     axes.tick_params("x", length=0)
@@ -65,6 +69,10 @@ def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
     axes.grid(axis="y", color="0.9", linewidth=0.6)
     _legend(figure, table, output)
     return figure
+
+
+def _published(table: Table, output: Output, name: str, column: str) -> float | None:
+    return output.published and output.published.figure(name, column, table.value)
 
 
 def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:

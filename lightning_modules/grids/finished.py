@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,25 +151,41 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield from _flat(each, key if name == "init_args" else f"{key}.{name}".lstrip("."))
 
 
-def differing_clips(found: Gathered, output: Output) -> list[str]:
-    """Returns a warning for each set of table rows that was scored on different numbers of clips."""
-    counts: dict[tuple, dict[str, str]] = {}
+def check_same_data(found: Gathered, output: Output) -> list[str]:
+    """Compares the data lists that the same figures come from: by their hash, or by their numbers of clips.
+
+    Returns:
+        A warning for each set of table rows that blocks were scored on with different lists: not to be compared.
+
+    Raises:
+        ValueError: Runs of one block were, so that their mean would be of nothing.
+    """
+    hashed = all(row.get("data_hash") for _, row in found.rows)
+    counts: dict[tuple, dict[str, dict[str, str]]] = {}  # items -> block -> list -> the first run with it
     for cell, row in found.rows:
         run = str(cell.run.id)
         lines = found.tables.get(run, []) if output.per is not None else []
         names = [name for name in (output.per, *output.over) if name is not None]
         items = tuple(sorted({" ".join(line[name] for name in names if line[name]) for line in lines}))
-        counts.setdefault(items, {}).setdefault(row["clips"], run)
+        scored = f"{row['clips']} clips" + (f", list {row['data_hash']}," if hashed else "")
+        counts.setdefault(items, {}).setdefault(cell.block.name, {}).setdefault(scored, run)
     warnings = []
-    for items, runs in counts.items():
-        if len(runs) > 1:
-            what = (
-                "test"
-                if not items
-                else items[0]
-                if len(items) == 1
-                else f"{items[0]} and {len(items) - 1} more"
-            )
-            each = ", ".join(f"{clips} clips in {run}" for clips, run in runs.items())
-            warnings.append(f"{what}: scored on different clips, not comparable: {each}")
+    for items, blocks in counts.items():
+        more = f" and {len(items) - 1} more" if len(items) > 1 else ""
+        what = f"{items[0]}{more}" if items else "test"
+        together: dict[str, str] = {}
+        for block, runs in blocks.items():
+            if len(runs) > 1:
+                raise ValueError(
+                    f"{block}, {what}: runs on different clips have no common mean: {_listed(runs)}; "
+                    "test them on one list again"
+                )
+            for scored, run in runs.items():
+                together.setdefault(scored, run)
+        if len(together) > 1:
+            warnings.append(f"{what}: scored on different clips, not comparable: {_listed(together)}")
     return warnings
+
+
+def _listed(runs: Mapping[str, str]) -> str:
+    return " and ".join(f"{scored} in {run}" for scored, run in runs.items())

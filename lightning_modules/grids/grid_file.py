@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 
 Kind = Literal["table", "bars", "curve", "lines"]
-Error = Literal["sd", "se"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +28,25 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Published:
+    """Figures that stand in the literature, shown beside ours.
+
+    Attributes:
+        source: Where they stand, and what they are the mean of.
+        rows: Row of the report -> value -> figure, on the scale of the runs' results; with ``per`` each figure is a
+            mapping of its own, column -> value -> figure.
+    """
+
+    source: str
+    rows: Mapping[str, Mapping[str, Any]]
+
+    def figure(self, row: str, column: str, value: str) -> float | None:
+        """Returns the figure of a cell, or None where none was published."""
+        found = self.rows.get(row, {}).get(column)
+        return found.get(value) if isinstance(found, Mapping) else found
+
+
+@dataclass(frozen=True, kw_only=True)
 class Output:
     """One table of the report, or one for each value, and its figure.
 
@@ -44,9 +62,10 @@ class Output:
         x: Axis of the curve; a block without it is a level.
         log_base: Of the curve's x axis; null is linear.
         origin: Where bars begin, e.g. chance level.
-        baseline: Block that the others of a table are compared with, by paired tests on the same clips; the values
-            are accuracies, ``top<k>`` or ``<head>_top<k>``.
-        error: ``se`` adds the standard error to the standard deviation.
+        baseline: Block that the others are compared with: accuracies, ``top<k>`` or ``<head>_top<k>``, by paired tests
+            on the same clips, other values by paired tests over seeds and, for an average, over its items.
+        blocks: Blocks to show; none named are all.
+        published: Figures of the literature.
     """
 
     name: str
@@ -60,7 +79,8 @@ class Output:
     log_base: int | None = None
     origin: float = 0.0
     baseline: str | None = None
-    error: Error = "sd"
+    blocks: Sequence[str] = ()
+    published: Published | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +111,7 @@ class Grid:
     report: Layout = Layout()
 
 
-_T = TypeVar("_T", Block, Output, Layout, Grid)
+_T = TypeVar("_T", Block, Published, Output, Layout, Grid)
 
 
 def read_grid(path: str | Path) -> Grid:
@@ -118,11 +138,24 @@ def read_grid(path: str | Path) -> Grid:
     for output in grid.report.outputs:
         if output.x is not None and all(output.x not in _keys(block) for block in grid.blocks):
             raise ValueError(f"{path}: report output {output.name!r}: no block has the axis x: {output.x}")
-        if output.baseline not in (None, *(block.name for block in grid.blocks)):
-            raise ValueError(
-                f"{path}: report output {output.name!r}: no block is the baseline {output.baseline!r}"
-            )
+        _check_blocks(output, [block.name for block in grid.blocks], f"{path}: report output {output.name!r}")
     return grid
+
+
+def _check_blocks(output: Output, names: Sequence[str], where: str) -> None:
+    """Raises a ValueError where an output names a block that it has not."""
+    for name in output.blocks:
+        if name not in names:
+            raise ValueError(f"{where}: no block is named {name!r}; blocks: {', '.join(names)}")
+    shown = output.blocks or names
+    if output.baseline not in (None, *shown):
+        raise ValueError(f"{where}: no block is the baseline {output.baseline!r}")
+    if output.published is not None and output.rows is None and output.x is None:
+        for name in output.published.rows:
+            if name not in shown:
+                raise ValueError(
+                    f"{where}: published: no block is named {name!r}; blocks: {', '.join(shown)}"
+                )
 
 
 def _keys(block: Block) -> list[str]:
@@ -172,16 +205,17 @@ def _layout(content: Any, where: str) -> Layout:
 
 
 def _output(content: Any, where: str) -> Output:
-    output = _build(Output, _expect(content, dict, where), where)
+    content = dict(_expect(content, dict, where))
+    if content.get("published") is not None:
+        content["published"] = _published(content["published"], f"{where}: published")
+    output = _build(Output, content, where)
     if output.kind not in get_args(Kind):
         raise ValueError(f"{where}: kind {output.kind!r}: expected one of {', '.join(get_args(Kind))}")
-    if output.error not in get_args(Error):
-        raise ValueError(f"{where}: error {output.error!r}: expected one of {', '.join(get_args(Error))}")
-    if output.baseline is not None and (output.kind, output.per, output.rows) != ("table", None, None):
-        raise ValueError(f"{where}: baseline goes with kind table, without per and rows")
+    if output.baseline is not None and (output.kind == "curve" or output.rows is not None):
+        raise ValueError(f"{where}: baseline goes with blocks as rows: drop rows or kind: curve")
     if (output.kind == "curve") != (output.x is not None):
         raise ValueError(f"{where}: kind: curve needs the axis x, and no other kind has one")
-    for key in ("values", "over"):
+    for key in ("values", "over", "blocks"):
         _expect(
             list(value) if isinstance(value := getattr(output, key), tuple) else value,
             list,
@@ -192,6 +226,16 @@ def _output(content: Any, where: str) -> Output:
     if (output.per is None) != (not output.over):
         raise ValueError(f"{where}: per and over come together: both are columns of tables/test.csv")
     return output
+
+
+def _published(content: Any, where: str) -> Published:
+    published = _build(Published, _expect(content, dict, where), where)
+    for row, columns in _expect(published.rows, dict, f"{where}: rows").items():
+        for column, found in _expect(columns, dict, f"{where}: {row}").items():
+            for figure in found.values() if isinstance(found, dict) else [found]:
+                if not isinstance(figure, int | float):
+                    raise ValueError(f"{where}: {row}, {column}: {figure!r}: expected a number")
+    return published
 
 
 def _build(kind: type[_T], content: Mapping[str, Any], where: str) -> _T:

@@ -1,4 +1,4 @@
-"""A report's table as Markdown and as CSV."""
+"""A report's table as Markdown, LaTeX and CSV."""
 
 import csv
 import io
@@ -6,75 +6,128 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lightning_modules.grids.estimates import Estimate, Table, label
-from lightning_modules.grids.grid_file import Error, Output
+from lightning_modules.grids.estimates import Estimate, Series, Table, label
+from lightning_modules.grids.grid_file import Output
 
 if TYPE_CHECKING:
     from lightning_modules.metrics.functional.paired import PairedComparison
+    from lightning_modules.metrics.functional.paired_values import PairedDifference
+
+_DIFFERENCE = ("difference", "se", "se_clips", "se_seeds", "p_clips", "p", "p_wilcoxon", "num_pairs")
+_SPECIAL = str.maketrans(
+    {each: f"\\{each}" for each in "&%$#_{}"} | {"−": "$-$", "–": "--", "±": r"$\pm$", "λ": r"$\lambda$"}
+)
 
 
 def markdown(table: Table, output: Output) -> str:
-    """Means and deviations to four places, and differences to the baseline behind them."""
-    counts = [each.n for row in table.estimates.values() for each in row.values()]
-    n = max(counts, default=0)
-    kind = f"mean ± standard deviation over {n} seeds" if n > 1 else "one seed"
-    if n > 1 and output.error == "se":
-        kind += " (standard error of the mean)"
-    compared = output.values if output.baseline is not None else ()
-    if compared:
-        kind += (
-            f"; difference to {output.baseline} ± standard error, both on the same clips, and p of chance, "
-            "by clips and seeds where both have several runs, else by clips"
-        )
-    cells = [["", *table.columns, *(f"{value} − {output.baseline}" for value in compared)]]
-    cells += [["---", *["---:"] * (len(cells[0]) - 1)]]
-    for series, row in table.estimates.items():
-        differences = table.differences.get(series, {})
-        means = [_cell(row.get(column), n, output.error) for column in table.columns]
-        cells += [[label(series), *means, *(_difference(differences.get(value)) for value in compared)]]
+    """Figures to four places, what was published behind them, and differences to the baseline beside them."""
+    cells = _cells(table, output)
+    cells.insert(1, ["---", *["---:"] * (len(cells[0]) - 1)])
     lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([f"{table.value}, {kind}:\n", *lines, ""])
+    return "\n".join([f"{table.value}, {_legend(table, output)}:\n", *lines, ""])
 
 
-def _cell(estimate: Estimate | None, usual: int, error: Error) -> str:
-    if estimate is None:
-        return "–"
-    deviation = "" if math.isnan(estimate.sd) else f" ± {estimate.sd:.4f}"
-    if deviation and error == "se":
-        deviation += f" ({estimate.se:.4f})"
-    return f"{estimate.mean:.4f}{deviation}" + (f" (n={estimate.n})" if estimate.n != usual else "")
-
-
-def _difference(found: "PairedComparison | None") -> str:
-    if found is None:
-        return "–"
-    by_clips = math.isnan(found.p)
-    error = found.se_clips if by_clips else math.hypot(found.se_clips, found.se_seeds)
-    return f"{found.difference:+.4f} ± {error:.4f}, p = {found.p_clips if by_clips else found.p:.2g}"
+def latex(table: Table, output: Output) -> str:
+    """The same as a floating table, for the package booktabs."""
+    head, *rows = [" & ".join(cell.translate(_SPECIAL) for cell in row) for row in _cells(table, output)]
+    caption = f"{output.title}: {table.value}, {_legend(table, output)}.".translate(_SPECIAL)
+    columns = "l" + "r" * head.count(" & ")
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            rf"{head} \\",
+            r"\midrule",
+            *(rf"{row} \\" for row in rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
 def as_csv(table: Table, output: Output) -> str:
     """One line an estimate, in full precision; what is undefined, as a deviation of one seed, is empty."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    header = ["block", "x", "column", "value", "mean", "sd", "seeds"]
-    header += ["se"] if output.error == "se" else []
+    header = ["block", "x", "column", "value", "mean", "sd", "ci95", "seeds"]
+    header += ["published"] if output.published is not None else []
     header += ["baseline", *_DIFFERENCE] if output.baseline is not None else []
     writer.writerow(header)
     for (name, x), row in table.estimates.items():
         for column, each in row.items():
-            line = [name, x, column, table.value, each.mean, each.sd, each.n]
-            line += [each.se] if output.error == "se" else []
+            line = [name, x, column, table.value, each.mean, each.sd, each.ci95, each.n]
+            line += [_published(table, output, (name, x), column)] if output.published is not None else []
             found = table.differences.get((name, x), {}).get(column)
             if found is not None:
-                line += [output.baseline, *(getattr(found, key) for key in _DIFFERENCE)]
+                line += [output.baseline, *(getattr(found, key, None) for key in _DIFFERENCE)]
             writer.writerow(_padded(line, len(header)))
     return file.getvalue()
-
-
-_DIFFERENCE = ("difference", "se_clips", "se_seeds", "p_clips", "p")  # of a PairedComparison
 
 
 def _padded(line: Sequence[object], size: int) -> list[object]:
     defined = ["" if each is None or each != each else each for each in line]
     return defined + [""] * (size - len(line))
+
+
+def _legend(table: Table, output: Output) -> str:
+    """Says what stands in a cell."""
+    n = _usual(table)
+    kind = f"mean ± standard deviation (± 95 % confidence interval) over {n} seeds" if n > 1 else "one seed"
+    if output.published is not None:
+        kind += f" [published: {output.published.source}]"
+    if output.baseline is not None:
+        kind += (
+            f"; difference to {output.baseline} ± standard error with p of chance: accuracies on the same clips, by "
+            "clips and seeds where both have several runs, else by clips; other figures by the paired t test (and "
+            "Wilcoxon's) over common seeds, their average over what it averages"
+        )
+    return kind
+
+
+def _usual(table: Table) -> int:
+    return max((each.n for row in table.estimates.values() for each in row.values()), default=0)
+
+
+def _cells(table: Table, output: Output) -> list[list[str]]:
+    """Header and rows."""
+    n = _usual(table)
+    compared = table.columns if output.baseline is not None else ()
+    rows = [["", *table.columns, *(f"{column} − {output.baseline}" for column in compared)]]
+    for series, row in table.estimates.items():
+        cells = [label(series)]
+        for column in table.columns:
+            published = _published(table, output, series, column)
+            known = "" if published is None else f" [{published:.4f}]"
+            cells.append(_cell(row.get(column), n) + known)
+        differences = table.differences.get(series, {})
+        rows.append([*cells, *(_difference(differences.get(column)) for column in compared)])
+    return rows
+
+
+def _published(table: Table, output: Output, series: Series, column: str) -> float | None:
+    return output.published and output.published.figure(label(series), column, table.value)
+
+
+def _cell(estimate: Estimate | None, usual: int) -> str:
+    if estimate is None:
+        return "–"
+    spread = "" if math.isnan(estimate.sd) else f" ± {estimate.sd:.4f} (± {estimate.ci95:.4f})"
+    return f"{estimate.mean:.4f}{spread}" + (f" (n={estimate.n})" if estimate.n != usual else "")
+
+
+def _difference(found: "PairedComparison | PairedDifference | None") -> str:
+    if found is None:
+        return "–"
+    from lightning_modules.metrics.functional.paired_values import PairedDifference
+
+    if isinstance(found, PairedDifference):
+        test = f" ± {found.se:.4f}, p = {found.p:.2g} ({found.p_wilcoxon:.2g})"
+        return f"{found.difference:+.4f}" + (test if found.num_pairs > 1 else "")
+    by_clips = math.isnan(found.p)
+    error = found.se_clips if by_clips else math.hypot(found.se_clips, found.se_seeds)
+    return f"{found.difference:+.4f} ± {error:.4f}, p = {found.p_clips if by_clips else found.p:.2g}"
