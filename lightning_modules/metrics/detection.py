@@ -101,6 +101,14 @@ class Cllr(_DetectionMetric):
         return functional.cllr(scores, is_positive)
 
 
+class MinCllr(_DetectionMetric):
+    """Cost of the scores' best monotone calibration, in bits; see `functional.min_cllr`."""
+
+    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
+        """See the class."""
+        return functional.min_cllr(scores, is_positive).to(scores.device)
+
+
 # torchmetrics has both areas too, but passes scores outside [0, 1] through a sigmoid in float32: large ones
 # become ties, and a good detector gets 0.5.
 class AreaUnderROC(_DetectionMetric):

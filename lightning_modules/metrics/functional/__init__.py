@@ -4,6 +4,7 @@ Positive is bona fide in spoofing detection and anomalous in anomalous sound det
 """
 
 from lightning_modules.metrics.functional.bootstrap import bootstrap_interval
+from lightning_modules.metrics.functional.calibration import Calibration, fit_calibration, min_cllr
 from lightning_modules.metrics.functional.detection_cost import act_dcf, cllr, min_dcf
 from lightning_modules.metrics.functional.error_rates import (
     DetCurve,
@@ -16,6 +17,7 @@ from lightning_modules.metrics.functional.tandem import AsvErrorRates, asv_error
 
 __all__ = [
     "AsvErrorRates",
+    "Calibration",
     "DetCurve",
     "RocCurve",
     "act_dcf",
@@ -25,7 +27,9 @@ __all__ = [
     "cllr",
     "det_curve",
     "equal_error_rate",
+    "fit_calibration",
     "looks_inverted",
+    "min_cllr",
     "min_dcf",
     "min_tdcf",
     "partial_auc",
