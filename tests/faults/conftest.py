@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,16 @@ class TinyRun:
         self.checkpoints = root / "tiny" / "x" / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
 
-    def start(self, environment: dict[str, str] | None = None, **settings: Any) -> subprocess.Popen[str]:
+    def start(
+        self,
+        environment: dict[str, str] | None = None,
+        command: Sequence[str] = (sys.executable,),
+        **settings: Any,
+    ) -> subprocess.Popen[str]:
         """Starts one in the background."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
         return subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("tiny_fit.py"), f"root={self.root}"]
+            [*command, Path(__file__).with_name("tiny_fit.py"), f"root={self.root}"]
             + [f"{key}={value}" for key, value in settings.items()],
             env=clean | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)} | (environment or {}),
             stdout=subprocess.PIPE,

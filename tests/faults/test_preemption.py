@@ -2,6 +2,7 @@
 
 import random
 import signal
+import sys
 import time
 
 import pytest
@@ -72,7 +73,7 @@ def test_signal_to_one_rank_stops_both(tiny):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_twenty_random_signals(tmp_path, tiny):
+def test_twenty_random_signals(tiny):
     draw = random.Random(0)
     took = []
     for _ in range(20):
@@ -84,6 +85,20 @@ def test_twenty_random_signals(tmp_path, tiny):
         took.append(seconds)
     print(f"seconds from signal to exit: {sorted(round(value, 1) for value in took)}")
     assert max(took) < 20
+
+
+@pytest.mark.slow
+def test_torchrun_passes_the_signal_on(tiny):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    process = tiny.start(command=command, devices=2, epochs=1000)
+    while not tiny.last.is_file():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    code, output = tiny.finish(process)
+    assert code == 1, output  # torchrun's own: it hides what its processes ended with
+    assert "SIGTERM: stopped at step" in output
+    assert read_checkpoint(tiny.last)["global_step"] > 0
 
 
 def test_signal_before_training_exits_75(tiny):

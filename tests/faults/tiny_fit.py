@@ -35,6 +35,7 @@ def main() -> None:
     from lightning_modules.runs import Run
 
     given = DEFAULTS | dict(argument.split("=", 1) for argument in sys.argv[1:])
+    Path(given["root"]).mkdir(parents=True, exist_ok=True)
 
     class Order:
         """Batches of one element, shuffled by epoch."""
