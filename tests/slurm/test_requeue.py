@@ -38,6 +38,8 @@ def test_a_preempted_job_ends_with_the_weights_of_an_undisturbed_one(slurm):
     torch.testing.assert_close(ours["state_dict"], theirs["state_dict"], rtol=0, atol=0)
     for our, their in zip(ours["optimizer_states"], theirs["optimizer_states"], strict=True):
         torch.testing.assert_close(our["state"], their["state"], rtol=0, atol=0)
+    ours, theirs = ((slurm.run_folder(job) / "metrics.csv").read_text() for job in (undisturbed, preempted))
+    assert ours == theirs
 
 
 def test_the_limit_of_restarts_ends_a_job(slurm, monkeypatch):
