@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FIT := $(BIN)/python -m lightning_modules.fit
 
-.PHONY: help setup demo test test-slow test-faults test-slurm test-docker lint format clean
+.PHONY: help setup demo test test-slow test-faults test-slurm test-docker lint format docs clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ lint: setup  ## Check style, format and types
 format: setup  ## Apply the format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup  ## Write the reference of all public names to build/docs
+	PYTHONPATH=. $(BIN)/python .ci/reference.py
 
 clean:  ## Remove the environment; data and runs stay
 	rm -rf .venv build *.egg-info
