@@ -28,6 +28,7 @@ base=localhost/base image=localhost/audio-research-platform
 
 clean_up() {
     buildah "${store[@]}" rm --all >/dev/null || true # and unmount them
+    umount "$scratch/store/overlay" 2>/dev/null || true # buildah leaves it mounted on itself
     rm -rf "$scratch"
 }
 trap clean_up EXIT
