@@ -1,4 +1,4 @@
-"""A training of milliseconds a step, with all that a real one has around its model: `python tiny_fit.py root=...`.
+"""A training of milliseconds a step, with what guards a real one around it: `python tiny_fit.py root=...`.
 
 ``fault`` and ``rank`` let a rank fail at step 7; ``stop_at=training:7`` and ``stop_at=validation:25`` send the
 process SIGTERM within that batch, counted over all epochs.
@@ -28,8 +28,12 @@ def main() -> None:
     from torch.utils.data import DataLoader, TensorDataset
 
     from datamodules.loader import ResumableLoader
-    from lightning_modules.callbacks.ranks import Ranks
-    from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
+    from lightning_modules.callbacks.finite_loss import FiniteLoss
+    from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
+    from lightning_modules.callbacks.preemption import Preemption
+    from lightning_modules.callbacks.random_state import RandomState
+    from lightning_modules.callbacks.ranks import Agreement, Ranks
+    from lightning_modules.callbacks.standard import Checkpoints, best_checkpoint
     from lightning_modules.checkpoints import AtomicCheckpointIO, first_readable
     from lightning_modules.rank_launcher import watch_ranks
     from lightning_modules.runs import Run
@@ -97,7 +101,13 @@ def main() -> None:
     torch.manual_seed(0)
     data = TensorDataset(torch.linspace(-1, 1, int(given["batches"])).unsqueeze(1))
     run = Run(experiment="tiny", id="x", root=given["root"])
-    settings = Checkpoints(monitor="val/loss", every_n_train_steps=int(given["save_every"]))
+    ranks = Ranks(timeout_s=float(given["timeout_s"]))
+    last = LastCheckpoint(
+        run.last_checkpoint,
+        previous=run.previous_checkpoint,
+        every_n_train_steps=int(given["save_every"]),
+    )
+    best = best_checkpoint(run, Checkpoints(monitor="val/loss"))
     config = given.get(f"config{os.environ.get('LOCAL_RANK', '0')}", "seed_everything: 0\n")
     trainer = Trainer(
         accelerator="cpu",
@@ -110,7 +120,7 @@ def main() -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
         plugins=[AtomicCheckpointIO()],
-        callbacks=standard_callbacks(run, settings, Ranks(timeout_s=float(given["timeout_s"])), config),
+        callbacks=[Agreement(config, ranks), RandomState(), FiniteLoss(), Preemption(last), best, last],
     )
     watch_ranks(trainer)
     found = first_readable(run.restarts)
