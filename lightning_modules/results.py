@@ -3,7 +3,6 @@
 import csv
 import datetime as dt
 import math
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,9 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
 from rich.table import Table
 
+from lightning_modules.callbacks.provenance import commit, recorded_data_hash
 from lightning_modules.runs import Run
+from lightning_modules.tracking import PatientWandbLogger
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,17 +90,10 @@ def result_row(
         "clips": len(report.keys),
         **{name: f"{value:.6f}" for name, value in report.metrics.items()},
         **({"data": report.data} if report.data else {}),
-        "commit": _commit(),
+        "data_hash": recorded_data_hash(run, split),
+        "commit": commit(),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def save_figures(folder: Path, split: str, report: Report, loggers: Sequence[Logger]) -> None:
@@ -114,10 +108,12 @@ def save_figures(folder: Path, split: str, report: Report, loggers: Sequence[Log
 
 
 def log_metrics(split: str, report: Report, loggers: Sequence[Logger], step: int) -> None:
-    """Sends the figures that sum the split up to all loggers."""
+    """Sends the figures that sum the split up to all loggers, and what the run's folder holds of it to W&B."""
     for logger in loggers:
         logger.log_metrics({f"{split}/{name}": value for name, value in report.metrics.items()}, step)
         logger.save()
+        if isinstance(logger, PatientWandbLogger):
+            logger.log_files(split)
 
 
 def show(title: str, report: Report) -> None:

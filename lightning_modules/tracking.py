@@ -2,14 +2,16 @@
 
 import csv
 import os
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning_utilities.core.rank_zero import rank_zero_info
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only
 
 from lightning_modules.runs import Run
 
@@ -22,12 +24,18 @@ class Tracking:
         wandb: ``online`` falls back to ``offline`` when there is no key or no network; ``disabled`` is off.
         project: W&B project.
         entity: W&B team; null is the key owner's default.
+        group: What W&B folds runs by; null is the experiment, which the runs of a grid share.
+        tags: W&B tags beside seed, model and data set.
+        artifacts: Give W&B the best and the last checkpoint and the scores after a test.
         init_timeout_s: How long to wait for the W&B server before going offline.
     """
 
     wandb: Literal["online", "offline", "disabled"] = "online"
     project: str = "audio-research"
     entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+    artifacts: bool = True
     init_timeout_s: float = 15.0
 
     def loggers(self, run: Run) -> list[Logger]:
@@ -83,11 +91,17 @@ class MetricsCSV(CSVLogger):
 
 
 class PatientWandbLogger(WandbLogger):
-    """A W&B run that continues under the run's id and goes offline rather than stopping the training."""
+    """A W&B run that continues under the run's id and goes offline rather than stopping the training.
+
+    W&B's own count of steps follows the trainer's, so that the parts of a run that was cut off fit together.
+    """
 
     def __init__(self, run: Run, settings: Tracking) -> None:
         import wandb
 
+        self._folders = run
+        self._artifacts = settings.artifacts
+        self._wandb_step = 0
         offline = settings.wandb == "offline" or not _has_key()
         if offline and settings.wandb == "online":
             rank_zero_info("W&B: no API key, logging offline; `wandb login` and `wandb sync` upload it later")
@@ -98,6 +112,9 @@ class PatientWandbLogger(WandbLogger):
             project=settings.project,
             offline=offline,
             entity=settings.entity,
+            group=settings.group or run.experiment,
+            job_type=Path(sys.argv[0]).stem,  # fit, test, validate
+            tags=settings.tags,
             resume="allow",
             settings=wandb.Settings(init_timeout=settings.init_timeout_s),
         )
@@ -121,6 +138,44 @@ class PatientWandbLogger(WandbLogger):
             wandb.teardown()  # its service still holds the run's id
             self._offline = True
             return super().experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Logs at ``step``, or beside what was logged last where that is further; pictures come without a step."""
+        run = self.experiment
+        self._wandb_step = max(self._wandb_step, run.starting_step, step or 0)
+        of_step = {} if step is None else {"trainer/global_step": step}
+        run.log({**metrics, **of_step}, step=self._wandb_step)
+
+    @rank_zero_only
+    def log_files(self, split: str) -> None:
+        """Sends the scores of a split, and after a test the checkpoints, as artifacts of the run.
+
+        Their aliases are ``best`` and ``last`` for checkpoints, and the seed. Nothing is copied: a run that is offline
+        is uploaded from its folder.
+        """
+        if not self._artifacts:
+            return
+        run, name = self._folders, f"{self._folders.experiment}-{self._folders.id}"
+        seed = f"seed-{self.experiment.config.get('seed_everything')}"
+        scores = sorted(run.folder.glob(f"scores/{split}*"))
+        self._log_artifact(f"{name}-{split}-scores", "scores", scores, ["last", seed])
+        if split == "test":
+            best = sorted(run.checkpoints.glob("best*.ckpt"))
+            for alias, paths in (("last", [run.last_checkpoint]), ("best", best)):
+                self._log_artifact(f"{name}-checkpoint", "model", paths, [alias, seed])
+
+    def _log_artifact(self, name: str, kind: str, paths: Sequence[Path], aliases: list[str]) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(name, type=kind)
+        for path in paths:
+            if path.is_dir():
+                artifact.add_dir(str(path), name=path.name, skip_cache=True, policy="immutable")
+            elif path.is_file():
+                artifact.add_file(str(path), skip_cache=True, policy="immutable")
+        if artifact.manifest.entries:
+            self.experiment.log_artifact(artifact, aliases=aliases)
 
 
 def _has_key() -> bool:

@@ -1,4 +1,4 @@
-"""The callbacks that every run has: checkpoints, random states, the loss guard and the way out on a signal."""
+"""The callbacks that every run has: checkpoints, random states, guards, the way out on a signal, and monitoring."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,11 +6,17 @@ from typing import Any, Literal
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_modules.callbacks.alerts import Alerts
+from lightning_modules.callbacks.embedding_map import EmbeddingMap
+from lightning_modules.callbacks.evaluation_media import EvaluationMedia
 from lightning_modules.callbacks.finite_loss import FiniteLoss
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
+from lightning_modules.callbacks.optimizer_monitor import OptimizerMonitor
 from lightning_modules.callbacks.preemption import Preemption
+from lightning_modules.callbacks.provenance import Provenance
 from lightning_modules.callbacks.random_state import RandomState
 from lightning_modules.callbacks.ranks import Agreement, Ranks
+from lightning_modules.callbacks.throughput import Throughput
 from lightning_modules.runs import Run
 
 
@@ -70,7 +76,20 @@ def standard_callbacks(run: Run, settings: Checkpoints, ranks: Ranks, config: st
         ConfigInCheckpoint(config),
         RandomState(),
         FiniteLoss(),
+        *monitoring(run, config),
         Preemption(last),
         *([best_checkpoint(run, settings)] if settings.monitor else []),
         last,
+    ]
+
+
+def monitoring(run: Run, config: str) -> list[Callback]:
+    """Returns what only watches; before `Preemption`, which may end the process."""
+    return [
+        Provenance(run, config),
+        Alerts(),
+        OptimizerMonitor(),
+        Throughput(),
+        EvaluationMedia(run),
+        EmbeddingMap(run),
     ]

@@ -1,0 +1,127 @@
+"""Embeddings of the test clips on a plane: which classes a network tells apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from datamodules.clips import Clip
+from lightning_modules.callbacks.wandb_loggers import wandb_loggers
+from lightning_modules.networks.output import Output
+from lightning_modules.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_CLIPS = 2000  # t-SNE of so many takes seconds
+PERPLEXITY = 30.0
+_MIN_CLIPS = 3 * int(PERPLEXITY)  # fewer make no neighbourhoods
+_MAX_LABELS = 20
+
+
+class EmbeddingMap(Callback):
+    """Draws ``figures/test_embeddings.png``, a t-SNE of what the network's embeddings are in the test loop.
+
+    Of large splits it takes clips at equal distances, with several ranks those of rank zero. Networks that embed
+    windows rather than clips have no map, nor have splits of fewer than 90 clips.
+
+    Source: Fig. 2 of the InF + InI paper, which colours bona fide speech and each attack; t-SNE: van der Maaten and
+    Hinton 2008.
+
+    Args:
+        run: Whose folder.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._embedding: Tensor | None = None  # of the last batch
+        self._rows: list[Tensor] = []
+        self._embeddings: list[Tensor] = []
+        self._seen = 0
+        self._stride = 1
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listens to the network; nothing is computed twice."""
+        self._rows, self._embeddings, self._seen = [], [], 0
+        network = getattr(pl_module, "network", None)
+        self._hook = network.register_forward_hook(self._listen) if isinstance(network, nn.Module) else None
+
+    def _listen(self, network: nn.Module, inputs: Any, output: Any) -> None:
+        self._embedding = output.embedding.detach() if isinstance(output, Output) else None
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps some rows, without waiting for the device."""
+        embedding, self._embedding = self._embedding, None
+        if embedding is None or not trainer.is_global_zero or len(embedding) != len(batch.index):
+            return
+        if batch_idx == 0:
+            self._stride = -(-int(trainer.num_test_batches[0]) * len(embedding) // MAX_CLIPS)
+        first = -self._seen % self._stride
+        self._seen += len(embedding)
+        self._rows.append(batch.index[first :: self._stride])
+        self._embeddings.append(embedding[first :: self._stride].flatten(1).float())
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws the map and sends it to W&B."""
+        if self._hook is not None:
+            self._hook.remove()
+        if sum(map(len, self._rows)) < _MIN_CLIPS:
+            return
+        data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        clips = [data.clips["test"][row] for row in torch.cat(self._rows).tolist()]
+        figure = embedding_figure(
+            torch.cat(self._embeddings).cpu(), [label_of(clip, data.heads) for clip in clips]
+        )
+        path = self._run.folder / "figures" / "test_embeddings.png"
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, dpi=150)
+        for logger in wandb_loggers(trainer):
+            logger.log_image("test/embeddings", [str(path)])
+
+
+def label_of(clip: Clip, heads: Any) -> str:
+    """The attack of a spoofed clip, else the name of a clip's class, in the first head of several."""
+    if clip.attributes.get("attack", "-") not in ("-", "", "bonafide"):
+        return clip.attributes["attack"]
+    target = clip.target[0] if isinstance(clip.target, tuple) else clip.target
+    return next(iter(heads.values()))[target] if target >= 0 else "unknown"
+
+
+def embedding_figure(embeddings: Tensor, labels: Sequence[str]) -> Figure:
+    """Maps embeddings by t-SNE.
+
+    Args:
+        embeddings: float32 (clip, dim), at least 90 clips.
+        labels: One a clip; the 20 most frequent have colours.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from sklearn.manifold import TSNE
+
+    points = TSNE(perplexity=PERPLEXITY, init="pca", random_state=0).fit_transform(embeddings.numpy())
+    names = sorted(name for name, _ in Counter(labels).most_common(_MAX_LABELS))
+    figure = Figure((7.0, 5.0), layout="constrained")
+    axes = figure.add_subplot()
+    of_label = np.array(labels)
+    colors = mpl.colormaps["tab10" if len(names) <= 10 else "tab20"]
+    others = ~np.isin(of_label, names)
+    axes.scatter(*points[others].T, s=6, color="0.8", label="others" if others.any() else None)
+    for number, name in enumerate(names):
+        axes.scatter(*points[of_label == name].T, s=8, color=colors(number), label=name)
+    axes.set(xticks=[], yticks=[], title=f"t-SNE of the embeddings of {len(labels)} test clips")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, markerscale=2)
+    return figure

@@ -1,0 +1,136 @@
+"""What a validation or test shows beside its figures: the worst mistakes to look at and listen to, and curves."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from torch import Tensor
+
+from datamodules.clips import Clip, ClipDataset
+from lightning_modules.callbacks.history import history_figure
+from lightning_modules.callbacks.mistakes import Mistake, find_mistakes
+from lightning_modules.callbacks.spectrograms import color_image, contact_sheet
+from lightning_modules.callbacks.wandb_loggers import wandb_loggers
+from lightning_modules.results import save_figures, write_table
+from lightning_modules.runs import Run
+
+EVERY = 10  # validations
+NUM_SHOWN = 16
+MAX_S = 10.0  # of a clip
+
+_Split = Literal["validation", "test"]
+
+
+class EvaluationMedia(Callback):
+    """Writes ``mistakes/<split>.csv`` and ``.png``, and for W&B a table with audio: after tests and some validations.
+
+    Within training that is the first validation and every tenth from there, with the figures of the model's report;
+    ``figures/history.png`` is drawn then and at the end.
+
+    Args:
+        run: Whose folder.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._validations = 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Shows some validations within training."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        self._validations += 1
+        if self._validations % EVERY != 1 or not trainer.is_global_zero:
+            return
+        self._save_history(trainer)
+        evaluated = _evaluated(trainer, pl_module, "validation")
+        if evaluated is not None:
+            report = pl_module.report(_data(trainer), "validation")  # pyright: ignore[reportCallIssue]
+            save_figures(self._run.folder / "figures", "validation", report, trainer.loggers)
+            self._save_mistakes(trainer, "validation", *evaluated)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws the history."""
+        if trainer.is_global_zero:
+            self._save_history(trainer)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Shows the mistakes of the test."""
+        evaluated = _evaluated(trainer, pl_module, "test") if trainer.is_global_zero else None
+        if evaluated is not None:
+            self._save_mistakes(trainer, "test", *evaluated)
+
+    def _save_history(self, trainer: Trainer) -> None:
+        for logger in trainer.loggers:
+            logger.save()
+        figure = history_figure(self._run.folder / "metrics.csv")
+        if figure is not None:
+            path = self._run.folder / "figures" / "history.png"
+            path.parent.mkdir(exist_ok=True)
+            figure.savefig(path, dpi=100)
+
+    def _save_mistakes(self, trainer: Trainer, split: _Split, clips: Sequence[Clip], scores: Tensor) -> None:
+        found = find_mistakes(clips, scores, _data(trainer).heads)
+        path = self._run.folder / "mistakes" / f"{split}.csv"
+        path.unlink(missing_ok=True)
+        path.with_suffix(".png").unlink(missing_ok=True)
+        if not found:
+            return
+        write_table(path, [_row(mistake) | {"path": mistake.clip.path} for mistake in found])
+        try:
+            _show(found[:NUM_SHOWN], path.with_suffix(".png"), trainer, split)
+        except (ValueError, OSError) as error:  # such as packed spectrograms
+            rank_zero_warn(f"{path}: the mistakes cannot be heard: {error}")
+
+
+def _data(trainer: Trainer) -> Any:
+    return trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _evaluated(
+    trainer: Trainer, pl_module: LightningModule, split: _Split
+) -> tuple[list[Clip], Tensor] | None:
+    """The clips and scores that the loop gathered, None without clips of several known classes."""
+    table = getattr(_data(trainer), "clips", {}).get(split)
+    gathered: Any = getattr(pl_module, "gathered", None)
+    if not table or gathered is None:
+        return None
+    clips = [table[row] for row in gathered[0].tolist()]
+    return (clips, gathered[1]) if len({clip.target for clip in clips} - {-1}) > 1 else None
+
+
+def _row(mistake: Mistake) -> dict[str, str | float]:
+    return {
+        "key": mistake.clip.key,
+        "target": mistake.target,
+        "predicted": mistake.predicted,
+        "margin": mistake.margin,
+    }
+
+
+def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, split: _Split) -> None:
+    rate = _data(trainer).sample_rate
+    clips = [replace(mistake.clip, stop_s=_stop_s(mistake.clip)) for mistake in mistakes]
+    dataset = ClipDataset(clips, sample_rate=rate)
+    waveforms = [dataset[row, 0].waveform for row in range(len(clips))]
+    titles = [f"{each.clip.key[-40:]}\n{each.target} taken for {each.predicted}" for each in mistakes]
+    contact_sheet(waveforms, titles, sample_rate=rate).savefig(path, dpi=100)
+    for logger in wandb_loggers(trainer):
+        import wandb
+
+        rows = [_row(mistake) for mistake in mistakes]
+        media = [
+            [wandb.Audio(waveform[0].numpy(), rate), wandb.Image(color_image(waveform, sample_rate=rate))]
+            for waveform in waveforms
+        ]
+        data = [[*row.values(), *pair] for row, pair in zip(rows, media, strict=True)]
+        logger.log_table(f"{split}/mistakes", columns=[*rows[0], "audio", "spectrogram"], data=data)
+
+
+def _stop_s(clip: Clip) -> float:
+    end = clip.start_s + MAX_S
+    return end if clip.stop_s is None else min(clip.stop_s, end)
