@@ -1,0 +1,70 @@
+"""Parts of offline runs are uploaded in their order, each run by one command."""
+
+import json
+import os
+
+import pytest
+
+from lightning_modules.sync import main, parts_of_runs
+
+FAKE = """
+import json, os, sys
+with open(os.environ["FAKE_WANDB_LOG"], "a") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+sys.exit(int(os.environ.get("FAKE_WANDB_EXIT", 0)))
+"""
+
+
+def part(run_folder, start, id, *, synced=False):  # noqa: A002
+    folder = run_folder / "wandb" / f"offline-run-{start}-{id}"
+    folder.mkdir(parents=True)
+    (folder / f"run-{id}.wandb").touch()
+    if synced:
+        (folder / f"run-{id}.wandb.synced").touch()
+    return str(folder)
+
+
+@pytest.fixture
+def wandb_log(tmp_path, monkeypatch):
+    """A package `wandb` that writes down how it was called."""
+    (tmp_path / "fake/wandb").mkdir(parents=True)
+    (tmp_path / "fake/wandb/__init__.py").touch()
+    (tmp_path / "fake/wandb/__main__.py").write_text(FAKE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"), prepend=os.pathsep)
+    monkeypatch.setenv("FAKE_WANDB_LOG", str(tmp_path / "log"))
+    return tmp_path / "log"
+
+
+def test_parts_of_a_requeued_run_follow_each_other(tmp_path, wandb_log, capsys):
+    runs = tmp_path / "runs"
+    second = part(runs / "e/x", "20261124_080000", "e-x")
+    first = part(runs / "e/x", "20261123_120000", "e-x")
+    part(runs / "e/x", "20261122_120000", "e-x", synced=True)
+    other = part(runs / "e/y", "20261123_130000", "e-y")
+    assert main([str(runs)]) == 0
+    calls = [json.loads(line) for line in wandb_log.read_text().splitlines()]
+    assert calls == [
+        ["sync", "--yes", "--id", "e-x", first, second],
+        ["sync", "--yes", "--id", "e-y", other],
+    ]
+    assert "2 runs" in capsys.readouterr().out
+
+
+def test_listing_uploads_nothing(tmp_path, wandb_log, capsys):
+    part(tmp_path / "e/x", "20261123_120000", "e-x")
+    assert main([str(tmp_path), "--list"]) == 0
+    assert "e-x: 1 parts" in capsys.readouterr().out
+    assert not wandb_log.exists()
+
+
+def test_failure_names_the_run(tmp_path, wandb_log, monkeypatch, capsys):
+    part(tmp_path / "e/x", "20261123_120000", "e-x")
+    monkeypatch.setenv("FAKE_WANDB_EXIT", "1")
+    assert main([str(tmp_path)]) == 1
+    assert "not uploaded: e-x" in capsys.readouterr().err
+
+
+def test_missing_folder_is_named(tmp_path, capsys):
+    assert main([str(tmp_path / "none")]) == 1
+    assert "none: no such folder" in capsys.readouterr().err
+    assert parts_of_runs(tmp_path) == {}
