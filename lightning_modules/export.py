@@ -7,7 +7,7 @@ Examples:
 
 The folder holds model.safetensors, package.json, README.md and config.yaml, and the graphs that were asked for, from
 waveform to score. All are compared with the checkpoint; nothing is written where one differs by more than 1e-4 of the
-range of its scores. Other arguments are settings of the run, as in predict.
+range of its scores, or of 1 where that is less. Other arguments are settings of the run, as in predict.
 """
 
 import argparse

@@ -118,7 +118,7 @@ class DeformableAttention(nn.Module):
                 -(-n // step) for n, step in zip(queries.shape[2:], self.key_stride, strict=True)
             )
             points = reference_points(height, width, dtype, queries.device)
-            return points.expand(len(queries) * self.num_groups, -1, -1, -1)
+            return points.expand(queries.shape[0] * self.num_groups, -1, -1, -1)
         raw = self.conv_offset(rearrange(queries, "b (g c) h w -> (b g) c h w", g=self.num_groups))
         height, width = raw.shape[2:]
         y, x = raw.to(dtype).tanh().unbind(dim=1)
@@ -151,7 +151,7 @@ class DeformableAttention(nn.Module):
         tables = rearrange(
             self.rpe_table.to(positions.dtype), "(g head) h w -> g head h w", g=self.num_groups
         )
-        tables = tables.repeat(len(positions) // self.num_groups, 1, 1, 1)
+        tables = tables.repeat(positions.shape[0] // self.num_groups, 1, 1, 1)
         return rearrange(
             _sample(tables, displacements), "(b g) head m n -> b (g head) m n", g=self.num_groups
         )
