@@ -282,6 +282,10 @@ def _tags(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Part | None
         row = dict(zip(header, values, strict=True))
         if row["file"] in known:
             raise ProtocolError(f"{place}: {row['file']!r} occurs twice: remove one of the lines")
+        if Path(row["file"]).is_absolute() or ".." in Path(row["file"]).parts:
+            raise ProtocolError(
+                f"{place}: {row['file']!r} leads out of {path.parent}: name files by their path within it"
+            )
         known.add(row["file"])
         tags = {tag.strip() for column in columns for tag in row[column].split(";")}
         yield row["file"], None, sorted(tags - {""})

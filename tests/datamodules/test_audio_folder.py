@@ -234,6 +234,8 @@ def test_scores_of_tags_are_of_their_presence(tagged, tmp_path_factory):
     [
         ("name,tags\na.wav,x\n", "no column 'file'"),
         ("file,tag\na.wav,x\n", "no column 'tags'"),
+        ("file,tags\n../a.wav,x\n", "'../a.wav' leads out of"),
+        ("file,tags\n/etc/a.wav,x\n", "'/etc/a.wav' leads out of"),
         ("file,tags\na.wav,x\na.wav,y\n", "'a.wav' occurs twice"),
         ("file,tags\n", "no sound"),
         ("file,tags\na.wav,x\nb.wav,x\n", "one tag, 'x'"),
