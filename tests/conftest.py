@@ -1,6 +1,8 @@
 """What tests of several folders share: a tiny corpus, and real ones where this machine has them."""
 
+import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,17 @@ def corpora() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder}: set AUDIO_CORPORA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def metrics_rows() -> Callable[[Path], list[dict[str, str]]]:
+    """Reads a metrics.csv, without the speeds: what two runs of one seed must agree on."""
+
+    def read(path: Path) -> list[dict[str, str]]:
+        with path.open(newline="") as file:
+            return [
+                {name: value for name, value in row.items() if not name.startswith(("throughput/", "system/"))}
+                for row in csv.DictReader(file)
+            ]
+
+    return read

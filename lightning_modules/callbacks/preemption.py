@@ -53,6 +53,7 @@ class Preemption(Callback):
         stepped = trainer.global_step != self._step
         self._step = trainer.global_step
         if self._agreed(trainer) and stepped and not _validation_follows(trainer):
+            trainer._logger_connector.update_train_step_metrics()  # this step's, which Lightning logs after us
             self._last.save(trainer)
             self._leave(trainer)
 
@@ -99,6 +100,7 @@ class Preemption(Callback):
 
     def _leave(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
+            logger.save()
             if isinstance(logger, WandbLogger) and trainer.is_global_zero:
                 logger.experiment.mark_preempting()
         rank_zero_info(

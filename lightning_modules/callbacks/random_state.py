@@ -35,6 +35,13 @@ class RandomState(Callback):
 
     def on_train_batch_start(self, *_: object) -> None:
         """Restores the state as late as possible: building loaders and loops may have drawn numbers."""
+        self._restore()
+
+    def on_validation_start(self, *_: object) -> None:
+        """A run that was left within a validation begins with that one."""
+        self._restore()
+
+    def _restore(self) -> None:
         if self._pending is not None:
             _set_random_state(self._pending)
             self._pending = None

@@ -1,6 +1,5 @@
-"""A run killed at any moment and started again ends with the weights of the undisturbed run, bit for bit."""
+"""A run killed or stopped at any moment and started again ends with the weights of the undisturbed run, bit for bit."""
 
-import csv
 import os
 import random
 import signal
@@ -15,6 +14,7 @@ import torch
 from lightning_modules.checkpoints import read_checkpoint
 
 REPOSITORY = Path(__file__).parents[2]
+FOLDER = "ssd_aasist_inf_ini/x"
 SETTINGS = [
     "--config=configs/ssd_aasist_inf_ini.yaml",
     "--data.train_crop_s=0.3",
@@ -64,41 +64,18 @@ def assert_equal(ours, theirs, where=""):
 
 
 def compare(undisturbed: Path, resumed: Path) -> None:
-    ours, theirs = (
-        read_checkpoint(root / "ssd_aasist_inf_ini/x/checkpoints/last.ckpt")
-        for root in (undisturbed, resumed)
-    )
+    ours, theirs = (read_checkpoint(folder / "checkpoints/last.ckpt") for folder in (undisturbed, resumed))
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "random_states", "epoch", "global_step"):
         assert_equal(ours[part], theirs[part], part)
-    tables = []
-    for root in (undisturbed, resumed):
-        with (root / "ssd_aasist_inf_ini/x/metrics.csv").open(newline="") as file:
-            tables.append([row for row in csv.DictReader(file) if row["train/loss"]])
-    assert tables[0] == tables[1], "the resumed run lost or repeated rows of metrics.csv"
-    assert not list((resumed / "ssd_aasist_inf_ini/x/checkpoints").glob(".*.tmp"))
-
-
-def kill_and_resume(demo_corpus: Path, undisturbed: Path, root: Path, delay_s: float) -> None:
-    """Kills the run ``delay_s`` after its first checkpoint, and lets it end."""
-    process = start(demo_corpus, root)
-    checkpoint = root / "ssd_aasist_inf_ini/x/checkpoints/last.ckpt"
-    while not checkpoint.is_file():
-        assert process.poll() is None, process.communicate()[0][-3000:]
-        time.sleep(0.02)
-    time.sleep(delay_s)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    output = finish(start(demo_corpus, root))
-    assert "continues at step" in output
-    compare(undisturbed, root)
+    assert not list((resumed / "checkpoints").glob(".*.tmp"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(demo_corpus, tmp_path_factory):
-    """The run that nobody kills; returns its root and how long it trained after its first checkpoint."""
+    """The run that nobody stops; returns its root and how long it trained after its first checkpoint."""
     root = tmp_path_factory.mktemp("undisturbed")
     process = start(demo_corpus, root)
-    checkpoint = root / "ssd_aasist_inf_ini/x/checkpoints/last.ckpt"
+    checkpoint = root / FOLDER / "checkpoints/last.ckpt"
     while not checkpoint.is_file() and process.poll() is None:
         time.sleep(0.02)
     begin = time.monotonic()
@@ -106,15 +83,39 @@ def undisturbed(demo_corpus, tmp_path_factory):
     return root, time.monotonic() - begin
 
 
-def test_one_kill(demo_corpus, undisturbed, tmp_path):
-    kill_and_resume(demo_corpus, undisturbed[0], tmp_path, delay_s=0.3 * undisturbed[1])
+@pytest.fixture
+def stop_and_resume(demo_corpus, undisturbed, metrics_rows):
+    """Sends a run a signal at a share of the time after its first checkpoint, lets it end, and compares."""
+
+    def stop(root: Path, share: float, number: signal.Signals) -> None:
+        process = start(demo_corpus, root)
+        checkpoint = root / FOLDER / "checkpoints/last.ckpt"
+        while not checkpoint.is_file():
+            assert process.poll() is None, process.communicate()[0][-3000:]
+            time.sleep(0.02)
+        time.sleep(share * undisturbed[1])
+        process.send_signal(number)
+        process.communicate()
+        assert process.returncode == (-number if number == signal.SIGKILL else 75)
+        assert "continues at step" in finish(start(demo_corpus, root))
+        compare(undisturbed[0] / FOLDER, root / FOLDER)
+        trained = [
+            [row for row in metrics_rows(each / FOLDER / "metrics.csv") if row["train/loss"]]
+            for each in (undisturbed[0], root)
+        ]
+        assert trained[0] == trained[1], "the resumed run lost or repeated rows of metrics.csv"
+
+    return stop
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_one_stop(number, stop_and_resume, tmp_path):
+    stop_and_resume(tmp_path, 0.3, number)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_ten_random_kills(demo_corpus, undisturbed, tmp_path):
+def test_ten_random_kills(stop_and_resume, tmp_path):
     draw = random.Random(0)
     for attempt in range(10):
-        kill_and_resume(
-            demo_corpus, undisturbed[0], tmp_path / str(attempt), draw.uniform(0, 0.9) * undisturbed[1]
-        )
+        stop_and_resume(tmp_path / str(attempt), draw.uniform(0, 0.9), signal.SIGKILL)

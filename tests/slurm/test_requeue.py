@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 EPOCHS = ["--trainer.max_epochs=6", "--trainer.check_val_every_n_epoch=6"]
 
 
-def test_a_preempted_job_ends_with_the_weights_of_an_undisturbed_one(slurm):
+def test_a_preempted_job_ends_with_the_weights_of_an_undisturbed_one(slurm, metrics_rows):
     two_nodes = ["--nodes=2", "--ntasks-per-node=1"]
     undisturbed = slurm.submit(*two_nodes, settings=EPOCHS)
     slurm.wait(undisturbed, "COMPLETED")
@@ -38,7 +38,7 @@ def test_a_preempted_job_ends_with_the_weights_of_an_undisturbed_one(slurm):
     torch.testing.assert_close(ours["state_dict"], theirs["state_dict"], rtol=0, atol=0)
     for our, their in zip(ours["optimizer_states"], theirs["optimizer_states"], strict=True):
         torch.testing.assert_close(our["state"], their["state"], rtol=0, atol=0)
-    ours, theirs = ((slurm.run_folder(job) / "metrics.csv").read_text() for job in (undisturbed, preempted))
+    ours, theirs = (metrics_rows(slurm.run_folder(job) / "metrics.csv") for job in (undisturbed, preempted))
     assert ours == theirs
 
 
