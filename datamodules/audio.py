@@ -5,24 +5,26 @@ The content of a file decides how it is read, never its name: libsndfile first (
 tracks as into a folder, or name a file that `datamodules.pack` has packed.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-import av
 import numpy as np
 import soundfile
 import torch
 import torchaudio
-from av.container import InputContainer
-from av.error import FFmpegError
 from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules import hdf5, packed
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 CHECK_COMMAND = "`python -m datamodules.check --config FILE` lists every bad file"
 SUFFIXES = frozenset(
@@ -253,6 +255,8 @@ def _read_soundfile(path: str | Path, file: soundfile.SoundFile, wanted: int) ->
 @contextmanager
 def _open_container(path: str | Path) -> Iterator[tuple[InputContainer, Any]]:
     """Open with FFmpeg; gives the container and its first audio stream."""
+    import av  # a third of a second, for films and the like alone
+
     options = {"format_whitelist": _FFMPEG_FORMATS, "protocol_whitelist": "file"}
     try:
         with av.open(str(path), options=options) as container:
@@ -261,11 +265,13 @@ def _open_container(path: str | Path) -> Iterator[tuple[InputContainer, Any]]:
                     f"{path}: has no audio track; leave the clip out of the list ({CHECK_COMMAND})"
                 )
             yield container, container.streams.audio[0]
-    except FFmpegError as error:
+    except av.FFmpegError as error:
         _fail(path, f"not decodable as audio ({error.strerror})", "convert it to WAV or FLAC, or delete it")
 
 
 def _container_frames(container: InputContainer, stream: Any) -> int:
+    import av
+
     if stream.duration is not None:
         return int(stream.duration * stream.time_base * stream.rate)
     return (container.duration or 0) * stream.rate // av.time_base
@@ -286,6 +292,8 @@ def _read_container(path: str | Path, start: int, frames: int | None) -> tuple[N
 
 def _decoded(container: InputContainer, stream: Any, start: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Places and samples (channel, time) of consecutive blocks, from `start` or some place before it on."""
+    import av
+
     rate, origin, position = stream.rate, stream.start_time or 0, 0
     if far := start > _SEEK_FROM_S * rate:
         container.seek(int((start / rate - _PREROLL_S) / stream.time_base) + origin, stream=stream)

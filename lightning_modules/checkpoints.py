@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import nn
 
-from lightning_modules.networks.checkpoints import describe_difference
+from lightning_modules.weights import describe_difference
 
 FITTED = "fitted"  # entry of what scoring fitted on training data, beside the weights
 

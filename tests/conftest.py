@@ -56,7 +56,11 @@ def metrics_rows() -> Callable[[Path], list[dict[str, str]]]:
     def read(path: Path) -> list[dict[str, str]]:
         with path.open(newline="") as file:
             return [
-                {name: value for name, value in row.items() if not name.startswith(("throughput/", "system/"))}
+                {
+                    name: value
+                    for name, value in row.items()
+                    if not name.startswith(("throughput/", "system/"))
+                }
                 for row in csv.DictReader(file)
             ]
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from datamodules.clips import Clip
 from lightning_modules.callbacks.wandb_loggers import wandb_loggers
-from lightning_modules.networks.output import Output
 from lightning_modules.runs import Run
 
 if TYPE_CHECKING:
@@ -53,7 +52,8 @@ class EmbeddingMap(Callback):
         self._hook = network.register_forward_hook(self._listen) if isinstance(network, nn.Module) else None
 
     def _listen(self, network: nn.Module, inputs: Any, output: Any) -> None:
-        self._embedding = output.embedding.detach() if isinstance(output, Output) else None
+        embedding = getattr(output, "embedding", None)  # of an `Output`
+        self._embedding = embedding.detach() if isinstance(embedding, Tensor) else None
 
     def on_test_batch_end(
         self,

@@ -17,8 +17,8 @@ from einops import rearrange
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from lightning_modules.networks.checkpoints import keep_own_head, load_strictly, read_state_dict
 from lightning_modules.networks.output import Output
+from lightning_modules.weights import keep_own_head, load_strictly, read_state_dict
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from lightning_modules.networks.checkpoints import load_strictly, read_state_dict
 from lightning_modules.networks.output import Output
+from lightning_modules.weights import load_strictly, read_state_dict
 
 logger = logging.getLogger(__name__)
 
