@@ -237,6 +237,18 @@ _REMARKS = (
     "TPU available",
     "to estimate number of stepping batches",
 )
+_WARNINGS = (  # patterns
+    "LeafSpec",
+    "does not have many workers",
+    "`srun` command is available",  # `launch` knows when it is missing
+    "could not find the monitored key",  # epochs without validation
+    "predict returned None",
+    "custom batch sampler",  # ours repeats batches, `index` tells
+    "across ranks is zero",  # a data set without validation split
+    "overridden `on_before_batch_transfer`",  # the module's is meant
+    "smaller than the logging interval",
+    "recommended to use `self.log.*sync_dist=True",  # all ranks know all
+)
 
 
 def _quieten() -> None:
@@ -247,22 +259,5 @@ def _quieten() -> None:
         logging.getLogger(name).addFilter(
             lambda record: not any(text in record.getMessage() for text in _REMARKS)
         )
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings(
-        "ignore", message=".*could not find the monitored key.*"
-    )  # epochs without validation
-    warnings.filterwarnings("ignore", message=".*predict returned None.*")
-    warnings.filterwarnings(
-        "ignore", message=".*custom batch sampler.*"
-    )  # ours repeats batches, `index` tells
-    warnings.filterwarnings(
-        "ignore", message=".*across ranks is zero.*"
-    )  # a data set without validation split
-    warnings.filterwarnings(
-        "ignore", message=".*overridden `on_before_batch_transfer`.*"
-    )  # the module's is meant
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    warnings.filterwarnings(
-        "ignore", message=".*recommended to use `self.log.*sync_dist=True.*"
-    )  # all ranks know all
+    for text in _WARNINGS:
+        warnings.filterwarnings("ignore", message=f".*{text}")
