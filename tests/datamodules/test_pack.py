@@ -246,8 +246,8 @@ def test_command(root, tmp_path, capsys) -> None:
     assert "lie in each other" in capsys.readouterr().err
     assert main(["--config", str(config), f"--data.root={packed}", "--into", str(tmp_path / "twice")]) == 1
     assert "is packed already" in capsys.readouterr().err
-    assert main(["--config", str(config), f"--data.root={root}/empty", "--into", str(tmp_path / "none")]) == 1
-    assert "no file of audio to pack" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no file of audio to pack"):
+        pack(tmp_path / "empty", tmp_path / "none")
     with pytest.raises(SystemExit) as exit_:
         main(["--config", str(tmp_path / "missing.yaml"), "--into", packed])
     assert exit_.value.code == 2

@@ -195,7 +195,10 @@ def test_a_run_on_classes(run):
     assert "10 of 10 listed clips" in result["data"]
     mistakes = folder / "tables/test_mistakes.csv"
     assert (len(table(mistakes)) if mistakes.is_file() else 0) == right.count(False)
-    assert {path.name for path in (folder / "figures").iterdir()} == {"test_roc.png", "test_confusion.png"}
+    figures = {"history.png"} | {
+        f"{split}_{kind}.png" for split in ("validation", "test") for kind in ("roc", "confusion")
+    }
+    assert {path.name for path in (folder / "figures").iterdir()} == figures
     (row,) = predicted
     assert list(row)[1:] == ["clap", "hihat", "kick", "snare", "tom"]
     assert sum(float(value) for value in list(row.values())[1:]) == pytest.approx(1, abs=1e-5)
@@ -215,7 +218,8 @@ def test_a_run_on_tags(run):
     (result,) = table(folder / "results.csv")
     assert 0 <= float(result["accuracy"]) <= 1
     assert float(result["map"]) > 0.4
-    assert {path.name for path in (folder / "figures").iterdir()} == {"test_roc.png"}
+    figures = {"history.png", "validation_roc.png", "test_roc.png"}
+    assert {path.name for path in (folder / "figures").iterdir()} == figures
     (row,) = predicted
     assert list(row)[1:] == ["bright", "dark", "metal", "skin"]
     assert all(0 <= float(value) <= 1 for value in list(row.values())[1:])
