@@ -105,7 +105,7 @@ def cost_report(
         rows.append(_measure(platform, f"{length} frames", (features, *others), num_clips))
     figures = {
         "network": type(model.network).__name__,
-        "device": _name(model.device),
+        "device": name_of(model.device),
         "precision": str(trainer.precision),
         "clips": num_clips,
         "rows": [asdict(row) for row in rows],
@@ -115,7 +115,8 @@ def cost_report(
     return figures | ({"note": note} if note else {})
 
 
-def _name(device: torch.device) -> str:
+def name_of(device: torch.device) -> str:
+    """What a device is called in a table."""
     on_gpu = device.type == "cuda"
     return torch.cuda.get_device_name(device) if on_gpu else f"cpu, {torch.get_num_threads()} threads"
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lightning_modules import benchmark, cli
+from lightning_modules import cli
+from lightning_modules.benchmark import __main__ as benchmark
 from lightning_modules.cost_counters import count_macs, peak_bytes
 from lightning_modules.networks import AST, DATAR, AudioSlowFast
 

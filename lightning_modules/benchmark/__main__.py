@@ -1,0 +1,141 @@
+"""Measures on this machine, as ratios of what takes turns within one run, which a busy machine disturbs least.
+
+Training: the platform (Trainer, callbacks, loggers, checkpoints) over a bare PyTorch loop, packed data over files,
+the front end batched over clip by clip on the CPU, and the share of the time spent waiting for data; on demand also N
+ranks over one, and another implementation. With --cost the network alone, without data: parameters,
+multiply-accumulates, memory and time.
+
+Examples:
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --ranks 2 4 8 --json figures.json
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --profile trace.json.gz
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --reference published.model:build
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lightning_modules import cli, cost
+from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
+from lightning_modules.benchmark.parts import frontend_figures, reference_figures
+from lightning_modules.benchmark.ranks import scaling_efficiency
+from lightning_modules.benchmark.steps import step_figures, take_turns
+
+_TITLE = "Training on this machine"
+
+
+def main() -> None:
+    """Runs the command."""
+    options, arguments = _parser().parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments += [f"--run.root={folder}"]
+        if options.cost:
+            platform = cli.build("benchmark", __doc__ or "", [*arguments, "--tracking.wandb=disabled"])
+            figures = cost.cost_report(
+                platform,
+                seconds=options.cost_seconds,
+                frames=options.cost_frames,
+                num_clips=options.cost_clips,
+            )
+            cost.show(figures)
+            text = cost.markdown(figures)
+        else:
+            figures = _measure(options, arguments, Path(folder))
+            cells = _cells(figures)
+            _show(cells)
+            text = _markdown(cells)
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if options.markdown is not None:
+        options.markdown.write_text(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_modules.benchmark", description=__doc__, add_help=False, allow_abbrev=False
+    )
+    parser.add_argument("--json", type=Path, help="Also write the figures to this file.")
+    parser.add_argument("--markdown", type=Path, help="Also write the table to this file.")
+    parser.add_argument(
+        "--budget_s", type=float, default=120.0, help="Seconds for the steps of both loops together."
+    )
+    parser.add_argument("--ranks", type=int, nargs="+", default=[], help="Numbers of ranks of this machine.")
+    parser.add_argument("--reference", help="module.path:factory of a module that takes the same waveforms.")
+    parser.add_argument("--profile", type=Path, help="Write a trace of three steps to this file.")
+    of_cost = parser.add_argument_group("cost of the network")
+    of_cost.add_argument("--cost", action="store_true", help="Measure the network alone; needs no data.")
+    of_cost.add_argument(
+        "--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds."
+    )
+    of_cost.add_argument(
+        "--cost_frames", type=int, nargs="+", default=[], help="Lengths of the network's input."
+    )
+    of_cost.add_argument("--cost_clips", type=int, default=2, help="Clips a batch.")
+    return parser
+
+
+def _measure(options: argparse.Namespace, arguments: list[str], folder: Path) -> dict[str, Any]:
+    quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+    arguments = [*arguments, *quiet, "--trainer.limit_val_batches=0"]
+    full = [*arguments, "--trainer.max_epochs=1", "--tracking.wandb=offline"]
+    platform = cli.build("benchmark", __doc__ or "", [*full, "--run.id=steps"])
+    data, model = platform.datamodule, platform.model
+    data.prepare_data()
+    data.setup("fit")
+    batches, clips_per_s = read_batches(data.train_dataloader(), options.budget_s / 10)
+    turns = take_turns(platform, batches, options.budget_s)
+    waveform = batches[0].waveform
+    figures = {
+        "device": cost.name_of(model.device),
+        "batch": list(waveform.shape),
+        "precision": str(platform.trainer.precision),
+        **step_figures(turns),
+        "loader_clips_per_s": clips_per_s,
+        **packed_over_files(Path(data.root), folder),
+        **frontend_figures(model, waveform),
+    }
+    if options.reference:
+        figures |= reference_figures(platform, waveform, options.reference)
+    for ranks in options.ranks:
+        efficiency = scaling_efficiency(ranks, full, options.budget_s, folder)
+        figures[f"scaling_efficiency_{ranks}_ranks"] = efficiency
+    steps = max(4, turns.steps)
+    arguments += [f"--trainer.max_steps={steps}", "--run.id=wait", "--tracking.wandb=disabled"]
+    waiting = cli.build("benchmark", __doc__ or "", arguments)
+    figures["data_wait_share"] = data_wait_share(waiting, options.profile)
+    return figures
+
+
+def _cells(figures: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: " ".join(map(_cell, value)) if isinstance(value, list) else _cell(value)
+        for name, value in figures.items()
+    }
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _show(cells: Mapping[str, str]) -> None:
+    table = Table("figure", "value", title=_TITLE)
+    for name, value in cells.items():
+        table.add_row(name, value)
+    Console().print(table)
+
+
+def _markdown(cells: Mapping[str, str]) -> str:
+    rows = [f"| {name} | {value} |" for name, value in cells.items()]
+    return "\n".join([f"**{_TITLE}**", "", "| figure | value |", "| --- | --- |", *rows]) + "\n"
+
+
+if __name__ == "__main__":
+    cli.main(main)
