@@ -102,6 +102,8 @@ class PatientWandbLogger(WandbLogger):
         self._folders = run
         self._artifacts = settings.artifacts
         self._wandb_step = 0
+        # tables wait for their upload in the run's folder, not in a home that a container forgets
+        os.environ.setdefault("WANDB_DATA_DIR", str((run.folder / "wandb").resolve()))
         offline = settings.wandb == "offline" or not _has_key()
         if offline and settings.wandb == "online":
             rank_zero_info("W&B: no API key, logging offline; `wandb login` and `wandb sync` upload it later")

@@ -1,4 +1,4 @@
-"""Embeddings of the test clips on a plane: which classes a network tells apart."""
+"""Embeddings of evaluated clips on a plane: which classes a network tells apart."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from datamodules.clips import Clip
+from lightning_modules.callbacks.evaluation_media import EVERY
 from lightning_modules.callbacks.wandb_loggers import wandb_loggers
 from lightning_modules.runs import Run
 
@@ -25,10 +28,11 @@ _MAX_LABELS = 20
 
 
 class EmbeddingMap(Callback):
-    """Draws ``figures/test_embeddings.png``, a t-SNE of what the network's embeddings are in the test loop.
+    """Draws ``figures/<split>_embeddings.png``, a t-SNE of what the network's embeddings are in the loop of the split.
 
-    Of large splits it takes clips at equal distances, with several ranks those of rank zero. Networks that embed
-    windows rather than clips have no map, nor have splits of fewer than 90 clips.
+    After tests and the validations that `EvaluationMedia` shows. Of large splits it takes clips at equal distances,
+    with several ranks those of rank zero. Networks that embed windows rather than clips have no map, nor have splits
+    of fewer than 90 clips.
 
     Source: Fig. 2 of the InF + InI paper, which colours bona fide speech and each attack; t-SNE: van der Maaten and
     Hinton 2008.
@@ -39,14 +43,46 @@ class EmbeddingMap(Callback):
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._hook: RemovableHandle | None = None
         self._embedding: Tensor | None = None  # of the last batch
         self._rows: list[Tensor] = []
         self._embeddings: list[Tensor] = []
         self._seen = 0
         self._stride = 1
+        self._validations = 0
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listens to the network in some validations within training; nothing is computed twice."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._validations += 1
+            if self._validations % EVERY == 1:
+                self._begin(pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listens to the network; nothing is computed twice."""
+        """Listens to the network."""
+        self._begin(pl_module)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
+    ) -> None:
+        """Keeps some rows."""
+        self._keep(trainer, batch, num_batches=trainer.num_val_batches)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
+    ) -> None:
+        """Keeps some rows."""
+        self._keep(trainer, batch, num_batches=trainer.num_test_batches)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws the map and sends it to W&B."""
+        self._draw(trainer, "validation")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws the map and sends it to W&B."""
+        self._draw(trainer, "test")
+
+    def _begin(self, pl_module: LightningModule) -> None:
         self._rows, self._embeddings, self._seen = [], [], 0
         network = getattr(pl_module, "network", None)
         self._hook = network.register_forward_hook(self._listen) if isinstance(network, nn.Module) else None
@@ -55,42 +91,34 @@ class EmbeddingMap(Callback):
         embedding = getattr(output, "embedding", None)  # of an `Output`
         self._embedding = embedding.detach() if isinstance(embedding, Tensor) else None
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keeps some rows, without waiting for the device."""
+    def _keep(self, trainer: Trainer, batch: Any, *, num_batches: Sequence[int | float]) -> None:
+        """Does not wait for the device."""
         embedding, self._embedding = self._embedding, None
         if embedding is None or not trainer.is_global_zero or len(embedding) != len(batch.index):
             return
-        if batch_idx == 0:
-            self._stride = -(-int(trainer.num_test_batches[0]) * len(embedding) // MAX_CLIPS)
+        if not self._seen:
+            self._stride = -(-int(num_batches[0]) * len(embedding) // MAX_CLIPS)
         first = -self._seen % self._stride
         self._seen += len(embedding)
         self._rows.append(batch.index[first :: self._stride])
         self._embeddings.append(embedding[first :: self._stride].flatten(1).float())
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws the map and sends it to W&B."""
+    def _draw(self, trainer: Trainer, split: str) -> None:
         if self._hook is not None:
             self._hook.remove()
-        if sum(map(len, self._rows)) < _MIN_CLIPS:
+        rows, embeddings, self._rows, self._embeddings = self._rows, self._embeddings, [], []
+        if sum(map(len, rows)) < _MIN_CLIPS:
             return
         data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        clips = [data.clips["test"][row] for row in torch.cat(self._rows).tolist()]
+        clips = [data.clips[split][row] for row in torch.cat(rows).tolist()]
         figure = embedding_figure(
-            torch.cat(self._embeddings).cpu(), [label_of(clip, data.heads) for clip in clips]
+            torch.cat(embeddings).cpu(), [label_of(clip, data.heads) for clip in clips], split=split
         )
-        path = self._run.folder / "figures" / "test_embeddings.png"
+        path = self._run.folder / "figures" / f"{split}_embeddings.png"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=150)
         for logger in wandb_loggers(trainer):
-            logger.log_image("test/embeddings", [str(path)])
+            logger.log_image(f"{split}/embeddings", [str(path)])
 
 
 def label_of(clip: Clip, heads: Any) -> str:
@@ -101,12 +129,13 @@ def label_of(clip: Clip, heads: Any) -> str:
     return next(iter(heads.values()))[target] if target >= 0 else "unknown"
 
 
-def embedding_figure(embeddings: Tensor, labels: Sequence[str]) -> Figure:
+def embedding_figure(embeddings: Tensor, labels: Sequence[str], *, split: str) -> Figure:
     """Maps embeddings by t-SNE.
 
     Args:
         embeddings: float32 (clip, dim), at least 90 clips.
         labels: One a clip; the 20 most frequent have colours.
+        split: Whose clips, for the title.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -122,6 +151,6 @@ def embedding_figure(embeddings: Tensor, labels: Sequence[str]) -> Figure:
     axes.scatter(*points[others].T, s=6, color="0.8", label="others" if others.any() else None)
     for number, name in enumerate(names):
         axes.scatter(*points[of_label == name].T, s=8, color=colors(number), label=name)
-    axes.set(xticks=[], yticks=[], title=f"t-SNE of the embeddings of {len(labels)} test clips")
+    axes.set(xticks=[], yticks=[], title=f"t-SNE of the embeddings of {len(labels)} {split} clips")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, markerscale=2)
     return figure

@@ -117,7 +117,7 @@ def score_histogram(
         is_positive: bool (trials,).
         classes: Names of the positive and the negative class.
         threshold: Score at which decisions turn; None marks the equal error rate.
-        bins: Bars over the range of all scores.
+        bins: Bars over the range of all scores, at most; few trials have fewer.
 
     Raises:
         ValueError: As in `metrics.functional.det_curve`, where the threshold is None.
@@ -133,6 +133,7 @@ def score_histogram(
     figure = Figure((6.5, 4.0), layout="constrained")
     axes = figure.add_subplot()
     shown = (float(scores.min()), float(scores.max()))
+    bins = min(bins, max(10, len(scores) // 8))
     for name, members, color in zip(classes, (is_positive, ~is_positive), ("C0", "C1"), strict=True):
         if members.any():
             axes.hist(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _SHOWN = ("train/", "val/")
 _COLUMNS = 3
+_MARKED = 100  # points of a curve that can be told apart
 
 
 def history_figure(path: Path) -> Figure | None:
@@ -29,10 +30,13 @@ def history_figure(path: Path) -> Figure | None:
     figure = Figure((4.0 * columns, 2.6 * rows), layout="constrained")
     for place, (name, points) in enumerate(curves.items()):
         axes = figure.add_subplot(rows, columns, place + 1)
-        of_validation = name.startswith("val/")
         steps, values = zip(*points, strict=True)
         axes.plot(
-            steps, values, marker="." if of_validation else None, color="C1" if of_validation else "C0", lw=1
+            steps,
+            values,
+            marker="." if len(points) <= _MARKED else None,
+            color="C1" if name.startswith("val/") else "C0",
+            lw=1,
         )
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=8)

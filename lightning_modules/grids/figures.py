@@ -20,6 +20,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
+_SHORT = {"auc": "AUC", "pauc": "pAUC", "eer": "EER", "sdr": "SDR", "db": "dB"}
 
 
 def draw(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
@@ -183,5 +184,5 @@ def _legend(figure: Figure, table: Table, output: Output) -> None:
 
 def _name(key: str) -> str:
     """``AUC`` for auc; words for the last part of a longer key."""
-    words = key.rpartition(".")[2].replace("num_", "number of ").replace("_", " ")
-    return {"auc": "AUC", "pauc": "pAUC", "eer": "EER"}.get(words, words)
+    words = key.rpartition(".")[2].replace("num_", "number of ").split("_")
+    return " ".join(_SHORT.get(word, word) for word in words)

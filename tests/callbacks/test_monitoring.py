@@ -111,7 +111,9 @@ def test_map_keeps_clusters_apart():
     generator = torch.Generator().manual_seed(0)
     centres = torch.eye(3).repeat_interleave(40, 0) * 50
     figure = embedding_figure(
-        centres + torch.randn(120, 3, generator=generator), ["A07"] * 40 + ["A08"] * 40 + ["bonafide"] * 40
+        centres + torch.randn(120, 3, generator=generator),
+        ["A07"] * 40 + ["A08"] * 40 + ["bonafide"] * 40,
+        split="test",
     )
     points = [
         torch.as_tensor(each.get_offsets())

@@ -1,36 +1,16 @@
 """What the real W&B client, offline, holds after a small run: read back from its file."""
 
 import json
-import struct
 from pathlib import Path
 
 import pytest
+import soundfile
+from wandb_file import artifacts, history, records_of_run
 
 from lightning_modules import fit
 from lightning_modules.callbacks import embedding_map
 
-wandb = pytest.importorskip("wandb")
-BLOCK = 32768
-
-
-def records(path: Path):
-    """Records of a .wandb file: LevelDB's log format behind a header of 7 bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    content, place, parts = path.read_bytes(), 7, b""
-    assert content[:4] == b":W&B"
-    while place + 7 <= len(content):
-        if BLOCK - place % BLOCK < 7:  # the rest of a block that holds no header
-            place += BLOCK - place % BLOCK
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, place)
-        parts += content[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            record = Record()
-            record.ParseFromString(parts)
-            yield record
-            parts = b""
+pytest.importorskip("wandb")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +19,7 @@ def run(demo_corpus, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
+        patch.delenv("WANDB_DATA_DIR", raising=False)
         patch.setattr(embedding_map, "_MIN_CLIPS", 30)
         patch.setattr(embedding_map, "PERPLEXITY", 5.0)
         arguments = [
@@ -62,19 +43,8 @@ def run(demo_corpus, tmp_path_factory):
         ]
         patch.setattr("sys.argv", ["lightning_modules/fit.py", *arguments])
         fit.main()
-        wandb.finish()
     folder = root / "ssd_lcnn" / "x"
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    return folder, list(records(path))
-
-
-def history(found):
-    """Key -> values in the order of logging; of a picture or table the keys of its parts."""
-    values = {}
-    for record in found:
-        for item in record.history.item:
-            values.setdefault("/".join(item.nested_key), []).append(json.loads(item.value_json))
-    return values
+    return folder, records_of_run(folder)
 
 
 def test_training_is_watched(run):
@@ -99,17 +69,30 @@ def test_evaluations_are_shown(run):
     folder, found = run
     logged = history(found)
     assert len(logged["test/eer"]) == 1
-    for picture in ("test/det", "test/scores", "test/embeddings", "validation/det"):
-        (names,) = logged[f"{picture}/filenames"]
-        assert (folder / "wandb/latest-run/files" / names[0]).is_file()
-    (table,) = logged["test/mistakes/path"]
-    content = json.loads((folder / "wandb/latest-run/files" / table).read_text())
-    assert content["columns"] == ["key", "target", "predicted", "margin", "audio", "spectrogram"]
-    assert content["data"][0][4]["_type"] == "audio-file"
-    assert content["data"][0][5]["_type"] == "image-file"
-    written = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
-    assert {"figures/history.png", "figures/test_det.png", "figures/test_embeddings.png"} <= written
-    assert {"mistakes/test.png", "mistakes/validation.png"} <= written
+    for split in ("validation", "test"):
+        for picture in ("det", "scores", "embeddings"):
+            (names,) = logged[f"{split}/{picture}/filenames"]
+            assert (folder / "wandb/latest-run/files" / names[0]).is_file()
+            assert (folder / f"figures/{split}_{picture}.png").is_file()
+        assert (folder / f"mistakes/{split}.png").is_file()
+    assert (folder / "figures/history.png").is_file()
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_mistakes_can_be_seen_and_heard(split, run):
+    folder, found = run
+    (of_split,) = [each for each in artifacts(found) if each.type == "run_table" and split in each.name]
+    files = {each.path: Path(each.local_path) for each in of_split.manifest.contents}
+    assert all(path.is_relative_to(folder.resolve()) for path in files.values()), "waits where the run lies"
+    table = json.loads(files[f"{split}/mistakes.table.json"].read_text())
+    assert table["columns"] == ["key", "target", "predicted", "margin", "audio", "spectrogram"]
+    for *_, audio, picture in table["data"]:
+        assert (audio["_type"], picture["_type"]) == ("audio-file", "image-file")
+        assert picture["path"] in files
+        samples, rate = soundfile.read(files[audio["path"]])
+        assert rate == 16000
+        assert abs(samples).max() > 0.01
+    assert f"{split}/mistakes/artifact_path" in history(found)
 
 
 def test_run_says_where_it_comes_from(run):
@@ -133,11 +116,10 @@ def test_run_says_where_it_comes_from(run):
 
 
 def test_files_become_artifacts_at_the_end(run):
-    artifacts = [r.artifact for r in run[1] if r.HasField("artifact")] + [
-        r.request.log_artifact.artifact for r in run[1] if r.request.HasField("log_artifact")
-    ]
     aliases = [
-        (each.name, set(each.aliases) - {"latest"}) for each in artifacts if each.type in ("model", "scores")
+        (each.name, set(each.aliases) - {"latest"})
+        for each in artifacts(run[1])
+        if each.type in ("model", "scores")
     ]
     assert aliases == [
         ("ssd_lcnn-x-test-scores", {"last", "seed-3"}),
