@@ -118,7 +118,7 @@ def test_map_keeps_clusters_apart():
     points = [
         torch.as_tensor(each.get_offsets())
         for each in figure.axes[0].collections
-        if each.get_label()[0] != "_"
+        if each.get_label()[0] != "_"  # pyright: ignore[reportIndexIssue]
     ]
     points = [each for each in points if len(each)]
     assert len(points) == 3

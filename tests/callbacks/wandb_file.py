@@ -11,7 +11,7 @@ _BLOCK = 32768
 
 def records(path: Path) -> Iterator[Any]:
     """Records of a .wandb file: LevelDB's log format behind a header of 7 bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # pyright: ignore[reportAttributeAccessIssue]
 
     content, place, parts = path.read_bytes(), 7, b""
     assert content[:4] == b":W&B"
