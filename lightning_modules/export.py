@@ -3,6 +3,7 @@
 Examples:
     python -m lightning_modules.export --ckpt_path runs/ssd_aasist/3f2a/checkpoints/last.ckpt
     python -m lightning_modules.export --ckpt_path last.ckpt --into detector --torch_export --onnx
+    python -m lightning_modules.export --ckpt_path last.ckpt --calibration calibration.json   # calibrate --json's
     python -m lightning_modules.predict --package detector recordings/
 
 The folder holds model.safetensors, package.json, README.md and config.yaml, and the graphs that were asked for, from
@@ -22,6 +23,7 @@ from torch import Tensor
 from datamodules.clips import Batch
 from datamodules.files import new_folder, write_text_atomically
 from lightning_modules import cli
+from lightning_modules.metrics.functional import Calibration
 from lightning_modules.package.card import model_card
 from lightning_modules.package.classes import describe
 from lightning_modules.package.folder import Listening, Package, read_package, write_package
@@ -33,7 +35,7 @@ from lightning_modules.package.graphs import (
     save_torch_export,
     trace,
 )
-from lightning_modules.package.scorers import Scorer
+from lightning_modules.package.scorers import Scorer, SpoofingScorer
 from lightning_modules.results import Report, result_row
 from lightning_modules.workflow import load_chosen_weights
 
@@ -55,12 +57,14 @@ def main() -> None:
     if not hasattr(platform.model, "scorer"):
         name = type(platform.model).__name__
         raise ValueError(f"{name} cannot be exported: it has no scorer(), a module from waveform to scores")
+    calibration = _calibration(arguments.calibration, platform.model) if arguments.calibration else None
     graphs = [name for name in NAMES if getattr(arguments, name)]
     about = export(
         platform,
         into,
         ckpt_path=ckpt_path,
         graphs=graphs,
+        calibration=calibration,
         any_length=arguments.any_length,
         num_channels=arguments.channels,
     )
@@ -75,6 +79,7 @@ def export(
     *,
     ckpt_path: str | Path | None,
     graphs: list[str],
+    calibration: Calibration | None = None,
     any_length: bool = False,
     num_channels: int = 1,
 ) -> Mapping[str, Any]:
@@ -85,6 +90,7 @@ def export(
         into: Folder to write, all or nothing.
         ckpt_path: Where the weights come from.
         graphs: Keys of `graphs.NAMES` to write.
+        calibration: From its scores to log likelihood ratios.
         any_length: Let graphs take clips of any length, where the package scores clips of one.
         num_channels: Of the clips that are compared.
 
@@ -109,7 +115,11 @@ def export(
         f" at {listening.sample_rate} Hz in [-1, 1], to `score`; what fills a shorter clip is heard as sound",
     }
     package = Package(
-        scorer=scorer, listening=listening, thresholds=getattr(model, "thresholds", {}), about=about
+        scorer=scorer,
+        listening=listening,
+        thresholds=getattr(model, "thresholds", {}),
+        calibration=calibration,
+        about=about,
     )
     spec = describe(scorer, platform.resolved()["model"]["init_args"])
     examples = _examples(scorer, listening, num_channels, any_length=any_length)
@@ -134,6 +144,21 @@ def export(
         )
         write_text_atomically(folder / "README.md", card)
     return about
+
+
+def _calibration(path: str, model: Any) -> Calibration:
+    """Reads the calibration of one system's scores of bona fide speech."""
+    calibration = Calibration.read(path)
+    if not isinstance(model.scorer(), SpoofingScorer):
+        raise ValueError(
+            f"--calibration {path}: of scores of bona fide speech; {type(model).__name__} has none"
+        )
+    if len(calibration.scale) != 1:
+        raise ValueError(
+            f"--calibration {path}: fuses {len(calibration.scale)} systems, and a package is one: calibrate its"
+            " scores alone"
+        )
+    return calibration
 
 
 def _examples(scorer: Scorer, listening: Listening, num_channels: int, *, any_length: bool) -> list[Tensor]:
@@ -189,6 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--onnx", action="store_true", help="write model.onnx")
     parser.add_argument(
         "--any_length", action="store_true", help="let graphs take any length, where the network does"
+    )
+    parser.add_argument(
+        "--calibration", help="file of calibrate --json: predict then gives log likelihood ratios too"
     )
     parser.add_argument("--channels", type=int, default=1, help="of the clips that are compared")
     return parser

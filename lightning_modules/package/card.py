@@ -83,6 +83,8 @@ def _what(package: Package, method: type) -> list[str]:
         lines.append(f"- Classes of `{head}`: {shown}.")
     for instance, threshold in package.thresholds.items():
         lines.append(f"- Threshold of {instance}: {threshold:.6g}")
+    if (calibration := package.calibration) is not None:
+        lines.append(f"- Log likelihood ratio: {calibration.scale[0]:.6g} score {calibration.offset:+.6g}")
     return [*lines, ""]
 
 
@@ -128,8 +130,13 @@ def _usage(package: Package, files: Sequence[str]) -> list[str]:
 
 
 def _limits(package: Package) -> list[str]:
+    known = (
+        "- Scores rank clips; thresholds and log likelihood ratios were fitted on the run's own kind of data."
+        if package.calibration or package.thresholds
+        else "- Scores are not calibrated: they rank clips, and a decision needs a threshold found on data like yours."
+    )
     lines = [
-        "- Scores are not calibrated: they rank clips, and a decision needs a threshold found on data like yours.",
+        known,
         "- Other recording conditions, codecs and classes than those of the training data were not tested.",
     ]
     parity = ", ".join(f"{name} {share:.1e}" for name, share in package.about["parity"].items())

@@ -13,12 +13,14 @@ from torch import Tensor
 from datamodules.files import write_text_atomically
 from lightning_modules.package.files import clips_of, score_clips
 from lightning_modules.package.folder import read_package
+from lightning_modules.package.readings import Reading, readings
 from lightning_modules.package.stream import open_source, score_stream
 
 _DESCRIPTION = """Scores audio by an inference package, without Lightning, W&B or a data set.
 
 Examples:
     python -m lightning_modules.predict --package runs/x/y/package call.wav recordings/ --output scores.csv
+    python -m lightning_modules.predict --package PACKAGE --instance fan_id_00 machine_room/   # with a decision
     cat call.flac | python -m lightning_modules.predict --package PACKAGE -
     arecord -t raw -f S16_LE -r 16000 | python -m lightning_modules.predict --package PACKAGE --rate 16000 --stream -
     tail -c +1 -f growing.wav | python -m lightning_modules.predict --package PACKAGE --stream -
@@ -40,28 +42,35 @@ def main() -> None:
 def _run(arguments: argparse.Namespace) -> None:
     package = read_package(arguments.package)
     device, heads = _device(arguments.device), package.scorer.heads
+    read = readings(package, arguments.instance)
     if arguments.stream:
         source = open_source(sys.stdin.buffer, pcm_rate=arguments.rate)
         found = score_stream(package, source, device, window_s=arguments.window_s, hop_s=arguments.hop_s)
-        _write(((f"{start_s:.3f}", score) for start_s, score in found), heads, arguments.output)
+        _write(((f"{start_s:.3f}", score) for start_s, score in found), heads, read, arguments.output)
         return
     with clips_of(arguments.sources, sys.stdin.buffer, pcm_rate=arguments.rate) as clips:
-        _write(score_clips(package, clips, device), heads, arguments.output)
+        _write(score_clips(package, clips, device), heads, read, arguments.output)
 
 
 def _write(
-    scored: Iterable[tuple[str, Tensor]], heads: Mapping[str, Sequence[str]], output: str | None
+    scored: Iterable[tuple[str, Tensor]],
+    heads: Mapping[str, Sequence[str]],
+    read: Mapping[str, Reading],
+    output: str | None,
 ) -> None:
     """Prints one line a clip as soon as it is scored, or writes a CSV file of all scores."""
     if output is None:
         for key, score in scored:
-            print(line(key, score, heads), flush=True)
+            more = "".join(f" {reading(score):.9g}" for reading in read.values())
+            print(line(key, score, heads) + more, flush=True)
         return
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     names = [f"{head}/{name}" for head, names in heads.items() for name in names]
-    rows.writerow(["key", *(names or ["score"])])
-    rows.writerows([key, *(f"{value:.9g}" for value in score.flatten().tolist())] for key, score in scored)
+    rows.writerow(["key", *(names or ["score"]), *read])
+    for key, score in scored:
+        values = [*score.flatten().tolist(), *(reading(score) for reading in read.values())]
+        rows.writerow([key, *(f"{value:.9g}" for value in values)])
     write_text_atomically(output, text.getvalue())
 
 
@@ -98,6 +107,9 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--package", required=True, help="folder that lightning_modules.export wrote")
     parser.add_argument("--output", help="CSV file of all scores; without it, lines are printed")
+    parser.add_argument(
+        "--instance", help="machine instance whose threshold decides, where the package has several"
+    )
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument(
         "--rate", type=_positive_int, help="standard input is raw 16-bit mono samples of this rate"

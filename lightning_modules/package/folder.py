@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save
 
 from datamodules.clips import Padding
 from datamodules.files import write_bytes_atomically, write_text_atomically
+from lightning_modules.metrics.functional import Calibration
 from lightning_modules.package.classes import build
 from lightning_modules.package.scorers import Scorer
 from lightning_modules.weights import describe_difference
@@ -46,12 +47,14 @@ class Package:
         scorer: In evaluation mode, on the CPU.
         listening: How clips are cut for it.
         thresholds: Machine instance -> score above which a clip counts as anomalous; empty where there is none.
+        calibration: From a score to a log likelihood ratio, where one was fitted.
         about: Where it comes from, for readers.
     """
 
     scorer: Scorer
     listening: Listening
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    calibration: Calibration | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,6 +70,7 @@ def write_package(folder: Path, package: Package, spec: Mapping[str, Any]) -> No
         "scorer": spec,
         "listening": asdict(package.listening),
         "thresholds": package.thresholds,
+        "calibration": package.calibration and asdict(package.calibration),
         "about": package.about,
     }
     write_text_atomically(folder / JSON, json.dumps(content, indent=2) + "\n")
@@ -83,6 +87,7 @@ def read_package(folder: str | Path) -> Package:
     try:
         listening = Listening(**content["listening"])
         spec, thresholds, about = content["scorer"], dict(content["thresholds"]), content["about"]
+        calibration = content["calibration"] and Calibration(**content["calibration"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged, or from another program ({error}); export it again") from None
     scorer = build(spec, f"{path}: scorer")
@@ -91,7 +96,13 @@ def read_package(folder: str | Path) -> Package:
             f"{path}: scorer is a {type(scorer).__name__}, which scores nothing; export it again"
         )
     _load_weights(scorer, path.with_name(WEIGHTS))
-    return Package(scorer=scorer.eval(), listening=listening, thresholds=thresholds, about=about)
+    return Package(
+        scorer=scorer.eval(),
+        listening=listening,
+        thresholds=thresholds,
+        calibration=calibration,
+        about=about,
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -109,6 +109,29 @@ def test_a_form_that_scores_otherwise_is_refused():
         difference(lambda x: x[:, 0, 0] * torch.nan, clips, [clips[0].flatten()], "model.onnx")
 
 
+def test_a_calibration_goes_along(exported, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({"scale": [2.0], "offset": -0.5, "prior": 0.5}))
+    arguments = [f"--ckpt_path={exported('lcnn').checkpoint}", f"--calibration={path}"]
+    run(monkeypatch, export, *arguments, f"--into={tmp_path / 'p'}")
+    calibration = read_package(tmp_path / "p").calibration
+    assert calibration is not None
+    assert calibration([3.0]) == 5.5
+    assert "Log likelihood ratio: 2 score -0.5" in (tmp_path / "p" / "README.md").read_text()
+
+    def refusal(name):
+        arguments = [f"--ckpt_path={exported(name).checkpoint}", f"--calibration={path}"]
+        with pytest.raises(SystemExit, match="1"):
+            run(monkeypatch, export, *arguments, f"--into={tmp_path / 'q'}")
+        return capsys.readouterr().err
+
+    assert "of scores of bona fide speech" in refusal("tagger")
+    path.write_text(json.dumps({"scale": [2.0, 1.0], "offset": -0.5}))
+    assert "fuses 2 systems" in refusal("lcnn")
+    path.write_text("{}")
+    assert "no file of python -m lightning_modules.calibrate --json" in refusal("lcnn")
+
+
 def test_an_existing_folder_is_kept(exported, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         run(monkeypatch, export, f"--ckpt_path={exported('lcnn').checkpoint}")

@@ -13,6 +13,7 @@ import torch
 
 from datamodules.clips import Clip
 from lightning_modules.frontends import LFCC
+from lightning_modules.metrics.functional import Calibration
 from lightning_modules.networks import LCNN
 from lightning_modules.package import command
 from lightning_modules.package.classes import FLOORS, build, describe
@@ -29,15 +30,15 @@ CONFIG = {
 
 @pytest.fixture
 def make(tmp_path):
-    """Writes a package of random weights; `crop_s` is its only setting."""
+    """Writes a package of random weights, with what else it may hold."""
 
-    def package(crop_s=1.0):
+    def package(crop_s=1.0, **more):
         torch.manual_seed(0)
         scorer = SpoofingScorer(LCNN.lstm_sum(20), LFCC(num_deltas=0)).eval()
         listening = Listening(sample_rate=16000, crop_s=crop_s, padding="repeat", mono=True)
         folder = tmp_path / "package"
         folder.mkdir()
-        write_package(folder, Package(scorer=scorer, listening=listening), describe(scorer, CONFIG))
+        write_package(folder, Package(scorer=scorer, listening=listening, **more), describe(scorer, CONFIG))
         return folder
 
     return package
@@ -120,6 +121,28 @@ def test_scores_go_to_a_table(make, recording, tmp_path, monkeypatch, capsys):
     header, row = csv.reader(output.read_text().splitlines())
     assert header == ["key", "score"]
     assert row[0] == "noise"
+
+
+def test_scores_are_read_as_ratios_and_decisions(make, recording, tmp_path, monkeypatch, capsys):
+    calibration = Calibration(scale=(2.5,), offset=-0.25)
+    package = make(calibration=calibration, thresholds={"fan_id_00": -1e9, "fan_id_02": 1e9})
+    ((_, score, llr),) = (line.split() for line in run(monkeypatch, capsys, "--package", package, recording))
+    assert float(llr) == pytest.approx(2.5 * float(score) - 0.25, rel=1e-6)
+    output = tmp_path / "scores.csv"
+    for instance, decision in (("fan_id_00", "1"), ("fan_id_02", "0")):
+        arguments = ("--package", package, "--instance", instance)
+        assert run(monkeypatch, capsys, *arguments, recording) == [f"noise {score} {llr} {decision}"]
+        run(monkeypatch, capsys, *arguments, "--output", output, recording)
+        (row,) = csv.DictReader(output.read_text().splitlines())
+        assert row["decision"] == decision
+    line = refusal(monkeypatch, capsys, "--package", package, "--instance", "pump", recording)
+    assert "it has those of fan_id_00, fan_id_02" in line
+
+
+def test_the_only_threshold_decides(make, recording, monkeypatch, capsys):
+    package = make(thresholds={"pump": 1e9})
+    ((*_, decision),) = (line.split() for line in run(monkeypatch, capsys, "--package", package, recording))
+    assert decision == "0"
 
 
 def test_several_heads_are_named_side_by_side():

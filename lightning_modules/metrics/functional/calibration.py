@@ -4,8 +4,10 @@ Sources: Brümmer and du Preez, Application-independent evaluation of speaker de
 heterogeneous speaker recognition systems (2007).
 """
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,6 +38,21 @@ class Calibration:
     def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Maps (trials,) of one system or (trials, systems) to float64 (trials,)."""
         return _columns(scores) @ np.array(self.scale) + self.offset
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Calibration":
+        """Reads what ``calibrate --json`` writes.
+
+        Raises:
+            ValueError: The file is missing or of another kind.
+        """
+        try:
+            content = json.loads(Path(path).read_text())
+            return cls(scale=tuple(map(float, content["scale"])), offset=float(content["offset"]))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{path}: no file of python -m lightning_modules.calibrate --json ({error})"
+            ) from None
 
 
 def fit_calibration(scores: ArrayLike, is_positive: ArrayLike, *, prior: float = 0.5) -> Calibration:
