@@ -75,7 +75,7 @@ class Throughput(Callback):
             self._audio_s += len(waveform) * waveform.shape[-1] / trainer.datamodule.sample_rate  # pyright: ignore[reportAttributeAccessIssue]
         if trainer._logger_connector.should_update_logs:
             pl_module.log_dict(
-                self._figures(trainer.world_size) | _gpu_figures(pl_module.device), batch_size=1
+                self._figures(trainer.world_size) | gpu_figures(pl_module.device), batch_size=1
             )
             self._clips = self._audio_s = self._busy_s = self._waited_s = 0.0
             self._steps = 0
@@ -94,7 +94,8 @@ class Throughput(Callback):
         return {f"throughput/{name}": value for name, value in figures.items()}
 
 
-def _gpu_figures(device: torch.device) -> dict[str, float]:
+def gpu_figures(device: torch.device) -> dict[str, float]:
+    """Returns memory in GiB, at its highest so far, and utilisation in [0, 1]; nothing for a CPU."""
     if device.type != "cuda":
         return {}
     import pynvml

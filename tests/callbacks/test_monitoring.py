@@ -16,7 +16,7 @@ from lightning_modules.callbacks.history import history_figure
 from lightning_modules.callbacks.optimizer_monitor import OptimizerMonitor
 from lightning_modules.callbacks.preemption import Preempted
 from lightning_modules.callbacks.spectrograms import color_image, contact_sheet, spectrogram
-from lightning_modules.callbacks.throughput import Throughput
+from lightning_modules.callbacks.throughput import Throughput, gpu_figures
 from lightning_modules.tracking import MetricsCSV
 
 
@@ -65,6 +65,28 @@ def test_norm_rate_and_speed_are_logged_at_logging_steps_alone(tmp_path):
         # half a second a clip, over 3600 seconds an hour on both sides
         ratio = row["throughput/audio_hours_per_hour"] / row["throughput/clips_per_s"]
         assert ratio == pytest.approx(0.5, rel=1e-4)
+
+
+def test_share_of_the_peak_is_of_all_steps_since_the_last_row():
+    monitor = Throughput()
+    monitor._peak_flops, monitor._steps, monitor._busy_s = 1000, 4, 2.0
+    monitor._counter = SimpleNamespace(get_total_flops=lambda: 50)  # pyright: ignore[reportAttributeAccessIssue]
+    assert monitor._figures(world_size=1)["throughput/mfu"] == pytest.approx(0.1)
+
+
+def test_gpu_tells_memory_and_where_it_can_utilization(monkeypatch):
+    import pynvml
+
+    def refuse(device):
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * 2**30)
+    monkeypatch.setattr(torch.cuda, "utilization", lambda device: 42)
+    found = gpu_figures(torch.device("cuda"))
+    assert found == {"system/gpu_memory_gib": 3, "system/gpu_utilization": 0.42}
+    monkeypatch.setattr(torch.cuda, "utilization", refuse)
+    assert gpu_figures(torch.device("cuda")) == {"system/gpu_memory_gib": 3}
+    assert gpu_figures(torch.device("cpu")) == {}
 
 
 @pytest.mark.parametrize(
