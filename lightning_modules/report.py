@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lightning_modules.grids.cells import expand
-from lightning_modules.grids.estimates import Table, label, tabulate
+from lightning_modules.grids.estimates import SEVERAL, Table, label, tabulate
 from lightning_modules.grids.finished import (
     Finding,
     Gathered,
@@ -68,8 +68,8 @@ def report(path: str, root: str, folder: Path) -> str:
         tables = _tables(shown, output)
         text += [f"## {output.title}\n", *(f"- warning: {line}" for line in check_same_data(shown, output))]
         for name, table in tables:
-            text += [f"- {line}" for line in [*table.left_out, *_only_published(table, output)]]
-            text += ["", markdown(table, output)]
+            said = [f"- {line}" for line in [*table.left_out, *_only_published(table, output)]]
+            text += [*said, "", markdown(table, output)] if said else [markdown(table, output)]
             write_atomically(folder / f"{name}.csv", as_csv(table, output))
             write_atomically(folder / f"{name}.tex", latex(table, output))
             if output.kind != "table" and table.estimates:
@@ -119,11 +119,11 @@ def _tables(found: Gathered, output: Output) -> list[tuple[str, Table]]:
 
 def _without_differences(found: Gathered, output: Output) -> list[tuple[str, Table]]:
     if output.rows is not None:
-        return [(output.name, tabulate(_by_row(found, output), value="value", average=False))]
+        return [(output.name, tabulate(_by_row(found, output), value=SEVERAL, average=False))]
     by_value = {value: findings(found, output, value) for value in output.values}
     if output.per is None:
         together = [each for found in by_value.values() for each in found]
-        return [(output.name, tabulate(together, value="value", average=False))]
+        return [(output.name, tabulate(together, value=SEVERAL, average=False))]
     return [
         (f"{output.name}_{value}", tabulate(each, value=value, average=True))
         for value, each in by_value.items()

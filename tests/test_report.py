@@ -302,13 +302,13 @@ def test_published_figures_stand_beside_ours(capsys):
     finish(cells_of(path)[0], places=PLACES)
     assert report.main([path]) == 0
     shown = capsys.readouterr().out
-    assert "value, one seed [published: A paper, Table 1]:" in shown
+    assert "one seed [published: A paper, Table 1]:" in shown
     assert "| a | 0.0100 [0.5000] | 30.0000 |" in shown
     assert "- published, and not among the finished runs: b_2" in shown
     assert [row["published"] for row in table("t").values()] == ["0.5", ""]
     assert [row["ci95"] for row in table("t").values()] == ["", ""]  # one seed has no interval
     made = Path("reports/grid/t.tex").read_text()
-    assert r"\caption{100 \% \& more: value, one seed [published: A paper, Table 1].}" in made
+    assert r"\caption{100 \% \& more: one seed [published: A paper, Table 1].}" in made
     assert "\\begin{tabular}{lrr}\n\\toprule\n & eer & clips \\\\\n\\midrule\n" in made
     assert "\\midrule\na & 0.0100 [0.5000] & 30.0000 \\\\\n\\bottomrule" in made
 

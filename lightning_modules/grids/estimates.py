@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Series = tuple[str, float | None]
 
 AVERAGE = "average"
+SEVERAL = "value"  # what is estimated where the columns say it
 
 
 @dataclass(frozen=True, kw_only=True)

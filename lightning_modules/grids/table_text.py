@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lightning_modules.grids.estimates import Estimate, Series, Table, label
+from lightning_modules.grids.estimates import AVERAGE, SEVERAL, Estimate, Series, Table, label
 from lightning_modules.grids.grid_file import Output
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def markdown(table: Table, output: Output) -> str:
     cells = _cells(table, output)
     cells.insert(1, ["---", *["---:"] * (len(cells[0]) - 1)])
     lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([f"{table.value}, {_legend(table, output)}:\n", *lines, ""])
+    return "\n".join([f"{_legend(table, output)}:\n", *lines, ""])
 
 
 def latex(table: Table, output: Output) -> str:
     """The same as a floating table, for the package booktabs."""
     head, *rows = [" & ".join(cell.translate(_SPECIAL) for cell in row) for row in _cells(table, output)]
-    caption = f"{output.title}: {table.value}, {_legend(table, output)}.".translate(_SPECIAL)
+    caption = f"{output.title}: {_legend(table, output)}.".translate(_SPECIAL)
     columns = "l" + "r" * head.count(" & ")
     return "\n".join(
         [
@@ -75,18 +75,31 @@ def _padded(line: Sequence[object], size: int) -> list[object]:
 
 
 def _legend(table: Table, output: Output) -> str:
-    """Says what stands in a cell."""
+    """Says what a table is of, and what stands in a cell."""
     n = _usual(table)
     kind = f"mean ± standard deviation (± 95 % confidence interval) over {n} seeds" if n > 1 else "one seed"
     if output.published is not None:
         kind += f" [published: {output.published.source}]"
     if output.baseline is not None:
-        kind += (
-            f"; difference to {output.baseline} ± standard error with p of chance: accuracies on the same clips, by "
-            "clips and seeds where both have several runs, else by clips; other figures by the paired t test (and "
-            "Wilcoxon's) over common seeds, their average over what it averages"
-        )
-    return kind
+        kind += f"; difference to {output.baseline}"
+        if tests := _tests(table):
+            kind += f" ± standard error with p of chance: {'; '.join(tests)}"
+    return kind if table.value == SEVERAL else f"{table.value}, {kind}"
+
+
+def _tests(table: Table) -> list[str]:
+    """Names the tests behind the differences of a table."""
+    from lightning_modules.metrics.functional.paired_values import PairedDifference
+
+    tests = []
+    for row in table.differences.values():
+        for column, found in row.items():
+            if not isinstance(found, PairedDifference):
+                tests.append("accuracies on the same clips, and over seeds where both have several")
+            elif found.num_pairs > 1:
+                pairs = "averages over what they average" if column == AVERAGE else "over common seeds"
+                tests.append(f"{pairs} by the paired t test (and Wilcoxon's)")
+    return list(dict.fromkeys(tests))
 
 
 def _usual(table: Table) -> int:
