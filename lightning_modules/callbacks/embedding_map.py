@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_CLIPS = 2000  # t-SNE of so many takes seconds
-PERPLEXITY = 30.0
-_MIN_CLIPS = 3 * int(PERPLEXITY)  # fewer make no neighbourhoods
+_PERPLEXITY = 30.0  # at most; a quarter of few clips
+_MIN_CLIPS = 20  # for a perplexity of 5, the least that its authors use
 _MAX_LABELS = 20
 
 
@@ -32,7 +32,7 @@ class EmbeddingMap(Callback):
 
     After tests and the validations that `EvaluationMedia` shows. Of large splits it takes clips at equal distances,
     with several ranks those of rank zero. Networks that embed windows rather than clips have no map, nor have splits
-    of fewer than 90 clips.
+    of fewer than 20 clips.
 
     Source: Fig. 2 of the InF + InI paper, which colours bona fide speech and each attack; t-SNE: van der Maaten and
     Hinton 2008.
@@ -133,7 +133,7 @@ def embedding_figure(embeddings: Tensor, labels: Sequence[str], *, split: str) -
     """Maps embeddings by t-SNE.
 
     Args:
-        embeddings: float32 (clip, dim), at least 90 clips.
+        embeddings: float32 (clip, dim), at least 20 clips.
         labels: One a clip; the 20 most frequent have colours.
         split: Whose clips, for the title.
     """
@@ -141,7 +141,8 @@ def embedding_figure(embeddings: Tensor, labels: Sequence[str], *, split: str) -
     from matplotlib.figure import Figure
     from sklearn.manifold import TSNE
 
-    points = TSNE(perplexity=PERPLEXITY, init="pca", random_state=0).fit_transform(embeddings.numpy())
+    perplexity = min(_PERPLEXITY, len(embeddings) / 4)
+    points = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(embeddings.numpy())
     names = sorted(name for name, _ in Counter(labels).most_common(_MAX_LABELS))
     figure = Figure((7.0, 5.0), layout="constrained")
     axes = figure.add_subplot()

@@ -8,7 +8,6 @@ import soundfile
 from wandb_file import artifacts, history, records_of_run
 
 from lightning_modules import fit
-from lightning_modules.callbacks import embedding_map
 
 pytest.importorskip("wandb")
 
@@ -20,8 +19,6 @@ def run(demo_corpus, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
         patch.delenv("WANDB_DATA_DIR", raising=False)
-        patch.setattr(embedding_map, "_MIN_CLIPS", 30)
-        patch.setattr(embedding_map, "PERPLEXITY", 5.0)
         arguments = [
             "--config=configs/ssd_lcnn.yaml",
             "--model.network.num_frames=63",
