@@ -31,6 +31,10 @@ BASES = {  # overlay -> configurations that it is made for
     "ssd_2021_df": [],
     "ssd_asvspoof5": [],
     "compile": ["ssd_lcnn"],
+    "cuda_graphs": [],  # compiles too: tests/callbacks/test_network.py
+    "activation_checkpointing": ["event_datar", "event_ast"],
+    "fsdp": [],  # needs ranks: test_fsdp.py
+    "fused": ["ssd_lcnn", "event_datar"],
     "asd_short_clips": ["asd_proxy_outlier", "asd_arcface"],
     "asd_small_corpus": ["asd_proxy_outlier"],
     "event_datar_tiny": ["event_datar"],

@@ -1,10 +1,13 @@
-"""Overlays that need data sets of their own: they parse and name the right edition and folders."""
+"""Overlays that need data sets or ranks of their own: they parse and build what they say."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lightning_modules import cli
+from lightning_modules.callbacks.network import ActivationCheckpointing, CompileNetwork
+from lightning_modules.sharding import ShardedStrategy
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -29,3 +32,15 @@ def test_editions(overlay, edition, root, monkeypatch):
     assert str(data.root) == f"/data/{root}"
     if edition.startswith("2021"):
         assert str(data.train_root) == "/data/LA19"
+
+
+def test_overlays_of_compute_add_up(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    names = ("compile", "activation_checkpointing", "fused", "fsdp")
+    files = ["--config=configs/event_ast.yaml", *(f"--config=configs/overlays/{name}.yaml" for name in names)]
+    built = cli.build("fit", "", [*files, "--trainer.accelerator=cpu", "--tracking.wandb=disabled"])
+    kinds = {type(callback) for callback in built.trainer.callbacks}  # pyright: ignore[reportAttributeAccessIssue]
+    assert {CompileNetwork, ActivationCheckpointing} <= kinds
+    assert isinstance(built.trainer.strategy, ShardedStrategy)
+    model: Any = built.model
+    assert model.optimizer_factory(model.network.parameters()).defaults["fused"]

@@ -172,6 +172,12 @@ class DATAR(nn.Module):
         self.num_classes = num_classes
         self.cls_head = nn.Linear(dims[-1], num_classes)
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The parts that hold nearly all parameters and activations."""
+        kinds = LocalAttention | DeformableAttention | MLP
+        return [part for part in self.modules() if isinstance(part, kinds)]
+
     @classmethod
     def tiny(cls, num_classes: int = 309, **settings) -> "DATAR":
         """28 million parameters."""

@@ -1,0 +1,103 @@
+"""Parameters, gradients and optimizer states spread over all ranks."""
+
+import copy
+from typing import Any
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies.parallel import ParallelStrategy
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.fsdp import fully_shard
+from torch.optim import Optimizer
+
+from lightning_modules.callbacks.network import blocks_of
+
+_WHOLE = StateDictOptions(full_state_dict=True)
+
+
+class ShardedStrategy(ModelParallelStrategy):
+    """Trains with the ``network`` sharded over all ranks, block by block (PyTorch's FSDP2).
+
+    Each rank keeps 1/N of the parameters, gradients and optimizer states, and gathers a block's parameters while it
+    computes the block. Checkpoints are whole, as those of one process, and evaluation runs on whole networks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
+        self._whole: nn.Module | None = None
+
+    def setup_environment(self) -> None:
+        """Lets all ranks share one network."""
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        super().setup_environment()
+
+    def connect(self, model: LightningModule) -> None:
+        """Has the model sharded after its `setup`, which may give it another head."""
+        super().connect(model)
+        model.configure_model = self._shard
+
+    def _shard(self) -> None:
+        module: Any = self.lightning_module
+        if module.trainer.state.fn != TrainerFn.FITTING:
+            return
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad and not name.startswith("network."):
+                raise ValueError(
+                    f"{name} is trained outside of model.network, which alone is sharded: use ddp"
+                )
+        self._whole = copy.deepcopy(module.network)
+        mesh = self.device_mesh["data_parallel"]
+        for block in blocks_of(module.network):
+            fully_shard(block, mesh=mesh)
+        fully_shard(module.network, mesh=mesh)
+
+    def on_train_end(self) -> None:
+        """Puts the network together again, for evaluation."""
+        module: Any = self.lightning_module
+        assert self._whole is not None
+        state = get_model_state_dict(module.network, options=_WHOLE)
+        self._whole.load_state_dict(state)
+        module.network, self._whole = self._whole, None
+        self.optimizers, self.lr_scheduler_configs = [], []  # of the shards
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any | None = None
+    ) -> None:
+        """Writes one whole file on rank zero, by the run's own writer."""
+        ParallelStrategy.save_checkpoint(self, checkpoint, filepath, storage_options)
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Takes each rank's share of a checkpoint, whatever strategy wrote it.
+
+        Lightning's own reading takes the numbers of an optimizer's parameters for their order in the model, which they
+        are not where there are several groups.
+        """
+        module = self.lightning_module
+        assert module is not None
+        checkpoint = self.checkpoint_io.load_checkpoint(checkpoint_path)
+        set_model_state_dict(module, checkpoint["state_dict"], options=_WHOLE)
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=False):
+            set_optimizer_state_dict(module, optimizer, _by_name(state, optimizer, module), options=_WHOLE)
+        return checkpoint
+
+
+def _by_name(state: dict[str, Any], optimizer: Optimizer, module: nn.Module) -> dict[str, Any]:
+    """Names the parameters that an optimizer's state numbers; both list them by group, in the same order."""
+    names = {parameter: name for name, parameter in module.named_parameters()}
+    named = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    name_of = dict(zip(numbers, named, strict=True))
+    return {
+        "state": {name_of[number]: of_parameter for number, of_parameter in state["state"].items()},
+        "param_groups": [
+            group | {"params": [name_of[number] for number in group["params"]]}
+            for group in state["param_groups"]
+        ],
+    }

@@ -1,0 +1,81 @@
+"""Compiled and checkpointed networks compute what plain ones do."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_modules.callbacks.network import ActivationCheckpointing, CompileNetwork
+from lightning_modules.cost_counters import peak_bytes
+from lightning_modules.networks import AST, DATAR
+
+
+def set_up(callback, network):
+    for stage in ("fit", "test"):
+        callback.setup(None, SimpleNamespace(network=network), stage)  # pyright: ignore[reportArgumentType]
+
+
+def step(network, features):
+    torch.manual_seed(1)  # of drop path
+    network.zero_grad()
+    network(features).logits.square().mean().backward()
+
+
+@pytest.mark.parametrize(
+    ("plain", "size"),
+    [
+        (AST(3, input_size=(16, 136), embed_dim=24, depth=6, num_heads=3), (16, 136)),
+        (DATAR(3, input_size=(32, 64), dim=32, group_dim=32, drop_path_rate=0.5), (32, 64)),
+    ],
+    ids=["AST", "DATAR"],
+)
+def test_checkpointing_keeps_gradients_and_saves_memory(plain, size):
+    checkpointed = copy.deepcopy(plain)
+    set_up(ActivationCheckpointing(), checkpointed)
+    features = torch.randn(8, *size)
+    peaks = []
+    for network in (plain, checkpointed):
+        step(network, features)
+        held = [*network.parameters(), *(parameter.grad for parameter in network.parameters())]
+        run = lambda network=network: step(network, features)  # noqa: E731
+        peaks.append(peak_bytes(run, device=torch.device("cpu"), held=held))
+    assert peaks[1] < 0.8 * peaks[0]
+    assert checkpointed.state_dict().keys() == plain.state_dict().keys()
+    for (name, one), other in zip(plain.named_parameters(), checkpointed.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert torch.equal(one.grad, other.grad), name
+
+
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_compiled_networks_agree(mode, monkeypatch):
+    made = []
+
+    def eager(module, **settings):
+        made.append(settings["mode"])
+        module._compiled_call_impl = torch.compile(module._call_impl, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", eager)
+    network = AST(3, input_size=(16, 36), embed_dim=12, depth=1, num_heads=3).eval()
+    features = torch.randn(2, 16, 36)
+    with torch.no_grad():
+        expected = network(features)
+        set_up(CompileNetwork(mode), network)
+        found = network(features)
+    assert made == [mode]  # once, though it is set up for fit and for test
+    assert type(found) is type(expected)
+    torch.testing.assert_close(found.logits, expected.logits)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (SimpleNamespace(network=nn.Linear(1, 1)), "Linear names no blocks"),
+        (SimpleNamespace(), "SimpleNamespace has no single network"),
+    ],
+)
+def test_models_that_do_not_fit_are_refused(module, message):
+    with pytest.raises(ValueError, match=message):
+        ActivationCheckpointing().setup(None, module, "fit")  # pyright: ignore[reportArgumentType]
