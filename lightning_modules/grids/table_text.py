@@ -20,24 +20,24 @@ _SPECIAL = str.maketrans(
 
 
 def markdown(table: Table, output: Output) -> str:
-    """Figures to four places, what was published behind them, and differences to the baseline beside them."""
-    cells = _cells(table, output)
-    cells.insert(1, ["---", *["---:"] * (len(cells[0]) - 1)])
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([f"{_legend(table, output)}:\n", *lines, ""])
+    """Figures to four places, what was published behind them, and differences to the baseline beneath."""
+    text = []
+    for caption, (head, *rows) in _parts(table, output):
+        lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+        text += [f"{caption}:\n", *("| " + " | ".join(line) + " |" for line in lines), ""]
+    return "\n".join(text)
 
 
 def latex(table: Table, output: Output) -> str:
-    """The same as a floating table, for the package booktabs."""
-    head, *rows = [" & ".join(cell.translate(_SPECIAL) for cell in row) for row in _cells(table, output)]
-    caption = f"{output.title}: {_legend(table, output)}.".translate(_SPECIAL)
-    columns = "l" + "r" * head.count(" & ")
-    return "\n".join(
-        [
+    """The same as floating tables, for the package booktabs."""
+    text = []
+    for caption, cells in _parts(table, output):
+        head, *rows = [" & ".join(cell.translate(_SPECIAL) for cell in row) for row in cells]
+        text += [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{caption}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
+            rf"\caption{{{f'{output.title}: {caption}.'.translate(_SPECIAL)}}}",
+            rf"\begin{{tabular}}{{l{'r' * head.count(' & ')}}}",
             r"\toprule",
             rf"{head} \\",
             r"\midrule",
@@ -47,7 +47,7 @@ def latex(table: Table, output: Output) -> str:
             r"\end{table}",
             "",
         ]
-    )
+    return "\n".join(text)
 
 
 def as_csv(table: Table, output: Output) -> str:
@@ -74,17 +74,22 @@ def _padded(line: Sequence[object], size: int) -> list[object]:
     return defined + [""] * (size - len(line))
 
 
+def _parts(table: Table, output: Output) -> list[tuple[str, list[list[str]]]]:
+    """Caption and cells, header first, of the figures and of their differences to the baseline, if any."""
+    what = "" if table.value == SEVERAL else f"{table.value}, "
+    parts = [(what + _legend(table, output), _cells(table, output))]
+    if table.differences:
+        tests = "; ".join(_tests(table))
+        spread = f" ± standard error with p of chance: {tests}" if tests else ""
+        parts.append((f"{what}difference to {output.baseline}{spread}", _difference_cells(table)))
+    return parts
+
+
 def _legend(table: Table, output: Output) -> str:
-    """Says what a table is of, and what stands in a cell."""
+    """Says what stands in a cell."""
     n = _usual(table)
     kind = f"mean ± standard deviation (± 95 % confidence interval) over {n} seeds" if n > 1 else "one seed"
-    if output.published is not None:
-        kind += f" [published: {output.published.source}]"
-    if output.baseline is not None:
-        kind += f"; difference to {output.baseline}"
-        if tests := _tests(table):
-            kind += f" ± standard error with p of chance: {'; '.join(tests)}"
-    return kind if table.value == SEVERAL else f"{table.value}, {kind}"
+    return kind if output.published is None else f"{kind} [published: {output.published.source}]"
 
 
 def _tests(table: Table) -> list[str]:
@@ -107,19 +112,24 @@ def _usual(table: Table) -> int:
 
 
 def _cells(table: Table, output: Output) -> list[list[str]]:
-    """Header and rows."""
     n = _usual(table)
-    compared = table.columns if output.baseline is not None else ()
-    rows = [["", *table.columns, *(f"{column} − {output.baseline}" for column in compared)]]
+    rows = [["", *table.columns]]
     for series, row in table.estimates.items():
         cells = [label(series)]
         for column in table.columns:
             published = _published(table, output, series, column)
             known = "" if published is None else f" [{published:.4f}]"
             cells.append(_cell(row.get(column), n) + known)
-        differences = table.differences.get(series, {})
-        rows.append([*cells, *(_difference(differences.get(column)) for column in compared)])
+        rows.append(cells)
     return rows
+
+
+def _difference_cells(table: Table) -> list[list[str]]:
+    rows = [
+        [label(series), *(_difference(found.get(column)) for column in table.columns)]
+        for series, found in table.differences.items()
+    ]
+    return [["", *table.columns], *rows]
 
 
 def _published(table: Table, output: Output, series: Series, column: str) -> float | None:
