@@ -1,0 +1,40 @@
+"""What `fit --help` must not import beside Lightning: what takes seconds, and is used by few runs or late."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+HEAVY = {
+    "av",
+    "lightning_modules.networks.ast",
+    "matplotlib.pyplot",  # of these two Lightning's own torchmetrics imports what it finds
+    "torchvision",
+    "pyroomacoustics",
+    "sklearn",
+    "timm",
+    "torch._inductor",
+    "wandb",
+}
+
+PROGRAM = """
+import runpy, sys
+import lightning.pytorch.cli
+before = set(sys.modules)
+sys.argv[1:] = ["--help"]
+try:
+    runpy.run_module("lightning_modules.fit", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    assert not end.code, end.code
+print(*(set(sys.modules) - before), sep=chr(10), file=sys.stderr)
+"""
+
+
+def test_help_imports_nothing_heavy():
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stderr.splitlines())
+    assert "--model" in done.stdout
+    assert "lightning_modules.cli" in imported
+    assert imported & HEAVY == set()
