@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from lightning_modules import report
 from lightning_modules.grids.cells import expand
-from lightning_modules.grids.estimates import Estimate, Table
+from lightning_modules.grids.estimates import Estimate, Series, Table
 from lightning_modules.grids.figures import draw
 from lightning_modules.grids.grid_file import read_grid
 
@@ -271,6 +271,18 @@ def test_bars_show_the_means_from_the_origin():
     assert [bar.get_y() for bar in bars] == [0.5, 0.5]
     heights = [bar.get_height() for bar in bars]
     assert heights == pytest.approx([-0.1, 0.4])
+
+
+def test_panels_of_curves_fill_their_rows_and_leave_no_empty_one(tmp_path):
+    row = {machine: Estimate(mean=0.5, sd=0.1, n=2) for machine in ("a", "b", "c", "d", "e")}
+    estimates: dict[Series, dict[str, Estimate]] = {("some", x): row for x in (4.0, 16.0)}
+    made = Table(value="auc", columns=list(row), estimates=estimates, left_out=[])
+    output = OUTPUT | {"kind": "curve", "values": ["auc"], "x": "data.num"}
+    path = write([per_instance("some", **{"data.num": [4, 16]})], output)
+    figure = draw(made, read_grid(path).report.outputs[0], {"some": "red"})
+    assert [axes.get_title() for axes in figure.axes if axes.get_visible()] == list(row)
+    with_labels = [axes.get_title() for axes in figure.axes if axes.xaxis.get_tick_params()["labelbottom"]]
+    assert with_labels == ["c", "d", "e", ""]
 
 
 def test_rows_of_the_runs_tables_become_rows_of_the_report(capsys):

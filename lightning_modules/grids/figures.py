@@ -83,7 +83,7 @@ def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
     ncols = min(PANELS_A_ROW, len(columns))
     nrows = math.ceil(len(columns) / ncols)
     figure = Figure((2.4 * ncols, 1.9 * nrows + 0.6), layout="constrained")
-    panels = figure.subplots(nrows, ncols, sharex=True, sharey=True, squeeze=False).flat
+    panels = figure.subplots(nrows, ncols, sharex=True, sharey=True, squeeze=False).ravel()
     for column, axes in zip(columns, panels, strict=False):
         for name in dict.fromkeys(name for name, _ in table.estimates):
             points = [
@@ -96,7 +96,9 @@ def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
             axes.set_xscale("log", base=output.log_base)
         axes.set_title(column, fontsize=8)
         axes.grid(color="0.92", linewidth=0.6)
-    for axes in list(panels)[len(columns) :]:
+    for axes in panels[len(columns) - ncols : len(columns)]:
+        axes.tick_params("x", labelbottom=True)  # the lowest of each column, also above an empty place
+    for axes in panels[len(columns) :]:
         axes.set_visible(False)
     _legend(figure, table, output)
     figure.supxlabel(_name(output.x or ""), fontsize=8)
