@@ -82,7 +82,7 @@ class SignalTrain(nn.Module):
 
     def _map(self, window: Tensor, knobs: Tensor) -> tuple[Tensor, Tensor]:
         real, imaginary = self.analyse(window)
-        magnitude = torch.linalg.vector_norm(torch.stack([real, imaginary]), dim=0)  # no NaN slope at zero
+        magnitude = torch.complex(real, imaginary).abs()  # its slope at zero is no NaN
         phase = torch.atan2(imaginary, real + 1e-7)
         last = slice(-self.frames_out, None)
         magnitude = self.magnitude(magnitude, knobs) * magnitude[..., last]

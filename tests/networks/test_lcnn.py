@@ -76,3 +76,14 @@ def test_unfit_features_are_refused(network, shape, expected):
 def test_sizes_that_leave_nothing_are_refused():
     with pytest.raises(ValueError, match="num_frames 15: expected at least 16 of each"):
         LCNN(60, 15)
+
+
+def test_gradients_of_the_max_feature_map_are_those_of_the_maximum():
+    x = torch.randn(2, 6, 3, 4, requires_grad=True)
+    weight = torch.randn(2, 3, 3, 4)
+    layer = MaxFeatureMap()
+    trained = torch.autograd.grad((layer.train()(x) * weight).sum(), x)[0]
+    scored = torch.autograd.grad((layer.eval()(x) * weight).sum(), x)[0]
+    assert torch.equal(trained, scored)
+    equal = torch.ones(1, 2, requires_grad=True)
+    assert torch.autograd.grad(layer.train()(equal).sum(), equal)[0].tolist() == [[1.0, 0.0]]
