@@ -1,9 +1,10 @@
 """Parameters, gradients and optimizer states spread over all ranks."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.strategies.parallel import ParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
@@ -11,7 +12,6 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
-    set_model_state_dict,
     set_optimizer_state_dict,
 )
 from torch.distributed.fsdp import fully_shard
@@ -38,15 +38,17 @@ class ShardedStrategy(ModelParallelStrategy):
         self._data_parallel_size = self.num_nodes * self.num_processes
         super().setup_environment()
 
-    def connect(self, model: LightningModule) -> None:
-        """Has the model sharded after its `setup`, which may give it another head."""
-        super().connect(model)
-        model.configure_model = self._shard
+    def setup(self, trainer: Trainer) -> None:
+        """Shards the network, once it has its head and its restored weights, and builds the optimizer of the shards."""
+        module = self.lightning_module
+        assert module is not None
+        module.configure_model = _nothing_left
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._shard()
+        super().setup(trainer)
 
     def _shard(self) -> None:
         module: Any = self.lightning_module
-        if module.trainer.state.fn != TrainerFn.FITTING:
-            return
         for name, parameter in module.named_parameters():
             if parameter.requires_grad and not name.startswith("network."):
                 raise ValueError(
@@ -73,19 +75,38 @@ class ShardedStrategy(ModelParallelStrategy):
         """Writes one whole file on rank zero, by the run's own writer."""
         ParallelStrategy.save_checkpoint(self, checkpoint, filepath, storage_options)
 
-    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        """Takes each rank's share of a checkpoint, whatever strategy wrote it.
+    @property
+    def restore_checkpoint_after_setup(self) -> bool:
+        """False: data must know where to go on before a schedule asks for loaders, and whole networks take weights."""
+        return False
 
-        Lightning's own reading takes the numbers of an optimizer's parameters for their order in the model, which they
-        are not where there are several groups.
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        """True: optimizers, of shards, are restored by `load_optimizer_state_dict`."""
+        return True
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Reads a whole checkpoint, whatever strategy wrote it."""
+        return ParallelStrategy.load_checkpoint(self, checkpoint_path, weights_only)
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Loads weights into the network, which is sharded later."""
+        ParallelStrategy.load_model_state_dict(self, checkpoint, strict)
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Takes each rank's share.
+
+        Lightning's own takes the numbers of an optimizer's parameters for their order in the model, which they are not
+        where there are several groups.
         """
         module = self.lightning_module
         assert module is not None
-        checkpoint = self.checkpoint_io.load_checkpoint(checkpoint_path)
-        set_model_state_dict(module, checkpoint["state_dict"], options=_WHOLE)
-        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=False):
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             set_optimizer_state_dict(module, optimizer, _by_name(state, optimizer, module), options=_WHOLE)
-        return checkpoint
+
+
+def _nothing_left() -> None:
+    """For a hook that Lightning insists on, and calls before weights are restored."""
 
 
 def _by_name(state: dict[str, Any], optimizer: Optimizer, module: nn.Module) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_networks_without_blocks_are_refused(train):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_two_ranks_are_those_of_ddp(demo_events, tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv("VGGSOUND_ROOT", str(demo_events / "VGGSound"))
