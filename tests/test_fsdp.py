@@ -1,6 +1,7 @@
 """Sharded training gives what unsharded training gives, and checkpoints that the other continues from."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,10 @@ def train(tmp_path):
         trainer.fit(module, DataLoader(data, batch_size=None), ckpt_path=ckpt_path)  # pyright: ignore[reportArgumentType]
         return saved, module
 
+    environment = dict(os.environ)
     yield run
+    os.environ.clear()  # of addresses of the processes, which others would take for theirs
+    os.environ.update(environment)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
