@@ -14,11 +14,13 @@ from typing import Any, NoReturn
 import yaml
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lightning_modules import launch
 from lightning_modules.allocator import keep_freed_memory
+from lightning_modules.callbacks.progress import LoggedProgressBar
 from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
@@ -129,6 +131,10 @@ class Platform(LightningCLI):
             plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
         config.default_root_dir = config.default_root_dir or str(self.run_folder.folder)
         standard = standard_callbacks(self.run_folder, self.checkpoints, self.config_init.ranks, self.dump())
+        if config.enable_progress_bar is not False and not any(
+            isinstance(each, ProgressBar) for each in callbacks
+        ):
+            standard.append(LoggedProgressBar())
         trainer = Trainer(
             **config.as_dict(),
             **kwargs,

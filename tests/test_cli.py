@@ -27,6 +27,7 @@ BASES = {  # overlay -> configurations that it is made for
     "ema": ["ssd_lcnn_inf_ini"],
     "swa": ["ssd_lcnn"],
     "small_corpus": ["ssd_aasist"],
+    "ssd_small_lcnn": ["ssd_lcnn"],
     "ssd_2021_la": [],  # these three need data sets of their own: test_overlays.py
     "ssd_2021_df": [],
     "ssd_asvspoof5": [],
