@@ -20,7 +20,10 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(name, marks=[] if name == "proxy_outlier" else [pytest.mark.slow]) for name in METHODS],
+)
 def test_two_ranks_train_and_score_like_one(method, demo_machines, tmp_path):
     common = [
         *METHODS[method],

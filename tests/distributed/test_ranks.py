@@ -67,7 +67,9 @@ def test_scores_do_not_depend_on_the_number_of_ranks(config, odd_corpus, tmp_pat
     assert outcomes[0][3] == "37"
 
 
-@pytest.mark.parametrize("config", [LCNN, AASIST], ids=["lcnn", "aasist"])
+@pytest.mark.parametrize(
+    "config", [LCNN, pytest.param(AASIST, marks=pytest.mark.slow)], ids=["lcnn", "aasist"]
+)
 def test_two_ranks_train_every_parameter(config, odd_corpus, tmp_path):
     output = train(config, odd_corpus, tmp_path, devices=2)
     assert "unused" not in output.lower()

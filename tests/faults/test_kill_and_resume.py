@@ -108,7 +108,7 @@ def stop_and_resume(demo_corpus, undisturbed, metrics_rows):
     return stop
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGTERM])
 def test_one_stop(number, stop_and_resume, tmp_path):
     stop_and_resume(tmp_path, 0.3, number)
 

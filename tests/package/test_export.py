@@ -16,7 +16,10 @@ from lightning_modules import cli, export, predict
 from lightning_modules.package.folder import read_package
 from lightning_modules.package.graphs import LIMIT, difference
 
-MODELS = ("aasist", "lcnn", "asd_resnet", "datar", "tagger")
+MODELS = [
+    pytest.param(name, marks=[] if name in ("lcnn", "tagger") else [pytest.mark.slow])
+    for name in ("aasist", "lcnn", "asd_resnet", "datar", "tagger")
+]
 # Runs the command, then lists what must not have been imported.
 COMMAND = """
 import runpy, sys
