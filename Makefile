@@ -18,8 +18,8 @@ setup: .venv/.ready  ## Create the environment in .venv
 demo: setup  ## Train AASIST on a small synthetic corpus, to a result table (minutes on two CPU cores)
 	$(FIT) --config configs/ssd_aasist.yaml --config configs/overlays/demo.yaml
 
-test: setup  ## Run the fast test suite
-	$(BIN)/python -m pytest -m 'not slow'
+test: setup  ## Run the fast test suite, a file a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: setup  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 3600
