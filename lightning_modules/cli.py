@@ -8,6 +8,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -145,11 +146,15 @@ class Platform(LightningCLI):
         watch_ranks(trainer)
         return trainer
 
-    def dump(self) -> str:
-        """The resolved configuration as YAML: what config.yaml and every checkpoint carry."""
+    @cached_property
+    def _yaml(self) -> str:  # takes half a second
         return yaml.safe_dump(
             self.resolved(without=("config", "check", "ckpt_path", "output")), sort_keys=False
         )
+
+    def dump(self) -> str:
+        """The resolved configuration as YAML: what config.yaml and every checkpoint carry."""
+        return self._yaml
 
     def save_config(self) -> None:
         """Writes config.yaml into the run's folder; names the keys that changed since an earlier start."""

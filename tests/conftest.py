@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ from datamodules.demo.epic_kitchens import write_epic_kitchens
 from datamodules.demo.events import write_kinetics_sounds, write_vggsound
 
 _DEFAULT_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+
+
+@pytest.fixture(autouse=True)
+def wandb_run_ends_with_its_test() -> Iterator[None]:
+    """Otherwise the next test of this process would log into the open run."""
+    yield
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and getattr(wandb, "run", None) is not None:
+        wandb.finish()
 
 
 @pytest.fixture(scope="session")
