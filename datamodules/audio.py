@@ -256,6 +256,7 @@ def _read_soundfile(path: str | Path, file: soundfile.SoundFile, wanted: int) ->
 def _open_container(path: str | Path) -> Iterator[tuple[InputContainer, Any]]:
     """Open with FFmpeg; gives the container and its first audio stream."""
     import av  # a third of a second, for films and the like alone
+    from av.error import FFmpegError
 
     options = {"format_whitelist": _FFMPEG_FORMATS, "protocol_whitelist": "file"}
     try:
@@ -265,7 +266,7 @@ def _open_container(path: str | Path) -> Iterator[tuple[InputContainer, Any]]:
                     f"{path}: has no audio track; leave the clip out of the list ({CHECK_COMMAND})"
                 )
             yield container, container.streams.audio[0]
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         _fail(path, f"not decodable as audio ({error.strerror})", "convert it to WAV or FLAC, or delete it")
 
 

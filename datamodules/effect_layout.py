@@ -149,7 +149,8 @@ def capture_pairs(root: Path) -> list[FilePair]:
             f"{root}: expected effect_info.ini with Train and Val, or input.wav and target.wav, or folders input and"
             f" target, or dry and wet, of equal file names: {found}"
         )
-    return [_pair(Path(name).stem, *(root / side / name for side in sides)) for name in names[0]]
+    source, target = (root / side for side in sides)
+    return [_pair(Path(name).stem, source / name, target / name) for name in names[0]]
 
 
 def _pair(key: str, source: Path, target: Path, knobs: Sequence[float] = ()) -> FilePair:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_modules.callbacks.progress import LoggedProgressBar
 
@@ -45,5 +45,5 @@ def test_metrics_are_read_where_they_are_logged(every, expected, tmp_path):
         enable_model_summary=False,
         default_root_dir=tmp_path,
     )
-    trainer.fit(Toy(), DataLoader(torch.zeros(12, 1)))
+    trainer.fit(Toy(), DataLoader(TensorDataset(torch.zeros(12, 1))))
     assert sorted({step for step in bar.read_at if step}) == expected

@@ -97,10 +97,10 @@ def packed_root(root, tmp_path) -> Path:
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
+def cache(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("PACK_CACHE", str(tmp_path / "cache"))
     packed._open_shard.cache_clear()
-    yield tmp_path / "cache"  # pyright: ignore[reportReturnType]
+    yield tmp_path / "cache"
     packed._open_shard.cache_clear()
 
 
