@@ -44,6 +44,7 @@ class EventClassifier(LightningModule):
         mixup: Mixes training clips and their labels.
         label_smoothing: Share of a label's weight that all classes of its head get evenly.
         weights: Published weights to start from, in the network's own format.
+        compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters; biases, norms and position tables do not decay.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
 
@@ -59,6 +60,7 @@ class EventClassifier(LightningModule):
         mixup: Mixup | None = None,
         label_smoothing: float = 0.0,
         weights: str | None = None,
+        compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
@@ -69,6 +71,8 @@ class EventClassifier(LightningModule):
         self.lr_scheduler_factory = lr_scheduler
         if weights is not None:
             network.load_official(weights)  # pyright: ignore[reportCallIssue]
+        if compile_network:
+            network.compile()
         self.heads: Heads = {}
         self.probabilities = MeanTable()
         self.gathered: tuple[Tensor, Tensor] | None = None  # index and probabilities of the last split

@@ -26,6 +26,7 @@ class Tagger(EventClassifier):
             classes than it, its head is made anew by ``reset_classifier(num_classes)``.
         frontend: (batch, channel, time) and the clips' lengths (batch,) -> features; its `settings` are kept.
         label_smoothing: Share of a label's weight that all classes of its head get evenly.
+        compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters; biases and norms do not decay. The default is Keras' Adadelta.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
 
@@ -39,6 +40,7 @@ class Tagger(EventClassifier):
         frontend: nn.Module,
         *,
         label_smoothing: float = 0.005,
+        compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.Adadelta,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
@@ -46,6 +48,7 @@ class Tagger(EventClassifier):
             network,
             frontend,
             label_smoothing=label_smoothing,
+            compile_network=compile_network,
             optimizer=optimizer,
             lr_scheduler=lr_scheduler,
         )

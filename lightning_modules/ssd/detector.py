@@ -50,6 +50,7 @@ class SyntheticSpeechDetector(LightningModule):
         spec_augment: Feature augmentation of the training batches, e.g. ``SpecAugment``.
         class_weights: Cross-entropy weights of spoof and bona fide; null weighs both alike.
         weights: Official weights to start from, in the network's published format.
+        compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
     """
@@ -68,6 +69,7 @@ class SyntheticSpeechDetector(LightningModule):
         spec_augment: nn.Module | None = None,
         class_weights: list[float] | None = None,
         weights: str | None = None,
+        compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
@@ -88,6 +90,8 @@ class SyntheticSpeechDetector(LightningModule):
             network.load_official(weights)  # pyright: ignore[reportCallIssue]
         if inter_instance is not None:
             inter_instance.bind(network)
+        if compile_network:
+            network.compile()
         self.scores = ScoreTable()
         self.gathered: tuple[Tensor, Tensor, Tensor] | None = None  # index, score, target of the last split
 
