@@ -1,4 +1,4 @@
-"""What `fit --help` must not import beside Lightning: what takes seconds, and is used by few runs or late."""
+"""What the start of `fit` must not do: import what takes seconds and few runs use, or collect garbage meanwhile."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ HEAVY = {
 }
 
 PROGRAM = """
-import runpy, sys
+import gc, runpy, sys
 import lightning.pytorch.cli
 before = set(sys.modules)
 sys.argv[1:] = ["--help"]
@@ -26,6 +26,7 @@ try:
     runpy.run_module("lightning_modules.fit", run_name="__main__", alter_sys=True)
 except SystemExit as end:
     assert not end.code, end.code
+assert gc.isenabled() and gc.get_freeze_count() > 100_000
 print(*(set(sys.modules) - before), sep=chr(10), file=sys.stderr)
 """
 
