@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,17 +60,18 @@ class ResumableLoader(DataLoader[Batch]):
 
 
 def worker_settings(
-    num_workers: int | None, *, ranks_on_node: int = 1, persistent: bool = True
+    num_workers: int | None, *, seed: int = 0, ranks_on_node: int = 1, persistent: bool = True
 ) -> dict[str, Any]:
     """Arguments of a `DataLoader` that decodes audio.
 
     Workers come from a fork server that has imported torch once: they start in milliseconds, and inherit
     neither threads nor locks nor the CUDA context of the training process, all of which deadlock forked
-    workers.
+    workers. They end with the training process, however it ends.
 
     Args:
         num_workers: None takes one less than the CPUs of this process, at most 8; 0 decodes in the process
             itself.
+        seed: Of the random numbers that workers find in torch, NumPy and Python; ranks need different ones.
         ranks_on_node: Processes that share the CPUs.
         persistent: Keep workers from one epoch to the next.
     """
@@ -78,13 +80,30 @@ def worker_settings(
         "num_workers": workers,
         "pin_memory": torch.cuda.is_available(),
         # Without its own generator a loader draws from the global one and shifts dropout after a resumption.
-        "generator": torch.Generator(),
+        "generator": torch.Generator().manual_seed(seed),
     }
     if workers:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["datamodules.clips"])
-        settings |= {"multiprocessing_context": context, "persistent_workers": persistent}
+        settings |= {
+            "multiprocessing_context": context,
+            "persistent_workers": persistent,
+            # Lightning's own would import Lightning in every worker, which takes seconds.
+            "worker_init_fn": _end_with_trainer,
+        }
     return settings
+
+
+def _end_with_trainer(_worker: int) -> None:
+    """Watches for the end of the training process: torch's workers look at the fork server, which outlives it."""
+    trainer = multiprocessing.parent_process()
+    assert trainer is not None
+
+    def watch() -> None:
+        trainer.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def default_workers(ranks_on_node: int = 1) -> int:

@@ -8,7 +8,6 @@ from torch.utils.data import DataLoader
 
 from datamodules.audio_folder import AudioFolder
 from datamodules.clips import Clip, collate
-from datamodules.loader import worker_settings
 from datamodules.pairs import PairDataModule
 from datamodules.samplers import EvaluationBatchSampler, Request, TrainBatchSampler
 
@@ -87,7 +86,7 @@ class OneShots(AudioFolder):
             dataset,
             batch_sampler=EvaluationBatchSampler(len(dataset), batch_size=self.eval_batch_size),
             collate_fn=partial(collate, padding=self.padding),
-            **worker_settings(self.num_workers, ranks_on_node=self.ranks[2], persistent=False),
+            **self._worker_settings(persistent=False),
         )
 
     write_scores = PairDataModule.write_scores  # pyright: ignore[reportAssignmentType]

@@ -86,7 +86,7 @@ class ResumableDataModule(LightningDataModule, ABC):
             batch_sampler=sampler,
             epoch_batches=self._epoch_batches(len(sampler)),
             collate_fn=collate,
-            **worker_settings(self.num_workers, ranks_on_node=self.ranks[2]),
+            **self._worker_settings(),
         )
         # A loader made anew within a run (reload_dataloaders_every_n_epochs) must not repeat the first epoch.
         epoch = self.trainer.current_epoch if self.trainer else 0
@@ -106,7 +106,7 @@ class ResumableDataModule(LightningDataModule, ABC):
         persistent: bool = False,
     ) -> DataLoader[Any]:
         """Batches of the first `num_items` items, dealt to the ranks; see `EvaluationBatchSampler`."""
-        rank, world_size, ranks_on_node = self.ranks
+        rank, world_size, _ = self.ranks
         sampler = EvaluationBatchSampler(
             num_items,
             batch_size=batch_size,
@@ -119,7 +119,13 @@ class ResumableDataModule(LightningDataModule, ABC):
             dataset,
             batch_sampler=sampler,
             collate_fn=collate,
-            **worker_settings(self.num_workers, ranks_on_node=ranks_on_node, persistent=persistent),
+            **self._worker_settings(persistent=persistent),
+        )
+
+    def _worker_settings(self, *, persistent: bool = True) -> dict[str, Any]:
+        rank, _, ranks_on_node = self.ranks
+        return worker_settings(
+            self.num_workers, seed=self.seed + rank, ranks_on_node=ranks_on_node, persistent=persistent
         )
 
     @property

@@ -2,6 +2,10 @@
 
 import itertools
 import os
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ from datamodules.clips import Batch, Clip
 from datamodules.loader import ResumableLoader, default_workers, worker_settings
 from datamodules.samplers import TrainBatchSampler
 
+REPOSITORY = Path(__file__).parents[2]
 CLIPS, BATCH_SIZE, BATCHES, EPOCHS = 22, 4, 5, 3
 STEPS = BATCHES * EPOCHS
 
@@ -196,6 +201,50 @@ def test_loading_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
     list(_loader(**worker_settings(0)))
     assert torch.equal(before, torch.get_rng_state())
+
+
+class _Draws(torch.utils.data.Dataset):
+    """What a data set finds in the three global generators."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, item: int) -> tuple[float, float, float]:
+        return torch.rand(()).item(), np.random.rand(), random.random()  # noqa: NPY002 (a user may draw so)
+
+
+def test_random_numbers_of_workers_follow_the_seed() -> None:
+    def draws(seed: int) -> list:
+        loader = torch.utils.data.DataLoader(_Draws(), collate_fn=list, **worker_settings(2, seed=seed))
+        return [draw for batch in loader for draw in batch]
+
+    assert draws(1) == draws(1)
+    assert len({number for seed in (1, 2) for draw in draws(seed) for number in draw}) == 2 * 3 * 3
+
+
+TRAINER = """
+import sys, time, torch
+from torch.utils.data import DataLoader, TensorDataset
+from datamodules.loader import worker_settings
+batches = iter(DataLoader(TensorDataset(torch.arange(64)), **worker_settings(2)))
+next(batches)
+print(*[worker.pid for worker in batches._workers], flush=True)
+time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_killed_trainer() -> None:
+    trainer = subprocess.Popen(
+        [sys.executable, "-c", TRAINER], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    assert trainer.stdout is not None
+    workers = [Path("/proc", pid) for pid in trainer.stdout.readline().split()]
+    assert [worker.exists() for worker in workers] == [True, True]
+    trainer.kill()
+    deadline = time.monotonic() + 60
+    while any(worker.exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [worker.exists() for worker in workers] == [False, False]
 
 
 @pytest.mark.parametrize(
