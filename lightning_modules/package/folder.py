@@ -1,7 +1,9 @@
 """A package on disk: weights as safetensors, everything else as JSON, nothing that is executed."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,7 +92,8 @@ def read_package(folder: str | Path) -> Package:
         calibration = content["calibration"] and Calibration(**content["calibration"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged, or from another program ({error}); export it again") from None
-    scorer = build(spec, f"{path}: scorer")
+    with _without_wandb():
+        scorer = build(spec, f"{path}: scorer")
     if not isinstance(scorer, Scorer):
         raise ValueError(
             f"{path}: scorer is a {type(scorer).__name__}, which scores nothing; export it again"
@@ -103,6 +106,19 @@ def read_package(folder: str | Path) -> Package:
         calibration=calibration,
         about=about,
     )
+
+
+@contextmanager
+def _without_wandb() -> Iterator[None]:
+    """Hides W&B from timm, which some networks need and which imports it for loggers that nobody calls."""
+    hide = "wandb" not in sys.modules
+    if hide:
+        sys.modules["wandb"] = None  # pyright: ignore[reportArgumentType]
+    try:
+        yield
+    finally:
+        if hide:
+            del sys.modules["wandb"]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
