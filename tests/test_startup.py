@@ -39,3 +39,11 @@ def test_help_imports_nothing_heavy():
     assert "--model" in done.stdout
     assert "lightning_modules.cli" in imported
     assert imported & HEAVY == set()
+
+
+def test_networks_import_timm_when_one_is_built_that_needs_it():
+    program = "import sys, lightning_modules.networks; print('timm' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -1,53 +1,26 @@
 """Pure torch networks; none knows which loss or data set trains it."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from lightning_modules.networks.aasist import AASIST
+from lightning_modules.networks.ast import AST
+from lightning_modules.networks.audio_slowfast import AudioSlowFast
+from lightning_modules.networks.autoencoder import Autoencoder
+from lightning_modules.networks.datar import DATAR
+from lightning_modules.networks.input_adaptor import InputAdaptor, NoiseAdaptor
+from lightning_modules.networks.lcnn import LCNN
+from lightning_modules.networks.lstm_denoiser import LSTMDenoiser
+from lightning_modules.networks.maf import MAF
+from lightning_modules.networks.output import Output
+from lightning_modules.networks.panotti_cnn import PanottiCNN
+from lightning_modules.networks.rfr_resnet import RFRResNet
+from lightning_modules.networks.shift_predictor import ShiftPredictor
+from lightning_modules.networks.signal_train import SignalTrain
+from lightning_modules.networks.specgan import SpecGAN
+from lightning_modules.networks.tcn import TCN
+from lightning_modules.networks.vggsound_resnet import VGGSoundResNet
+from lightning_modules.networks.wavegan import WaveGAN
+from lightning_modules.networks.wavenet import WaveNet
+from lightning_modules.networks.wavenet_denoiser import WaveNetDenoiser
 
-if TYPE_CHECKING:
-    from lightning_modules.networks.aasist import AASIST
-    from lightning_modules.networks.ast import AST
-    from lightning_modules.networks.audio_slowfast import AudioSlowFast
-    from lightning_modules.networks.autoencoder import Autoencoder
-    from lightning_modules.networks.datar import DATAR
-    from lightning_modules.networks.input_adaptor import InputAdaptor, NoiseAdaptor
-    from lightning_modules.networks.lcnn import LCNN
-    from lightning_modules.networks.lstm_denoiser import LSTMDenoiser
-    from lightning_modules.networks.maf import MAF
-    from lightning_modules.networks.output import Output
-    from lightning_modules.networks.panotti_cnn import PanottiCNN
-    from lightning_modules.networks.rfr_resnet import RFRResNet
-    from lightning_modules.networks.shift_predictor import ShiftPredictor
-    from lightning_modules.networks.signal_train import SignalTrain
-    from lightning_modules.networks.specgan import SpecGAN
-    from lightning_modules.networks.tcn import TCN
-    from lightning_modules.networks.vggsound_resnet import VGGSoundResNet
-    from lightning_modules.networks.wavegan import WaveGAN
-    from lightning_modules.networks.wavenet import WaveNet
-    from lightning_modules.networks.wavenet_denoiser import WaveNetDenoiser
-
-_HOMES = {
-    "AASIST": "aasist",
-    "AST": "ast",
-    "AudioSlowFast": "audio_slowfast",
-    "Autoencoder": "autoencoder",
-    "DATAR": "datar",
-    "InputAdaptor": "input_adaptor",
-    "LCNN": "lcnn",
-    "LSTMDenoiser": "lstm_denoiser",
-    "MAF": "maf",
-    "NoiseAdaptor": "input_adaptor",
-    "Output": "output",
-    "PanottiCNN": "panotti_cnn",
-    "RFRResNet": "rfr_resnet",
-    "ShiftPredictor": "shift_predictor",
-    "SignalTrain": "signal_train",
-    "SpecGAN": "specgan",
-    "TCN": "tcn",
-    "VGGSoundResNet": "vggsound_resnet",
-    "WaveGAN": "wavegan",
-    "WaveNet": "wavenet",
-    "WaveNetDenoiser": "wavenet_denoiser",
-}
 __all__ = [
     "AASIST",
     "AST",
@@ -71,10 +44,3 @@ __all__ = [
     "WaveNet",
     "WaveNetDenoiser",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Imports a class on first use: few networks need timm, which takes a second."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -14,7 +14,6 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from lightning_modules.networks.output import Output
@@ -88,6 +87,8 @@ class AST(nn.Module):
         depth: int = 12,
         num_heads: int = 12,
     ) -> None:
+        from timm.models.vision_transformer import Block  # takes a second
+
         super().__init__()
         if min(input_size) < _PATCH:
             raise ValueError(f"input_size={tuple(input_size)}: expected at least {_PATCH} bands and frames")

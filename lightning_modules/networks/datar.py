@@ -16,7 +16,6 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor, nn
 
 from lightning_modules.networks.datar_weights import adapt_official, read_official
@@ -54,6 +53,8 @@ class Stage(nn.Module):
     """
 
     def __init__(self, dim: int, attentions: Sequence[nn.Module], drop_path_rates: Sequence[float]) -> None:
+        from timm.layers.drop import DropPath  # takes a second
+
         super().__init__()
         self.layer_norms = nn.ModuleList(ChannelNorm(dim) for _ in range(2 * len(attentions)))
         self.attns = nn.ModuleList(attentions)
