@@ -45,7 +45,9 @@ class Parser(LightningArgumentParser):
     """Reports a wrong configuration in one line and exits with 2."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Prints the cause and the nearest valid key."""
+        """Prints the cause and the nearest valid key; the parser of a part leaves that to the whole one."""
+        if not self.exit_on_error:
+            super().error(message, ex)
         options = [option for action in self._actions for option in action.option_strings]
         sys.stderr.write(f"error: {one_line(message, options)}\n")
         raise SystemExit(2)

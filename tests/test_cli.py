@@ -197,9 +197,18 @@ def test_interpolation_follows_overrides(demo_corpus, tmp_path):
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
-        ("--data.bach_size=3", "unknown key .*bach_size; did you mean batch_size"),
-        ("--model.network.ratio=3", "unknown key .*ratio"),
-        ("--data.batch_size=many", "batch_size: Expected a int. Got value: many"),
+        ("--data.bach_size=3", "unknown key data.bach_size; did you mean batch_size"),
+        ("--model.network.ratio=3", "unknown key model.network.ratio; did you mean pool_ratios"),
+        ("--model.optimizer.betaz=3", "unknown key model.optimizer.betaz; did you mean betas"),
+        ("--data.batch_size=many", "data.batch_size: Expected a int. Got value: many"),
+        ("--data.edition=2018", "data.edition: Expected one of 2019_LA, .* 5. Got value: 2018"),
+        ("--model.optimizer.lr=fast", "model.optimizer.lr: Expected a float. Got value: fast"),
+        ("--model.network=LCNNN", "model.network: no class LCNNN; did you mean LCNN"),
+        (
+            "--model.network.class_path=lightning_modules.networks.LCNNN",
+            "networks has no LCNNN; did you mean LCNN",
+        ),
+        ("--model=lightning_modules.sdd.Detector", "model: lightning_modules has no sdd; did you mean ssd"),
         ("--trainer.max_epoch=3", "unknown key .*max_epoch; did you mean trainer.max_epochs"),
         ("--modle.x=1", "unknown key modle.x"),
         ("--config=configs/none.yaml", "none.yaml"),
