@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
+from equality import assert_equal
 
 from lightning_modules.checkpoints import read_checkpoint
 
@@ -46,21 +46,6 @@ def finish(process: subprocess.Popen) -> str:
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output[-3000:]
     return output
-
-
-def assert_equal(ours, theirs, where=""):
-    if isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs), where
-    elif isinstance(ours, dict):
-        assert ours.keys() == theirs.keys(), where
-        for key in ours:
-            assert_equal(ours[key], theirs[key], f"{where}/{key}")
-    elif isinstance(ours, list | tuple):
-        assert len(ours) == len(theirs), where
-        for index, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-            assert_equal(our, their, f"{where}/{index}")
-    else:
-        assert ours == theirs, where
 
 
 def compare(undisturbed: Path, resumed: Path) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-import torch
+from equality import assert_equal
 
 from lightning_modules.checkpoints import read_checkpoint
 
@@ -18,20 +18,6 @@ PLACES = [
     "training:60",  # before the last validation
     "validation:60",
 ]
-
-
-def assert_same(ours, theirs, where=""):
-    if isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs), where
-    elif isinstance(ours, dict):
-        assert ours.keys() == theirs.keys(), where
-        for key in ours:
-            assert_same(ours[key], theirs[key], f"{where}/{key}")
-    elif isinstance(ours, list | tuple):
-        for index, pair in enumerate(zip(ours, theirs, strict=True)):
-            assert_same(*pair, f"{where}/{index}")
-    else:
-        assert ours == theirs, where
 
 
 @pytest.mark.parametrize(
@@ -49,7 +35,7 @@ def test_resumed_run_ends_with_the_same_checkpoint(tiny, undisturbed, place):
     assert code == 0, output
     resumed = read_checkpoint(tiny.last)
     for part in ("state_dict", "optimizer_states", "epoch", "global_step", "loops"):
-        assert_same(undisturbed[part], resumed[part], part)
+        assert_equal(undisturbed[part], resumed[part], part)
 
 
 def leave(tiny, signals, delay_s):
