@@ -12,7 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 
 class CompileNetwork(Callback):
-    """Runs the model's ``network`` through torch.compile; the first steps take minutes.
+    """Runs the model's ``network`` and its copies (a momentum encoder) through torch.compile.
+
+    The first steps take minutes.
 
     Args:
         mode: Of torch.compile: ``reduce-overhead`` records CUDA graphs, for networks of many small operations and
@@ -34,9 +36,10 @@ class CompileNetwork(Callback):
         if network is self._network:
             return
         self._network = network
-        if self._mode != "default":
-            network.register_forward_hook(_own)  # pyright: ignore[reportArgumentType]
-        network.compile(mode=self._mode, dynamic=self._dynamic)
+        for each in _with_copies(network, pl_module):
+            if self._mode != "default":
+                each.register_forward_hook(_own)  # pyright: ignore[reportArgumentType]
+            each.compile(mode=self._mode, dynamic=self._dynamic)
 
 
 @torch.compiler.disable
@@ -82,3 +85,9 @@ def _network(module: LightningModule) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise ValueError(f"{type(module).__name__} has no single network: leave the overlay out")
     return network
+
+
+def _with_copies(network: nn.Module, module: LightningModule) -> list[nn.Module]:
+    names = network.state_dict().keys()
+    same = (each for each in module.modules() if type(each) is type(network) and each is not network)
+    return [network, *(each for each in same if each.state_dict().keys() == names)]

@@ -12,9 +12,9 @@ from lightning_modules.cost_counters import peak_bytes
 from lightning_modules.networks import AST, DATAR
 
 
-def set_up(callback, network):
+def set_up(callback, **parts):
     for stage in ("fit", "test"):
-        callback.setup(None, SimpleNamespace(network=network), stage)  # pyright: ignore[reportArgumentType]
+        callback.setup(None, nn.ModuleDict(parts), stage)  # pyright: ignore[reportArgumentType]
 
 
 def step(network, features):
@@ -33,7 +33,7 @@ def step(network, features):
 )
 def test_checkpointing_keeps_gradients_and_saves_memory(plain, size):
     checkpointed = copy.deepcopy(plain)
-    set_up(ActivationCheckpointing(), checkpointed)
+    set_up(ActivationCheckpointing(), network=checkpointed)
     features = torch.randn(8, *size)
     peaks = []
     for network in (plain, checkpointed):
@@ -62,9 +62,11 @@ def test_compiled_networks_agree(mode, monkeypatch):
     features = torch.randn(2, 16, 36)
     with torch.no_grad():
         expected = network(features)
-        set_up(CompileNetwork(mode), network)
+        encoder = copy.deepcopy(network)
+        set_up(CompileNetwork(mode), network=network, encoder=encoder, head=nn.Linear(3, 3))
         found = network(features)
-    assert made == [mode]  # once, though it is set up for fit and for test
+        torch.testing.assert_close(encoder(features).logits, expected.logits)
+    assert made == [mode, mode]  # once each, though it is set up for fit and for test
     assert type(found) is type(expected)
     torch.testing.assert_close(found.logits, expected.logits)
 
