@@ -15,6 +15,8 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only
 
 from lightning_modules.runs import Run
 
+_SYNC = "python -m lightning_modules.sync"
+
 
 @dataclass(kw_only=True)
 class Tracking:
@@ -106,7 +108,7 @@ class PatientWandbLogger(WandbLogger):
         os.environ.setdefault("WANDB_DATA_DIR", str((run.folder / "wandb").resolve()))
         offline = settings.wandb == "offline" or not _has_key()
         if offline and settings.wandb == "online":
-            rank_zero_info("W&B: no API key, logging offline; `wandb login` and `wandb sync` upload it later")
+            rank_zero_info(f"W&B: no API key, logging offline; to upload it later: wandb login; {_SYNC}")
         super().__init__(
             name=f"{run.experiment}/{run.id}",
             save_dir=run.folder,
@@ -120,6 +122,7 @@ class PatientWandbLogger(WandbLogger):
             resume="allow",
             settings=wandb.Settings(init_timeout=settings.init_timeout_s),
         )
+        self._wandb_init.pop("anonymous", None)  # W&B warns of it, even of the None that Lightning passes
 
     @property
     def experiment(self) -> Any:
@@ -134,9 +137,7 @@ class PatientWandbLogger(WandbLogger):
         try:
             return super().experiment
         except (CommError, UsageError) as error:
-            rank_zero_info(
-                f"W&B: {str(error).splitlines()[0]}; logging offline, `wandb sync` uploads it later"
-            )
+            rank_zero_info(f"W&B: {str(error).splitlines()[0]}; logging offline; to upload it later: {_SYNC}")
             wandb.teardown()  # its service still holds the run's id
             self._offline = True
             return super().experiment
