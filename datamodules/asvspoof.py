@@ -87,6 +87,7 @@ class ASVspoof(ClipDataModule):
             tuple[str, ...], dict[str, str]
         ] = {}  # equal attributes are one object: a million rows fit
         names = [column for column in layout.columns if column not in {"key", "label"}]
+        columns = [layout.columns[name] for name in names]
         for place, row in read_rows(protocol, num_columns=layout.num_columns):
             key, label = row[layout.columns["key"]], row[layout.columns["label"]]
             check_key(place, key, keys)
@@ -99,9 +100,10 @@ class ASVspoof(ClipDataModule):
                 continue
             if label == "bonafide":
                 row[layout.columns["attack"]] = "-"
-            values = tuple(row[layout.columns[column]] for column in names)
-            attributes = shared.setdefault(values, dict(zip(names, values, strict=True)))
-            clips.append(Clip(key, f"{folder}/{key}.flac", self.classes.index(label), attributes))
+            values = tuple([row[column] for column in columns])
+            if values not in shared:
+                shared[values] = dict(zip(names, values, strict=True))
+            clips.append(Clip(key, f"{folder}/{key}.flac", self.classes.index(label), shared[values]))
         if not clips:
             raise ProtocolError(f"{protocol}: no trial of subset {wanted!r}: choose another subset")
         return clips

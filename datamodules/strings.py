@@ -37,6 +37,9 @@ class Strings(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
-        begin = self.ends[index - 1] if index else 0
-        return self.content[begin : self.ends[index]].tobytes().decode("utf-8", "surrogateescape")
+        if index < 0:
+            index += len(self)
+            if index < 0:
+                raise IndexError(index)
+        begin = self.ends.item(index - 1) if index else 0
+        return self.content[begin : self.ends.item(index)].tobytes().decode("utf-8", "surrogateescape")

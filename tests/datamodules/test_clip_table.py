@@ -55,6 +55,16 @@ def _corpus(root: Path, num_clips: int) -> Path:
     return root / "packed"
 
 
+def _start(root: Path) -> tuple[DataLoader, float]:
+    """The loader of the validation clips, and the CPU time until it is there."""
+    before = time.process_time()
+    data = ASVspoof(root=str(root), num_workers=1, eval_batch_size=24, eval_crop_s=0.5)
+    data.setup("validate")
+    loader = data.val_dataloader()
+    assert isinstance(loader, DataLoader)
+    return loader, time.process_time() - before
+
+
 def _own_megabytes(loader: DataLoader) -> float:
     """Memory that a loader's worker shares with nobody, after 20 batches of random rows."""
     batches = iter(loader)
@@ -67,19 +77,15 @@ def _own_megabytes(loader: DataLoader) -> float:
 
 @pytest.mark.slow
 def test_two_hundred_thousand_packed_clips(tmp_path) -> None:
-    settings = {"num_workers": 1, "eval_batch_size": 24, "eval_crop_s": 0.5}
     own = []
     for num_clips in (1000, 200_000):
-        data = ASVspoof(root=str(_corpus(tmp_path / str(num_clips), num_clips)), **settings)
-        before = time.process_time()
-        data.setup("validate")
-        loader = data.val_dataloader()
-        seconds = time.process_time() - before
-        assert isinstance(loader, DataLoader)
-        own.append(_own_megabytes(loader))
+        root = _corpus(tmp_path / str(num_clips), num_clips)
+        loaders, seconds = zip(*(_start(root) for _ in range(3)), strict=True)
+        own.append(_own_megabytes(loaders[-1]))
     print(
-        f"start-up {seconds:.2f} s of CPU time; a worker has {own[1]:.0f} MB of its own, {own[0]:.0f} with 1000 clips"
+        f"start-up {min(seconds):.2f} s of CPU time; a worker has {own[1]:.0f} MB of its own, {own[0]:.0f} with 1000"
+        " clips"
     )
-    assert seconds < 3
+    assert min(seconds) < 3  # what else the machine does only adds to it
     assert own[1] < own[0] + 300
     assert own[1] < 600
