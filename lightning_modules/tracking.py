@@ -100,6 +100,7 @@ class PatientWandbLogger(WandbLogger):
 
     def __init__(self, run: Run, settings: Tracking) -> None:
         import wandb
+        import wandb.apis.public  # by wandb.init: pydantic climbs its deep stack of imports for a second
 
         self._folders = run
         self._artifacts = settings.artifacts
