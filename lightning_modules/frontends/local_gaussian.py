@@ -116,7 +116,7 @@ class LocalGaussian:
         history = self._past_power()
         late = (history @ self.transfer).mT
         rise, fall = _ratio(expected, late.square()) @ history, _ratio(1, late) @ history
-        return (self.transfer * (rise / fall).sqrt().mT).clamp_min(_LEAST_TRANSFER)
+        return (self.transfer * _ratio(rise, fall).sqrt().mT).clamp_min(_LEAST_TRANSFER)
 
     def _updated_spatial(self, scale: Tensor, moment: Tensor) -> Tensor:
         """Mean of C_t over the new powers where there are any, no eigenvalue below the least: (n, c, m, m)."""
@@ -128,5 +128,5 @@ class LocalGaussian:
 
 
 def _ratio(numerator: Tensor | float, denominator: Tensor) -> Tensor:
-    """Zero where the late reverberation has not begun and has no power."""
+    """Zero where the late reverberation has not begun and has no power, and for taps longer than the clip."""
     return torch.where(denominator > 0, numerator / denominator, 0)

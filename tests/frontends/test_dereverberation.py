@@ -156,6 +156,14 @@ def test_blind_dereverberation_refuses_one_channel():
         BlindDereverberation()(torch.randn(1, 1, 16000))
 
 
+@pytest.mark.parametrize("num_sources", [1, 2, 3])
+@pytest.mark.parametrize("frames", [8, 14, 22])
+def test_clips_shorter_than_the_late_reverberation(num_sources, frames):
+    found = BlindDereverberation(num_sources, taps=2).separate_spectrum(random_spectrum(2, 2, 3, frames))
+    assert found.sources.isfinite().all()
+    assert (found.log_likelihood.diff() > 0).all()
+
+
 @pytest.mark.parametrize("num_sources", [1, 2])
 @pytest.mark.parametrize("signal", ["noise", "room"])
 def test_likelihood_never_falls(num_sources, signal):
