@@ -59,7 +59,7 @@ def read_submission(folder: str | Path, truth: GroundTruth | None = None) -> Sub
     parts = {path: parse_file_name(path, "anomaly_score") for path in paths}
     submission = Submission(_year(list(parts.values())))
     with_decisions = any(folder.glob("decision_result_*.csv"))
-    scored: set[str] = set()
+    scored: dict[str, str] = {}  # key of a clip -> the file that scores it
     for path, part in parts.items():
         names, texts = read_pairs(path)
         truths = [_truth(path, row, part, name, truth) for row, name in enumerate(names)]
@@ -71,10 +71,19 @@ def read_submission(folder: str | Path, truth: GroundTruth | None = None) -> Sub
         submission.machine += [part.machine] * len(names)
         submission.section += [part.section] * len(names)
         submission.domain += [each.domain for each in truths]
-        scored.update(clip_key(part.machine, name) for name in names)
+        _add_scored(scored, path, [clip_key(part.machine, name) for name in names])
     if truth is not None and (missing := [key for key in truth.clips if key not in scored]):
         _fail_missing(folder, parts, missing, truth)
     return submission
+
+
+def _add_scored(scored: dict[str, str], path: Path, keys: list[str]) -> None:
+    for key in keys:
+        if key in scored:
+            raise ValueError(
+                f"{path}: {key} already has a score in {scored[key]}; keep the files of one system in a folder"
+            )
+        scored[key] = path.name
 
 
 def _year(parts: list[Part]) -> int:

@@ -226,6 +226,19 @@ def test_missing_files_are_named(folder, capsys, remove, message):
     assert message in capsys.readouterr().err
 
 
+def test_two_systems_in_a_folder_are_refused(folder, capsys):
+    scores = (folder / TEAM).read_text()
+    for seed in (1, 2):
+        (folder / f"team/anomaly_score_DCASE2023T2fan_section_00_test_seed{seed}_Eval.csv").write_text(scores)
+    for path in (folder / "team").glob("decision_*"):
+        path.unlink()
+    assert score(folder)[0] == 1
+    assert (
+        "seed2_Eval.csv: fan/section_00_0007 already has a score in anomaly_score_DCASE2023T2fan_section_00_test"
+        "_seed1_Eval.csv" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
