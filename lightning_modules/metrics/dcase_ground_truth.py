@@ -1,7 +1,7 @@
 """Labels and domains of the test clips of DCASE Task 2, as the organisers publish them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,10 +34,17 @@ class GroundTruth:
     Attributes:
         path: Where it was read.
         clips: Key of a clip (see `dcase_files.clip_key`) -> its truth.
+        original: Key of a clip by its name before it was hidden -> its key; the official baseline scores under these.
     """
 
     path: Path
-    clips: dict[str, Truth]
+    clips: dict[str, Truth] = field(default_factory=dict)
+    original: dict[str, str] = field(default_factory=dict)
+
+    def key(self, machine: str, name: str) -> str:
+        """Key of the clip that has this name, hidden or original."""
+        key = clip_key(machine, name)
+        return key if key in self.clips else self.original.get(key, key)
 
 
 def read_ground_truth(path: str | Path) -> GroundTruth:
@@ -45,31 +52,35 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
 
     Args:
         path: An official evaluator's folder (2021 to 2024) or its ``ground_truth_data``, with
-            ``ground_truth_domain`` beside it where it has one; or a list as ``eval_data_list.csv``: a line with
-            the machine, then ``name,original name[,0 or 1]`` lines.
+            ``ground_truth_domain`` and ``ground_truth_attributes`` beside it where it has them; or a list as
+            ``eval_data_list.csv``: a line with the machine, then ``name,original name[,0 or 1]`` lines.
 
     Raises:
         ValueError: Nothing there, another form, a value other than 0 and 1, or a clip twice.
     """
-    path = Path(path)
-    return GroundTruth(path, _read_folder(path) if path.is_dir() else _read_list(path))
+    truth = GroundTruth(Path(path))
+    (_read_folder if truth.path.is_dir() else _read_list)(truth.path, truth)
+    return truth
 
 
-def _read_folder(folder: Path) -> dict[str, Truth]:
+def _read_folder(folder: Path, truth: GroundTruth) -> None:
     data = folder / "ground_truth_data" if (folder / "ground_truth_data").is_dir() else folder
     paths = sorted(data.glob("ground_truth_*.csv"))
     if not paths:
         raise ValueError(
             f"{folder}: no ground_truth_<machine>_<section>_test.csv in it or in its ground_truth_data"
         )
-    truths: dict[str, Truth] = {}
     for path in paths:
         part = parse_file_name(path, "ground_truth")
         labels = read_flags(path, "label")
         domains = _read_domains(data.parent / "ground_truth_domain" / path.name, labels, part.domain)
         for (name, is_anomaly), domain in zip(labels.items(), domains, strict=True):
-            truths[clip_key(part.machine, name)] = Truth(part.section, domain, is_anomaly)
-    return truths
+            truth.clips[clip_key(part.machine, name)] = Truth(part.section, domain, is_anomaly)
+        attributes = data.parent / "ground_truth_attributes" / path.name
+        for row, fields in enumerate(read_rows(attributes) if attributes.is_file() else ()):
+            if len(fields) < 2:
+                fail(attributes, row, "expected 'name.wav,original name'")
+            truth.original[clip_key(part.machine, fields[1])] = clip_key(part.machine, fields[0])
 
 
 def _read_domains(path: Path, names: Collection[str], of_file: str) -> list[str]:
@@ -84,9 +95,8 @@ def _read_domains(path: Path, names: Collection[str], of_file: str) -> list[str]
     return ["target" if is_target[name] else "source" for name in names]
 
 
-def _read_list(path: Path) -> dict[str, Truth]:
-    truths: dict[str, Truth] = {}
-    machine = ""
+def _read_list(path: Path, truth: GroundTruth) -> None:
+    truths, machine = truth.clips, ""
     for row, fields in enumerate(read_rows(path)):
         if len(fields) == 1:
             machine = fields[0]
@@ -101,9 +111,9 @@ def _read_list(path: Path) -> dict[str, Truth]:
         if is_anomaly is None or key in truths:
             fail(path, row, f"{key} comes a second time" if key in truths else f"{fields[1]} tells no label")
         truths[key] = Truth(name.section, name.domain or told.domain, is_anomaly)
+        truth.original[clip_key(machine, fields[1])] = key
     if all(key in truths and truths[key].is_anomaly == label for key, label in _WRONG_IN_2022.items()):
         raise ValueError(
             f"{path}: this list of 2022 has 608 wrong labels of ToyCar and ToyTrain; take the official evaluator's "
             "folder ground_truth_data"
         )
-    return truths

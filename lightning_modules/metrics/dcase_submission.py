@@ -71,7 +71,8 @@ def read_submission(folder: str | Path, truth: GroundTruth | None = None) -> Sub
         submission.machine += [part.machine] * len(names)
         submission.section += [part.section] * len(names)
         submission.domain += [each.domain for each in truths]
-        _add_scored(scored, path, [clip_key(part.machine, name) for name in names])
+        key = clip_key if truth is None else truth.key
+        _add_scored(scored, path, [key(part.machine, name) for name in names])
     if truth is not None and (missing := [key for key in truth.clips if key not in scored]):
         _fail_missing(folder, parts, missing, truth)
     return submission
@@ -99,7 +100,7 @@ def _truth(path: Path, row: int, part: Part, name: str, truth: GroundTruth | Non
     if told is None or told.section != part.section:
         fail(path, row, f"{name!r} is no clip of {part.section}; expected a name as {part.section}_0000.wav")
     if truth is not None:
-        key = clip_key(part.machine, name)
+        key = truth.key(part.machine, name)
         if key not in truth.clips:
             fail(path, row, f"{key} is not in {truth.path}; check machine, section and year")
         return truth.clips[key]

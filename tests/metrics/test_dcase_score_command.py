@@ -88,6 +88,34 @@ def test_forms_of_files_agree(folder, dialect):
     assert (code, results["summary"]) == (0, expected)
 
 
+@pytest.mark.parametrize("truth", ["evaluator", "list"])
+def test_original_names_as_the_baseline_scores_them(folder, truth, capsys):
+    expected = score(folder)[1]["summary"]
+    names = [
+        f"section_00_{('source', 'target')[domain]}_test_{('normal', 'anomaly')[label]}_{99 - number:04}_vel_2"
+        for number, (label, domain) in enumerate(zip(LABELS, DOMAINS, strict=True))
+    ]
+    hidden = [f"section_00_{number:04}.wav" for number in range(8)]
+    for machine in ("fan", "Toy"):
+        attributes = f"truth/ground_truth_attributes/ground_truth_{machine}_section_00_test.csv"
+        write(folder / attributes, [(*pair, "more.wav") for pair in zip(hidden, names, strict=True)])
+    if truth == "list":
+        rows = [(number, f"{name}.wav") for number, name in zip(hidden, names, strict=True)]
+        write(folder / "list.csv", [["fan"], *rows, ["Toy"], *rows])
+    for path in (folder / "team").iterdir():
+        text = path.read_text()
+        for number, name in zip(hidden, names, strict=True):
+            text = text.replace(number, f"{name}.wav")
+        path.write_text(text)
+    code, results = score(folder, truth="list.csv" if truth == "list" else "truth")
+    assert (code, results["summary"]) == (0, expected)
+    with (folder / TEAM).open("a") as file:
+        file.write("section_00_0003.wav,0.4\n")
+    (folder / DECISIONS).write_text((folder / DECISIONS).read_text() + "section_00_0003.wav,0\n")
+    assert score(folder, truth="list.csv" if truth == "list" else "truth")[0] == 1
+    assert "fan/section_00_0003 already has a score" in capsys.readouterr().err
+
+
 def test_2020_with_its_list(folder):
     names = [f"id_01_{number:08}.wav" for number in range(8)]
     originals = [f"{('normal', 'anomaly')[label]}_id_01_{7:08}.wav" for label in LABELS]
