@@ -21,7 +21,7 @@ from datamodules.clips import Clip
 from datamodules.dcase_layouts import YEARS, Layout, Subset
 from datamodules.dcase_scores import write_score_files
 from datamodules.demo.machines import DEMO_ROOT, make_demo
-from datamodules.proxy_outliers import ProxyOutliers, foreign_clips, recording_condition, select
+from datamodules.proxy_outliers import ProxyOutliers, foreign_clips, recording_condition, select, too_short
 from datamodules.samplers import ProxyBatchSampler, TrainSampler
 
 
@@ -124,6 +124,18 @@ class DCASE(ClipDataModule):
         if name == "validation":
             return [clip for clip in self._normals if clip.key in held_out]
         return [clip for clip in self._normals if clip.key not in held_out] + self._proxies()
+
+    def left_out(self, name: str, clips: Sequence[Clip]) -> Mapping[str, str]:
+        """Clips of AudioSet without a window of the detector: a few of its videos end early."""
+        if name != "train" or self.proxy_outliers != "audioset":
+            return {}
+        proxies = [clip for clip in clips if clip.target == 1]
+        if short := too_short(proxies):
+            key, reason = next(iter(short.items()))
+            rank_zero_warn(
+                f"{len(short)} of {len(proxies)} clips of AudioSet are left out, e.g. {key}: {reason}"
+            )
+        return short
 
     def train_sampler(self, *, rank: int, world_size: int, reshuffle: bool) -> TrainSampler:
         """Halves of normal clips and proxy outliers where there are such; else the base's order."""

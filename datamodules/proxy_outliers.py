@@ -7,16 +7,18 @@ all           (c) of all others with the target's recording conditions
 other_corpus  (d) of machines with other recording conditions
 everything    of all others
 tau           (e) TAU Urban Acoustic Scenes 2020 Mobile
-audioset      (f) clips of the balanced AudioSet
+audioset      (f) clips of the balanced AudioSet, but for those shorter than 9.76 s
 folder        any folder of audio files
 ============  ======================================================================================
 """
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+from datamodules import audio
 from datamodules.clips import Clip
 from datamodules.files import audio_files
 from datamodules.protocol import ProtocolError
@@ -24,6 +26,7 @@ from datamodules.protocol import ProtocolError
 ProxyOutliers = Literal[
     "same_type", "other_types", "all", "other_corpus", "everything", "tau", "audioset", "folder"
 ]
+_SHORTEST_AUDIOSET_S = 305 * 512 / 16000  # the published code asks for the window's 256 frames and 50 more
 _FOREIGN = {"machine": "", "section": "", "domain": "", "instance": ""}
 
 
@@ -95,6 +98,22 @@ def foreign_clips(kind: ProxyOutliers, root: Path | None) -> list[Clip]:
                 f"proxy_root {folder}: no audio file for proxy_outliers {kind}: unpack the clips there"
             )
     return [Clip(f"{root.name}/{path.relative_to(root)}", str(path), 1, _FOREIGN) for path in paths]
+
+
+def too_short(clips: Sequence[Clip]) -> dict[str, str]:
+    """Key -> reason of the clips that the published code leaves out of AudioSet."""
+
+    def seconds(clip: Clip) -> float:
+        header = audio.info(clip.path)
+        return header.num_frames / header.sample_rate
+
+    with ThreadPoolExecutor(16) as pool:  # waits for the disk
+        found = zip(clips, pool.map(seconds, clips), strict=True)
+        return {
+            clip.key: f"lasts {length_s:.2f} s, less than {_SHORTEST_AUDIOSET_S} s"
+            for clip, length_s in found
+            if length_s < _SHORTEST_AUDIOSET_S
+        }
 
 
 def _first_column(path: Path) -> list[str]:

@@ -113,6 +113,21 @@ def test_foreign_folders_are_searched_in_depth(kind, demo_machines, tmp_path) ->
     assert len(_proxies(demo_machines, kind, proxy_root=str(tmp_path / "clips"), num_proxy_outliers=1)) == 1
 
 
+def test_short_clips_of_audioset_are_left_out(demo_machines, tmp_path) -> None:
+    for seconds in (9.75, 9.76, 10.0):
+        soundfile.write(tmp_path / f"{seconds}.wav", np.zeros(round(seconds * 8000)), 8000)
+    settings = {"machine": "fan", "id": "id_00", "proxy_root": str(tmp_path), "num_workers": 0}
+    data = DCASE(root=str(demo_machines), proxy_outliers="audioset", **settings)
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 clips of AudioSet are left out, e\.g\. .*9\.75\.wav: lasts 9\.75 s"
+    ):
+        data.setup("fit")
+    assert [Path(clip.path).stem for clip in data.clips["train"] if clip.target == 1] == ["10.0", "9.76"]
+    data = DCASE(root=str(demo_machines), proxy_outliers="folder", **settings)
+    data.setup("fit")
+    assert sum(clip.target == 1 for clip in data.clips["train"]) == 3
+
+
 def test_scenes_are_the_training_part_where_it_is_named(demo_machines, tmp_path) -> None:
     _write(*(tmp_path / "audio" / f"{name}.wav" for name in "abc"))
     _write(tmp_path / "elsewhere.wav")
