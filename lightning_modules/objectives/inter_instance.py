@@ -94,7 +94,8 @@ class InterInstance(nn.Module):
 
         Ranks follow each other in their order and must bring equal batch sizes.
         """
-        keys, target = gather(F.normalize(keys.float(), dim=-1)), gather(target)
+        keys = keys.to(torch.promote_types(keys.dtype, torch.float32))
+        keys, target = gather(F.normalize(keys, dim=-1)), gather(target)
         keys, target = keys[-self.bank_size :], target[-self.bank_size :]
         index = (self.pointer + torch.arange(len(keys), device=keys.device)) % self.bank_size
         self.bank.index_copy_(0, index, keys.to(self.bank.dtype))

@@ -125,7 +125,9 @@ class SyntheticSpeechDetector(LightningModule):
 
     def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
         # one logit z is the two-class problem with logits (0, z): its cross entropy is the BCE of eq. 5
-        return F.cross_entropy(two_class_logits(logits).float(), target, weight=self.class_weights)
+        logits = two_class_logits(logits.to(torch.promote_types(logits.dtype, torch.float32)))
+        weights = None if self.class_weights is None else self.class_weights.to(logits.dtype)
+        return F.cross_entropy(logits, target, weight=weights)
 
     def _log_losses(self, loss: Tensor, terms: dict[str, Tensor]) -> None:
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)

@@ -60,6 +60,19 @@ def test_class_weights_are_those_of_the_official_recipe(batch):
     assert torch.allclose(loss, expected)
 
 
+@pytest.mark.parametrize(("dtype", "loss_dtype"), [(torch.float64,) * 2, (torch.bfloat16, torch.float32)])
+def test_class_weights_at_true_precision(batch, dtype, loss_dtype):
+    """As Lightning does it for ``precision: 64-true`` and ``bf16-true``: all of the module is of the type."""
+    module = SyntheticSpeechDetector(Linear(), class_weights=[0.1, 0.9]).to(dtype)
+    batch = batch._replace(waveform=batch.waveform.to(dtype))
+    loss = loss_of(module, batch)
+    logits = module.network(batch.waveform).logits.to(loss_dtype)
+    assert loss.dtype == loss_dtype
+    assert torch.allclose(
+        loss, F.cross_entropy(logits, batch.target, torch.tensor([0.1, 0.9], dtype=dtype).to(loss_dtype))
+    )
+
+
 def test_full_loss_is_eq_6(batch):
     network = Linear()
     inf, ini = InterFrequency(weight=0.1), InterInstance(weight=0.3, bank_size=16)
