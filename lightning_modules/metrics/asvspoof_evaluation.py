@@ -76,15 +76,18 @@ def evaluate(
         across: Factors of its columns.
 
     Raises:
-        ValueError: The pooled trials allow no metric: one class only, a score that is not finite.
+        ValueError: The pooled trials allow no metric: one class only, a score that is not finite, ASV scores
+            without a target, nontarget or spoof trial.
     """
     scores = torch.as_tensor(trials.scores, dtype=torch.float64)
     is_bonafide = torch.from_numpy(trials.groups.is_bonafide)
     results = []
     for condition in conditions(trials.groups, rows, across):
         members = torch.from_numpy(trials.groups.members(condition))
-        rates = asv.error_rates(condition) if isinstance(asv, AsvScores) and _covers(asv, condition) else asv
-        rates = rates if isinstance(rates, AsvErrorRates) else None
+        if isinstance(asv, AsvScores):  # pooled, an uncovered kind of trial is a fault of the file
+            rates = asv.error_rates(condition) if not condition or _covers(asv, condition) else None
+        else:
+            rates = asv
         results.append(_result(scores[members], is_bonafide[members], condition, rates, revision))
     return results
 

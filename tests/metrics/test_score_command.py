@@ -131,6 +131,13 @@ def test_asv_scores_that_cannot_be_used(files, capsys, name):
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["target", "nontarget", "spoof"])
+def test_asv_scores_without_a_kind_of_trials_are_refused(files, tmp_path, capsys, kind):
+    write(tmp_path / "asv.txt", [f"{source} {each} {score}" for source, each, score in ASV if each != kind])
+    assert main([*files, "--asv-scores", str(tmp_path / "asv.txt")]) == 1
+    assert f" 0 {kind}" in capsys.readouterr().err
+
+
 def test_inverted_scores_are_noticed(files, tmp_path, capsys):
     write(tmp_path / "scores.txt", [f"{key} {-score}" for key, *_, score in LA_2019])
     assert main(files) == 0
