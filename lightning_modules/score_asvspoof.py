@@ -74,9 +74,8 @@ def write_json(path: Path, results: Sequence[Result], intervals: dict[str, tuple
     rows = [
         {name: None if value != value else value for name, value in asdict(each).items()} for each in results
     ]
-    path.write_text(
-        json.dumps({"results": rows, "intervals_95": intervals}, indent=1) + "\n", encoding="utf-8"
-    )
+    limits = {name: None if math.isnan(sum(both)) else both for name, both in intervals.items()}
+    path.write_text(json.dumps({"results": rows, "intervals_95": limits}, indent=1) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> None:

@@ -138,6 +138,13 @@ def test_asv_scores_without_a_kind_of_trials_are_refused(files, tmp_path, capsys
     assert f" 0 {kind}" in capsys.readouterr().err
 
 
+def test_undefined_intervals_are_null(files, tmp_path):
+    rejected = [f"{source} {kind} {score - 9 * (kind == 'spoof')}" for source, kind, score in ASV]
+    write(tmp_path / "asv.txt", rejected)
+    assert main([*files, "--asv-scores", str(tmp_path / "asv.txt"), "--bootstrap", "2"]) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["intervals_95"]["min_tdcf"] is None
+
+
 def test_inverted_scores_are_noticed(files, tmp_path, capsys):
     write(tmp_path / "scores.txt", [f"{key} {-score}" for key, *_, score in LA_2019])
     assert main(files) == 0
