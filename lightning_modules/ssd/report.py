@@ -36,6 +36,11 @@ def detection_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path 
     columns = {name: np.array([clip.attributes[name] for clip in clips]) for name in names}
     trials = ScoreArrays(scores, Groups(columns, is_bonafide))
     asv = _read_asv_scores(asv_scores, {clip.attributes.get("subset") for clip in clips})
+    warnings = _warnings(scores, is_bonafide)
+    num_distinct = len(scores.unique())
+    if asv is not None and num_distinct < 3:  # a collapsed network: its scores shall still reach the disk
+        warnings.append(f"only {num_distinct} distinct scores: without soft scores there is no t-DCF")
+        asv = None
     revision = 2021 if asv_scores is not None and asv_scores.is_dir() else 2019
     row = "vocoder" if "vocoder" in columns else "attack"  # 2021 DF has a hundred attacks
     results = evaluate(trials, asv=asv, revision=revision, rows=[Factor(row, "spoof")])
@@ -50,7 +55,7 @@ def detection_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path 
             "det": det_figure({"pooled": (scores, is_bonafide)}),
             "scores": score_histogram(scores, is_bonafide),
         },
-        warnings=_warnings(scores, is_bonafide),
+        warnings=warnings,
     )
 
 

@@ -49,6 +49,16 @@ def test_inverted_scores_are_called_so(clips):
     assert "inverted" in warning
 
 
+@pytest.mark.parametrize("num_distinct", [1, 2])
+def test_scores_of_a_collapsed_network_are_reported(clips, num_distinct):
+    rows, asv = clips
+    report = detection_report(rows, torch.arange(len(rows)) % num_distinct, asv_scores=asv)
+    assert len(report.scores) == len(rows)
+    assert "eer" in report.metrics
+    assert "min_tdcf" not in report.metrics
+    assert f"only {num_distinct} distinct scores" in report.warnings[-1]
+
+
 def test_one_class_is_refused():
     clips = [Clip(key=str(n), path="x", target=1) for n in range(4)]
     with pytest.raises(ValueError, match="spoof"):
