@@ -1,7 +1,6 @@
 """Read published checkpoints and load them strictly, or say in one line why not."""
 
 import logging
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +22,9 @@ def read_state_dict(path: str | Path, *, entry: str = "") -> dict[str, Tensor]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # damaged bytes can be anything to the unpickler
+        if getattr(error, "filename", None):  # missing or unreadable, as its own message says
+            raise
         raise ValueError(f"{path}: not a checkpoint of plain tensors ({type(error).__name__})") from error
     if isinstance(state, dict) and entry in state:
         state = state[entry]

@@ -103,3 +103,16 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path):
     torch.save({"epoch": 3}, path)
     with pytest.raises(ValueError, match=r"notes.txt: expected a flat state_dict, tensors by name"):
         AASIST().load_official(path)
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_interrupted_downloads_are_refused_by_name(tmp_path, is_zip):
+    path = tmp_path / "part.pth"
+    torch.save(AASIST.light().state_dict(), path, _use_new_zipfile_serialization=is_zip)
+    whole = path.read_bytes()
+    for size in (1, 2, 5, 500, 3000, 5000, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"part.pth: not a checkpoint of plain tensors"):
+            AASIST.light().load_official(path)
+    with pytest.raises(FileNotFoundError, match=r"none\.pth"):
+        AASIST.light().load_official(tmp_path / "none.pth")
