@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 def read_state_dict(path: str | Path, *, entry: str = "") -> dict[str, Tensor]:
     """Read a file of named tensors, without running any code it may hold.
 
+    The prefix ``module.``, with which a network in `nn.DataParallel` saves its names, is left out.
+
     Args:
         path: The file.
         entry: Name of the tensors' entry, where the file holds other things beside them.
@@ -30,7 +32,7 @@ def read_state_dict(path: str | Path, *, entry: str = "") -> dict[str, Tensor]:
         state = state[entry]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path}: expected a flat state_dict, tensors by name")
-    return dict(state)
+    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def load_strictly(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:

@@ -146,9 +146,7 @@ class AST(nn.Module):
         Raises:
             ValueError: When the file holds another model or positions on an unknown grid.
         """
-        state = {
-            key.removeprefix("module."): value for key, value in read_state_dict(path, entry="model").items()
-        }
+        state = read_state_dict(path, entry="model")
         of_audio = "v.pos_embed" in state
         heads_of_images = [key for key in state if key.removeprefix("v.").startswith(("head.", "head_dist."))]
         logger.info(

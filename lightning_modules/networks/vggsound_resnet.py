@@ -52,7 +52,7 @@ class VGGSoundResNet(ResNet):
             ValueError: When the file holds another model, as those with NetVLAD.
         """
         state = read_state_dict(path, entry="model_state_dict")
-        state = {key.removeprefix("module.").removeprefix("audnet."): value for key, value in state.items()}
+        state = {key.removeprefix("audnet."): value for key, value in state.items()}
         load_strictly(self, keep_own_head(self, state, "fc.", path), path)
         return self
 

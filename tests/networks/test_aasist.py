@@ -116,3 +116,10 @@ def test_interrupted_downloads_are_refused_by_name(tmp_path, is_zip):
             AASIST.light().load_official(path)
     with pytest.raises(FileNotFoundError, match=r"none\.pth"):
         AASIST.light().load_official(tmp_path / "none.pth")
+
+
+def test_checkpoints_of_data_parallel_training_load(tmp_path):
+    weights = AASIST.light().state_dict()
+    torch.save({f"module.{key}": value for key, value in weights.items()}, tmp_path / "parallel.pth")
+    loaded = AASIST.light().load_official(tmp_path / "parallel.pth").state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in weights.items())
