@@ -101,6 +101,15 @@ def test_what_has_no_calibration_is_one_line(scores, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("constant", [0.1, -4.7])
+def test_equal_scores_are_refused_whose_mean_is_rounded(constant):
+    labels = np.arange(61) % 3 == 0
+    systems = np.column_stack([np.random.default_rng(0).normal(size=61), np.full(61, constant)])
+    assert systems[:, 1].std() > 0
+    with pytest.raises(ValueError, match="all scores of system 2 are equal"):
+        fit_calibration(systems, labels)
+
+
 def test_a_prior_is_a_probability():
     with pytest.raises(ValueError, match="prior 1: expected a probability"):
         fit_calibration([0.0, 1.0], [False, True], prior=1)

@@ -76,11 +76,10 @@ def fit_calibration(scores: ArrayLike, is_positive: ArrayLike, *, prior: float =
     for column in columns.T:
         as_trials(column, is_positive)
     positive = np.asarray(is_positive, bool)
+    spread = np.ptp(columns, axis=0)  # exact, where the deviation of equal scores may be a rounding error
+    if not spread.all():
+        raise ValueError(f"all scores of system {int(spread.argmin()) + 1} are equal: nothing to calibrate")
     mean, deviation = columns.mean(0), columns.std(0)
-    if not deviation.all():
-        raise ValueError(
-            f"all scores of system {int(deviation.argmin()) + 1} are equal: nothing to calibrate"
-        )
     inputs = np.column_stack([(columns - mean) / deviation, np.ones(len(columns))])
     weights = np.where(positive, prior / positive.sum(), (1 - prior) / (~positive).sum())
     fitted = _newton(inputs, positive, weights, float(logit(prior)))
