@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from datamodules import audio
-from datamodules.pack_writer import audio_names
-from datamodules.packed import Pack, PackedClip, PackError
+from datamodules.pack_writer import audio_names, join_lists
+from datamodules.packed import WRITE_AGAIN, Pack, PackedClip, PackError
 
 _COMPARED = 100  # files that are decoded again
 _ROUNDS = 7
@@ -34,8 +34,14 @@ def verify(root: Path, into: Path) -> list[str]:
     """
     try:
         pack = Pack(into)
+        names, clips = join_lists(pack.folder)
     except PackError as error:
         return [": ".join((str(into), *error.args))]
+    except ValueError as error:
+        return [str(error)]
+    # zip files have checksums of their own, which the list of the pack has not
+    if not (np.array_equal(names.content, pack.names.content) and np.array_equal(clips, pack.clips)):
+        return [f"{pack.folder}: list of files differs from those of the shards: {WRITE_AGAIN}"]
     with ThreadPoolExecutor() as pool:
         problems = [
             fault for fault in pool.map(lambda row: _fault(pack, row), range(len(pack.names))) if fault

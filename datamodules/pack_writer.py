@@ -197,15 +197,24 @@ def _as_float32(block: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(block.T)
 
 
-def _write_index(folder: Path) -> None:
-    """Join the lists of the shards to that of the pack."""
+def join_lists(folder: Path) -> tuple[Strings, NDArray[np.void]]:
+    """Paths and rows of all shards, sorted by path: what the list of the pack says.
+
+    Raises:
+        ValueError: If the list of a shard is damaged.
+    """
     lists = [read_list(path) for path in sorted(folder.glob("*.npz"))]
     names = [name for shard, _ in lists for name in shard]
     order = sorted(range(len(names)), key=names.__getitem__)
     clips = np.concatenate([np.empty(0, CLIP), *(rows for _, rows in lists)])[order]
     joined = Strings.of(names[row] for row in order)
     clips["name_end"] = joined.ends
-    for name, array in (("names.npy", joined.content), ("clips.npy", clips)):
+    return joined, clips
+
+
+def _write_index(folder: Path) -> None:
+    names, clips = join_lists(folder)
+    for name, array in (("names.npy", names.content), ("clips.npy", clips)):
         content = io.BytesIO()
         np.save(content, array)
         write_bytes_atomically(folder / name, content.getvalue())

@@ -107,11 +107,11 @@ class Pack:
             content, clips = (
                 np.asarray(np.load(self.folder / name, mmap_mode="r")) for name in ("names.npy", "clips.npy")
             )
-        except (OSError, ValueError, EOFError) as error:
-            raise PackError(f"{self.folder}: list of files not readable ({error})", _WRITE_AGAIN) from None
+        except Exception as error:  # of a damaged header NumPy lets Python's own parser complain
+            raise PackError(f"{self.folder}: list of files not readable ({error})", WRITE_AGAIN) from None
         if clips.dtype != CLIP or content.dtype != np.uint8 or clips["name_end"][-1:].sum() != len(content):
-            raise PackError(f"{self.folder}: clips.npy does not fit names.npy", _WRITE_AGAIN)
-        self._clips = clips
+            raise PackError(f"{self.folder}: clips.npy does not fit names.npy", WRITE_AGAIN)
+        self.clips = clips
         self.names = Strings(clips["name_end"], content)
 
     def find(self, name: str) -> PackedClip | None:
@@ -121,9 +121,7 @@ class Pack:
 
     def clip(self, row: int) -> PackedClip:
         """The clip of row `row` in the order of paths."""
-        _, offset, num_samples, num_frames, shard, rate, checksum, num_channels, size = self._clips[
-            row
-        ].item()
+        _, offset, num_samples, num_frames, shard, rate, checksum, num_channels, size = self.clips[row].item()
         place = f"{self.folder}/{shard:06d}.bin"
         return PackedClip(place, offset, num_samples, num_frames, rate, num_channels, _DTYPES[size], checksum)
 
@@ -141,9 +139,10 @@ class Pack:
         return found
 
 
-_WRITE_AGAIN = (
+WRITE_AGAIN = (
     "delete names.npy and clips.npy, and run datamodules.pack again, which writes them from the shards"
 )
+"""The way out of a damaged list."""
 
 
 def find(path: str | Path) -> PackedClip | None:

@@ -197,6 +197,25 @@ def test_a_damaged_list_is_named_and_written_again(name, root, packed) -> None:
     assert verify(root, packed) == []
 
 
+@pytest.mark.parametrize("field", ["num_frames", "sample_rate", "num_channels", "checksum"])
+def test_a_list_that_differs_from_those_of_the_shards_is_named(field, root, packed) -> None:
+    path = packed / "shards" / "clips.npy"
+    clips = np.load(path)
+    clips[field][3] += 1
+    np.save(path, clips)
+    (problem,) = verify(root / "gone", packed)
+    assert problem.startswith(f"{packed}/shards: list of files differs from those of the shards: delete")
+
+
+@pytest.mark.parametrize("name", ["clips.npy", "names.npy"])
+def test_a_damaged_header_of_a_list_is_named(name, root, packed) -> None:
+    path = packed / "shards" / name
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"}", b"(", 1))
+    (problem,) = verify(root, packed)
+    assert f"{packed}/shards: list of files not readable" in problem
+
+
 def test_a_pack_without_its_list_is_unfinished(root, packed) -> None:
     (packed / "shards" / "clips.npy").unlink()
     with pytest.raises(audio.AudioError, match=r"is packed in part; run the same datamodules.pack again"):
