@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from datamodules import audio
 from datamodules.files import is_audio, walk, write_bytes_atomically
-from datamodules.packed import CLIP, SHARDS, to_float
+from datamodules.packed import CLIP, LOCK, SHARDS, to_float
 from datamodules.strings import Strings
 
 
@@ -246,7 +246,7 @@ def _copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
+    with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -22,6 +22,9 @@ from datamodules.strings import Strings
 SHARDS = "shards"
 """Folder of the shards in a packed root."""
 
+LOCK = ".lock"
+"""File in it that the first run of `datamodules.pack` makes."""
+
 CLIP = np.dtype(
     [
         ("name_end", np.int64),  # where its path ends in names.npy
@@ -179,7 +182,7 @@ def _place(folder: str) -> _Place | None:
         if (root / SHARDS / "clips.npy").is_file():
             inside = Path(folder).relative_to(root).as_posix()
             return _Place(_open_pack(root), "" if inside == "." else inside)
-        if (root / SHARDS / "000000.npz").is_file():
+        if (root / SHARDS / LOCK).is_file():  # of the shards, threads may finish any first
             raise PackError(f"{root} is packed in part", "run the same datamodules.pack again, it goes on")
     return None
 

@@ -216,8 +216,10 @@ def test_a_damaged_header_of_a_list_is_named(name, root, packed) -> None:
     assert f"{packed}/shards: list of files not readable" in problem
 
 
-def test_a_pack_without_its_list_is_unfinished(root, packed) -> None:
-    (packed / "shards" / "clips.npy").unlink()
+@pytest.mark.parametrize("missing", ["clips.npy", "000000.*", "*.np?"])
+def test_a_pack_without_its_list_is_unfinished(missing, root, packed) -> None:
+    for path in {*packed.glob("shards/clips.npy"), *packed.glob(f"shards/{missing}")}:
+        path.unlink()
     with pytest.raises(audio.AudioError, match=r"is packed in part; run the same datamodules.pack again"):
         audio.read(packed / "a" / "0.wav")
 
