@@ -22,13 +22,13 @@ def local_copy(path: str) -> str:
     status = Path(path).stat()
     state = f"{Path(path).resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
     copy = Path(cache, f"{hashlib.sha256(os.fsencode(state)).hexdigest()[:16]}_{Path(path).name}")
-    if copy.exists():
+    if _is_whole(copy, status.st_size):
         return str(copy)
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with copy.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel frees it with the process, however that ends
-            if not copy.exists():
+            if not _is_whole(copy, status.st_size):
                 _copy(path, copy, status.st_size)
     except OSError as error:
         # the same text for every shard, so that it is told once a process
@@ -37,6 +37,10 @@ def local_copy(path: str) -> str:
         )
         return path
     return str(copy)
+
+
+def _is_whole(copy: Path, size: int) -> bool:
+    return copy.exists() and copy.stat().st_size == size  # a node that crashed may have kept the name alone
 
 
 def _copy(path: str, copy: Path, size: int) -> None:

@@ -119,6 +119,14 @@ def test_shards_are_copied_when_first_read(root, packed_root, cache) -> None:
     assert len(list(cache.glob("*.bin"))) == 2
 
 
+def test_a_copy_that_a_crash_of_the_node_cut_short_is_made_again(root, packed_root, cache) -> None:
+    audio.read(packed_root / "3.flac")
+    (copy,) = cache.glob("*.bin")
+    os.truncate(copy, 10)
+    packed._open_shard.cache_clear()
+    assert torch.equal(audio.read(packed_root / "3.flac")[0], audio.read(root / "3.flac")[0])
+
+
 def test_processes_copy_a_shard_once(packed_root, cache, tmp_path, monkeypatch) -> None:
     copyfile = shutil.copyfile
 
