@@ -54,6 +54,11 @@ def verify(root: Path, into: Path) -> list[str]:
         for name in names
         if pack.find(name) is None and not (into / name).exists()
     ]
+    if names:  # audio may be deleted once it is packed, but all of it
+        problems += [
+            f"{into / name}: is no longer in {root}: pack into a new folder"
+            for name in sorted({*pack.names}.difference(names))
+        ]
     if problems:
         return problems
     return [

@@ -160,6 +160,14 @@ def test_a_packed_set_is_verified(root, packed) -> None:
     assert verify(root, packed) == [f"{packed}/a/6.wav: differs from {root}/a/6.wav: pack into a new folder"]
 
 
+def test_what_the_data_set_no_longer_has_is_named(root, packed) -> None:
+    (root / "a" / "1.flac").unlink()
+    assert verify(root, packed) == [f"{packed}/a/1.flac: is no longer in {root}: pack into a new folder"]
+    for path in audio_files(root):
+        path.unlink()
+    assert verify(root, packed) == []
+
+
 def test_damage_is_named(root, packed) -> None:
     clip = find(packed / "a/deep/2.wav")
     assert clip is not None
