@@ -73,7 +73,8 @@ class Throughput(Callback):
         waveform = getattr(batch, "waveform", None)
         if waveform is not None and waveform.ndim == 3:  # no packed spectrograms
             self._audio_s += len(waveform) * waveform.shape[-1] / trainer.datamodule.sample_rate  # pyright: ignore[reportAttributeAccessIssue]
-        if trainer._logger_connector.should_update_logs:
+        accumulating = trainer.fit_loop._should_accumulate()  # Lightning logs with the step alone
+        if trainer._logger_connector.should_update_logs and not accumulating:
             pl_module.log_dict(
                 self._figures(trainer.world_size) | gpu_figures(pl_module.device), batch_size=1
             )

@@ -67,6 +67,27 @@ def test_norm_rate_and_speed_are_logged_at_logging_steps_alone(tmp_path):
         assert ratio == pytest.approx(0.5, rel=1e-4)
 
 
+def test_rows_count_all_batches_of_accumulated_steps(tmp_path, monkeypatch):
+    counted = []
+    figures = Throughput._figures
+    monkeypatch.setattr(
+        Throughput, "_figures", lambda self, ranks: counted.append(self._clips) or figures(self, ranks)
+    )
+    trainer = Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        accumulate_grad_batches=2,
+        log_every_n_steps=3,
+        logger=MetricsCSV(tmp_path),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[Throughput()],
+    )
+    trainer.fit(Toy(), datamodule=Data())
+    assert counted == [12, 12]  # three steps of two batches of two clips
+
+
 def test_share_of_the_peak_is_of_all_steps_since_the_last_row():
     monitor = Throughput()
     monitor._peak_flops, monitor._steps, monitor._busy_s = 1000, 4, 2.0
