@@ -87,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--benchmark", action="store_true", help="time reading crops of 4 s from files and pack"
     )
     options, data = parse_arguments(parser, arguments)
+    if data.root == Path():  # what modules that draw their signals have
+        print(
+            f"{parser.prog}: data.root is the working folder: give the data set's full path", file=sys.stderr
+        )
+        return 1
     try:
         if options.verify:
             return _verify(data.root, options.into)

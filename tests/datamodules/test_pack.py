@@ -282,6 +282,15 @@ def test_command(root, tmp_path, capsys) -> None:
     assert exit_.value.code == 2
 
 
+def test_the_working_folder_is_no_data_set(root, tmp_path, monkeypatch, capsys) -> None:
+    config = tmp_path / "experiment.yaml"  # without clean audio signals are drawn
+    config.write_text("data:\n  class_path: datamodules.NoisyMixtures\n")
+    monkeypatch.chdir(root)
+    assert main(["--config", str(config), "--into", str(tmp_path / "packed")]) == 1
+    assert "data.root is the working folder: give the data set's full path" in capsys.readouterr().err
+    assert not (tmp_path / "packed").exists()
+
+
 def test_moved_packs_are_read(root, packed, tmp_path) -> None:
     moved = Path(shutil.move(packed, tmp_path / "elsewhere"))
     assert torch.equal(audio.read(moved / "a/1.flac")[0], audio.read(root / "a/1.flac")[0])
