@@ -32,6 +32,9 @@ def one_line(message: str, known_options: Iterable[str]) -> str:
     if unknown:
         option = unknown.group(1).split("=")[0]
         return f"unknown key {option.lstrip('-')}{_nearest(option, known_options)}"
+    if of_group := re.match(r"Group '([^']+)' does not accept option '([^']+)'", message):
+        key = ".".join(of_group.groups())
+        return f"unknown key {key}{_nearest(key, known_options)}"
     if (
         "Given value: None" in message and "Given value type: <class 'str'>" in message
     ):  # the parser's own str(None)

@@ -223,6 +223,23 @@ def test_wrong_configuration_is_one_line_and_exit_code_2(argument, expected, mon
     assert re.search(expected, message), message
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("trainer:\n  max_epoch: 3\n", "unknown key trainer.max_epoch; did you mean trainer.max_epochs"),
+        ("run:\n  experimant: a\n", "unknown key run.experimant; did you mean run.experiment"),
+    ],
+)
+def test_wrong_file_is_one_line_and_exit_code_2(text, expected, monkeypatch, tmp_path, capsys):
+    (tmp_path / "x.yaml").write_text(text, encoding="latin-1")
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, fit, "--config=configs/ssd_aasist.yaml", f"--config={tmp_path}/x.yaml")
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip()
+    assert "\n" not in message
+    assert re.search(expected, message), message
+
+
 def test_null_for_a_part_of_a_part_has_a_way_out(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, fit, "--config=configs/event_datar.yaml", "--model.network.adaptor=null")
