@@ -26,7 +26,7 @@ from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.config_errors import one_line
-from lightning_modules.config_size import check_size
+from lightning_modules.config_files import ConfigFileError, check_file
 from lightning_modules.rank_launcher import watch_ranks
 from lightning_modules.runs import Run, stable_id, write_atomically
 from lightning_modules.tracking import Tracking
@@ -202,7 +202,7 @@ def build(command: str, description: str, args: Sequence[str] | None = None) -> 
         files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         files.add_argument("--config", "-c", action="append", default=[])
         for path in files.parse_known_args(arguments)[0].config:
-            check_size(path)
+            check_file(path)
         return Platform(arguments, command=command, description=description)
 
 
@@ -211,7 +211,7 @@ def _config_of_checkpoint(arguments: Sequence[str], folder: Path, command: str) 
     named.add_argument("--ckpt_path")
     path = named.parse_known_args(list(arguments))[0].ckpt_path
     if path is None:
-        raise ValueError(
+        raise ConfigFileError(
             f"no configuration: python -m lightning_modules.{command} --config configs/ssd_aasist.yaml"
         )
     config = read_checkpoint(path).get("config")
@@ -222,14 +222,14 @@ def _config_of_checkpoint(arguments: Sequence[str], folder: Path, command: str) 
 
 
 def main(command: Callable[[], None]) -> None:
-    """Runs a command; a user's error is one line and exit code 1, set TRACEBACK=1 to see where it came from."""
+    """Runs a command; a user's error is one line and exit code 1 or 2, set TRACEBACK=1 to see where it came from."""
     try:
         command()
     except (ValueError, OSError) as error:
         if os.environ.get("TRACEBACK"):
             raise
         sys.stderr.write(f"error: {_cause(error)}\n")
-        raise SystemExit(1) from None
+        raise SystemExit(2 if isinstance(error, ConfigFileError) else 1) from None
 
 
 def _cause(error: Exception) -> str:

@@ -226,6 +226,15 @@ def test_wrong_configuration_is_one_line_and_exit_code_2(argument, expected, mon
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("", r"x\.yaml: expected keys and values"),
+        ("- trainer\n", r"x\.yaml: expected keys and values"),
+        ("trainer:\n  callbacks: [a\n  max_epochs: 1\n", r"x\.yaml, line 3, column \d+: no YAML"),
+        ("run:\n\tid: a\n", r"x\.yaml, line 2, column 1: no YAML"),
+        ("# caf\xe9\n", r"x\.yaml: no text in UTF-8"),
+        (
+            "run: {id: a}\ntrainer:\n  max_epochs: 1\n  max_epochs: 2\n",
+            r"x\.yaml, line 4: key max_epochs comes",
+        ),
         ("trainer:\n  max_epoch: 3\n", "unknown key trainer.max_epoch; did you mean trainer.max_epochs"),
         ("run:\n  experimant: a\n", "unknown key run.experimant; did you mean run.experiment"),
     ],
