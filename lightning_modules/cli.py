@@ -14,10 +14,12 @@ from typing import Any, NoReturn
 
 import yaml
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning_utilities.core.rank_zero import rank_zero_warn
+from omegaconf.errors import OmegaConfBaseException
 
 from lightning_modules import launch
 from lightning_modules.allocator import keep_freed_memory
@@ -107,7 +109,13 @@ class Platform(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Names the run before anything is built."""
+        """Names the run before anything is built.
+
+        Raises:
+            ValueError: No data module is named.
+        """
+        if self.config.data is None:
+            raise ValueError("data: no data module; name one, as configs/ssd_aasist.yaml does")
         if self.config.run.id is None:
             self.config.run.id = stable_id(self.resolved(without=_NOT_IDENTITY))
 
@@ -225,7 +233,7 @@ def main(command: Callable[[], None]) -> None:
     """Runs a command; a user's error is one line and exit code 1 or 2, set TRACEBACK=1 to see where it came from."""
     try:
         command()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MisconfigurationException, OmegaConfBaseException) as error:
         if os.environ.get("TRACEBACK"):
             raise
         sys.stderr.write(f"error: {_cause(error)}\n")

@@ -249,6 +249,33 @@ def test_wrong_file_is_one_line_and_exit_code_2(text, expected, monkeypatch, tmp
     assert re.search(expected, message), message
 
 
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("--trainer.max_epochs=-5", "`max_epochs` must be a non-negative integer or -1. You passed in -5"),
+        ("--trainer.max_time=xx", "`Timer\\(duration='xx'\\)` is not a valid duration"),
+        (
+            "--checkpoints.every_n_train_steps=0",
+            "checkpoints.every_n_train_steps: expected at least 1, found 0",
+        ),
+        ("--checkpoints.save_top_k=-3", "checkpoints.save_top_k: expected at least -1, found -3"),
+        (
+            "--checkpoints.monitor=val/err --trainer.limit_train_batches=1",
+            "could not find the monitored key .*'val/eer'",
+        ),
+        ("--data.root=${a", "error: no viable alternative at input '\\${a'"),
+        ("--data=null", "data: no data module; name one"),
+    ],
+)
+def test_wrong_value_is_one_line(argument, expected, monkeypatch, capsys, tmp_path, demo_corpus):
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, fit, *quick(tmp_path, demo_corpus), *argument.split())
+    assert stop.value.code == 1
+    *_, message = capsys.readouterr().err.strip().splitlines()
+    assert message.startswith("error: ")
+    assert re.search(expected, message), message
+
+
 def test_null_for_a_part_of_a_part_has_a_way_out(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, fit, "--config=configs/event_datar.yaml", "--model.network.adaptor=null")

@@ -36,6 +36,11 @@ class Checkpoints:
     save_top_k: int = 1
     every_n_train_steps: int = 500
 
+    def __post_init__(self) -> None:
+        for key, least in (("save_top_k", -1), ("every_n_train_steps", 1)):
+            if getattr(self, key) < least:
+                raise ValueError(f"checkpoints.{key}: expected at least {least}, found {getattr(self, key)}")
+
 
 class ConfigInCheckpoint(Callback):
     """Puts the resolved configuration into every checkpoint, so that the file alone can be scored with."""
