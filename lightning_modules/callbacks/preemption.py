@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.rank_zero import rank_zero_info
@@ -58,8 +59,11 @@ class Preemption(Callback):
             self._leave(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        """Leaves a validation within training."""
+        """Leaves a validation within training; what is saved are the weights of training again."""
         if trainer.state.fn == TrainerFn.FITTING and self._agreed(trainer):
+            for each in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
+                if isinstance(each, WeightAveraging):  # validation has exchanged them for their average
+                    each.on_validation_epoch_end(trainer, pl_module)
             self._last.save(trainer)
             self._leave(trainer)
 

@@ -38,6 +38,17 @@ def test_resumed_run_ends_with_the_same_checkpoint(tiny, undisturbed, place):
         assert_equal(undisturbed[part], resumed[part], part)
 
 
+def test_a_validation_of_averaged_weights_is_left_with_those_of_training(tiny, tmp_path):
+    whole = type(tiny)(tmp_path / "whole")
+    assert whole.run(average=0.9)[0] == 0
+    assert tiny.run(average=0.9, stop_at="validation:3")[0] == 75
+    code, output = tiny.run(average=0.9)
+    assert code == 0, output
+    undisturbed, resumed = read_checkpoint(whole.last), read_checkpoint(tiny.last)
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "loops"):
+        assert_equal(undisturbed[part], resumed[part], part)
+
+
 def leave(tiny, signals, delay_s):
     """Sends a signal to one rank of two; returns exit codes, outputs and the seconds it took."""
     ranks = tiny.start_ranks(epochs=1000)

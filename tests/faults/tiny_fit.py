@@ -1,7 +1,7 @@
 """A training of milliseconds a step, with what guards a real one around it: `python tiny_fit.py root=...`.
 
 ``fault`` and ``rank`` let a rank fail at step 7; ``stop_at=training:7`` and ``stop_at=validation:25`` send the
-process SIGTERM within that batch, counted over all epochs.
+process SIGTERM within that batch, counted over all epochs. ``average=0.9`` validates an average of the weights.
 """
 
 import os
@@ -25,6 +25,7 @@ DEFAULTS = {
 def main() -> None:
     import torch
     from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch.callbacks import EMAWeightAveraging
     from torch.utils.data import DataLoader, TensorDataset
 
     from datamodules.loader import ResumableLoader
@@ -109,6 +110,8 @@ def main() -> None:
     )
     best = best_checkpoint(run, Checkpoints(monitor="val/loss"))
     config = given.get(f"config{os.environ.get('LOCAL_RANK', '0')}", "seed_everything: 0\n")
+    average = [EMAWeightAveraging(decay=float(given["average"]))] if "average" in given else []
+    standard = [Agreement(config, ranks), RandomState(), FiniteLoss(), Preemption(last), best, last]
     trainer = Trainer(
         accelerator="cpu",
         devices=int(given["devices"]),
@@ -120,7 +123,7 @@ def main() -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
         plugins=[AtomicCheckpointIO()],
-        callbacks=[Agreement(config, ranks), RandomState(), FiniteLoss(), Preemption(last), best, last],
+        callbacks=[*average, *standard],
     )
     watch_ranks(trainer)
     found = first_readable(run.restarts)
