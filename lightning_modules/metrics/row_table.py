@@ -40,5 +40,8 @@ class MeanTable(RowTable):
         """Returns index (clip,), ascending, and mean rows (clip, dim)."""
         rows = dim_zero_cat(self.rows)
         index, clip, count = dim_zero_cat(self.index).unique(return_inverse=True, return_counts=True)
-        total = rows.new_zeros(len(index), rows.shape[1]).index_add_(0, clip, rows)
-        return index, total / count.unsqueeze(1)
+        # In float64, where repetitions and their order do not reach the last bit of float32.
+        total = rows.new_zeros(len(index), rows.shape[1], dtype=torch.double).index_add_(
+            0, clip, rows.double()
+        )
+        return index, (total / count.unsqueeze(1)).to(rows.dtype)

@@ -13,6 +13,7 @@ from datamodules.clips import Batch, Clip
 from lightning_modules import cli, fit, predict, test
 from lightning_modules.event import EventClassifier
 from lightning_modules.event.report import event_report, head_metrics
+from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks import AST, DATAR, AudioSlowFast, Output, VGGSoundResNet
 from lightning_modules.objectives import Mixup
 
@@ -93,6 +94,17 @@ def test_views_of_a_clip_are_averaged_and_repeated_batches_change_nothing():
     scores = module.score(views)
     assert torch.allclose(probabilities, torch.stack([scores[2:].mean(0), scores[:2].mean(0)]))
     assert torch.allclose(probabilities[:, :3].sum(1), torch.ones(2))
+
+
+@pytest.mark.parametrize("num_views", [3, 10])
+def test_repeated_batches_do_not_reach_the_last_bit(num_views):
+    rows = (4 * torch.randn(8 * num_views, 309, generator=torch.Generator().manual_seed(0))).softmax(1)
+    index = torch.arange(8).repeat_interleave(num_views)
+    once, twice = MeanTable(), MeanTable()
+    once.update(rows, index)
+    for _ in range(2):
+        twice.update(rows, index)
+    assert torch.equal(once.compute()[1], twice.compute()[1])
 
 
 @pytest.mark.parametrize(
