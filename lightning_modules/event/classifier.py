@@ -125,7 +125,7 @@ class EventClassifier(LightningModule):
             )
         logits = self(waveform, batch.length).logits.float()
         losses = [
-            F.cross_entropy(predicted, wanted, label_smoothing=self.label_smoothing)
+            _cross_entropy(predicted, wanted, self.label_smoothing)
             for predicted, wanted in zip(
                 logits.split(self.num_classes, 1), target.split(self.num_classes, 1), strict=True
             )
@@ -194,6 +194,13 @@ class EventClassifier(LightningModule):
         index, probabilities = (column.cpu() for column in self.gathered)
         clips = [datamodule.clips[split][row] for row in index.tolist()]
         return event_report(clips, probabilities, self.heads, coverage=datamodule.coverage.get(split))
+
+
+def _cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+    """Mean cross entropy of (batch, class) to targets of the weight 1, or 0 where the label is unknown."""
+    weight = target.sum(dim=1, keepdim=True)  # which smoothing by PyTorch takes for 1
+    smooth = torch.lerp(target, weight / target.shape[1], label_smoothing)
+    return F.cross_entropy(logits, smooth)
 
 
 def _summary(heads: Heads) -> str:

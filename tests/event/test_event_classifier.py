@@ -66,6 +66,14 @@ def test_loss_is_the_mean_cross_entropy_of_the_heads_and_unknown_labels_add_noth
     assert torch.allclose(module.training_step(clips, 0), (verb + noun) / 2)
 
 
+def test_unknown_labels_add_nothing_to_a_smooth_loss_either():
+    module, clips = classifier(label_smoothing=0.1), batch([[0, 1], [2, 0], [1, -1]])
+    logits = module(clips.waveform).logits
+    verb = nn.functional.cross_entropy(logits[:, :3], torch.tensor([0, 2, 1]), label_smoothing=0.1)
+    noun = nn.functional.cross_entropy(logits[:2, 3:], torch.tensor([1, 0]), label_smoothing=0.1) * 2 / 3
+    assert torch.allclose(module.training_step(clips, 0), (verb + noun) / 2)
+
+
 def test_mixup_trains_on_the_mixture_of_labels():
     module, clips = classifier(mixup=Mixup(1.0, alpha=10.0)), batch([[0, 1], [2, 0]])
     torch.manual_seed(3)
