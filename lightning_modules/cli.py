@@ -118,6 +118,9 @@ class Platform(LightningCLI):
             raise ValueError("data: no data module; name one, as configs/ssd_aasist.yaml does")
         if self.config.run.id is None:
             self.config.run.id = stable_id(self.resolved(without=_NOT_IDENTITY))
+        model = self.config.model.init_args
+        if self.command != "fit" and self.config.ckpt_path is not None and "weights" in model:
+            model.weights = None  # the checkpoint replaces them, and their file may be on another machine
 
     def resolved(self, without: Sequence[str] = ()) -> dict[str, Any]:
         """The configuration as plain values, every default and interpolation filled in."""

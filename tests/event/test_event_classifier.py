@@ -180,7 +180,10 @@ def test_a_run_leaves_scores_classes_and_ranks_and_predicts(demo_events, monkeyp
     settings += ["--data.batch_size=8", "--data.num_workers=0", "--data.num_views=2", "--data.validation=0.2"]
     settings += ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
     settings += ["--tracking.wandb=disabled", f"--run.root={tmp_path}", "--run.id=x"]
-    run(monkeypatch, fit, *settings)
+    published = tmp_path / "published.pth"
+    torch.save(VGGSoundResNet().state_dict(), published)
+    run(monkeypatch, fit, *settings, f"--model.weights={published}")
+    published.unlink()  # a checkpoint needs no other file
     folder = tmp_path / "event_resnet" / "x"
     scores = np.load(folder / "scores/test.npz", allow_pickle=False)
     with (folder / "tables/test_clips.csv").open(newline="") as file:
