@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import struct
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,7 +108,7 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         raise ValueError(
             f"{path}: refused, it is damaged or holds code instead of plain tensors ({reason})"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, struct.error, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
         raise ValueError(f"{path}: damaged checkpoint ({reason}); use an earlier one") from error
 

@@ -65,7 +65,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"RIFF....WAVE", b"]G"])
 def test_damaged_checkpoint_is_named(tmp_path, content):
     path = tmp_path / "bad.ckpt"
     path.write_bytes(content)

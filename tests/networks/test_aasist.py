@@ -95,9 +95,10 @@ def test_checkpoints_of_other_models_are_refused_in_one_line(tmp_path):
         LCNN.lstm_sum().load_official(path)
 
 
-def test_files_that_are_no_checkpoint_are_refused(tmp_path):
+@pytest.mark.parametrize("content", ["not weights", "hello", "RIFF....WAVE", "]G"])
+def test_files_that_are_no_checkpoint_are_refused(content, tmp_path):
     path = tmp_path / "notes.txt"
-    path.write_text("not weights")
+    path.write_text(content)
     with pytest.raises(ValueError, match=r"notes.txt: not a checkpoint of plain tensors"):
         AASIST().load_official(path)
     torch.save({"epoch": 3}, path)
