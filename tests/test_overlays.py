@@ -1,9 +1,11 @@
 """Overlays that need data sets or ranks of their own: they parse and build what they say."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lightning_modules import cli
 from lightning_modules.callbacks.network import ActivationCheckpointing, CompileNetwork
@@ -32,6 +34,19 @@ def test_editions(overlay, edition, root, monkeypatch):
     assert str(data.root) == f"/data/{root}"
     if edition.startswith("2021"):
         assert str(data.train_root) == "/data/LA19"
+
+
+def test_short_segments_are_repeated_by_what_the_overlay_of_epic_kitchens_names(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    overlay = Path("configs/overlays/event_epic_kitchens.yaml")
+    (option,) = re.findall(r"\S+=repeat", overlay.read_text())
+    files = ["--config=configs/event_ast.yaml", f"--config={overlay}", "--model.network.depth=1"]
+    built = cli.build("fit", "", [*files, f"--{option}", "--tracking.wandb=disabled"])
+    model: Any = built.model
+    segment = torch.zeros(1, 1, 163840)
+    segment[..., :16000].normal_()
+    features = model.frontend.eval()(segment, torch.tensor([16000]))
+    torch.testing.assert_close(features[..., 98:196], features[..., :98])
 
 
 def test_overlays_of_compute_add_up(monkeypatch):
