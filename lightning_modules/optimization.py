@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch.nn import Parameter
 from torch.optim import Optimizer
@@ -48,7 +48,11 @@ def configure(
     """Returns what ``LightningModule.configure_optimizers`` owes: the optimizer and when its schedule steps.
 
     `CosineDecay` steps with the optimizer and learns the run's length; ``OneCycleLR`` steps with the optimizer;
-    ``ReduceLROnPlateau`` steps on its monitored value; any other schedule steps once an epoch.
+    ``ReduceLROnPlateau`` steps on its monitored value, after each validation where that is one of validation; any
+    other schedule steps once an epoch.
+
+    Raises:
+        ValueError: It waits for a value of validation, and there is none.
     """
     trainable = parameters if parameters is not None else (p for p in module.parameters() if p.requires_grad)
     built = optimizer(trainable)
@@ -62,7 +66,20 @@ def configure(
         schedule.total_steps = int(module.trainer.estimated_stepping_batches)
     if isinstance(schedule, ReduceLROnPlateau):
         settings["monitor"] = schedule.monitor
+        if schedule.monitor.startswith("val/"):
+            settings["frequency"] = _epochs_between_validations(module.trainer, schedule.monitor)
     return {"optimizer": built, "lr_scheduler": settings}
+
+
+def _epochs_between_validations(trainer: Trainer, monitor: str) -> int:
+    clips = getattr(getattr(trainer, "datamodule", None), "clips", {})
+    has_clips = len(clips.get("validation", (None,))) > 0
+    if trainer.limit_val_batches == 0 or not has_clips:
+        raise ValueError(
+            f"lr_scheduler waits for {monitor}, and nothing is validated: hold out a validation split, or set another"
+            " lr_scheduler"
+        )
+    return trainer.check_val_every_n_epoch or 1
 
 
 def decay_weights_only(module: LightningModule) -> list[dict[str, Any]]:

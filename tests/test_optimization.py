@@ -1,10 +1,13 @@
 """Learning-rate schedules."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
 from lightning_modules.optimization import CosineDecay, configure
@@ -51,3 +54,25 @@ def test_one_cycle_steps_with_the_optimizer():
     assert settings["lr_scheduler"]["interval"] == "step"
     per_epoch = configure(module, torch.optim.SGD, lambda optimizer: StepLR(optimizer, step_size=2))
     assert per_epoch["lr_scheduler"]["interval"] == "epoch"
+
+
+def on_a_plateau(monitor, clips=("clip",), **settings):
+    module: Any = LightningModule()
+    module.layer = torch.nn.Linear(1, 1)
+    defaults = {"check_val_every_n_epoch": 1, "limit_val_batches": 1.0}
+    data = SimpleNamespace(clips={"validation": clips})
+    module._trainer = SimpleNamespace(**defaults | settings, datamodule=data)
+    return configure(module, torch.optim.SGD, lambda optimizer: ReduceLROnPlateau(optimizer, monitor))
+
+
+def test_a_plateau_is_looked_for_where_its_value_is_new():
+    found = on_a_plateau("val/top1", check_val_every_n_epoch=3)["lr_scheduler"]
+    assert (found["monitor"], found["frequency"]) == ("val/top1", 3)
+    assert "frequency" not in on_a_plateau("train/loss", check_val_every_n_epoch=3)["lr_scheduler"]
+
+
+@pytest.mark.parametrize("without", [{"clips": ()}, {"limit_val_batches": 0}])
+def test_a_plateau_of_nothing_is_refused(without):
+    with pytest.raises(ValueError, match="waits for val/top1, and nothing is validated"):
+        on_a_plateau("val/top1", **without)
+    assert on_a_plateau("train/loss", **without)["lr_scheduler"]["monitor"] == "train/loss"
