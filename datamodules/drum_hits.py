@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class DrumHits(PairDataModule):
         random = np.random.default_rng([self.seed, len(name)])
         rows: list[Pair] = []
         for number in range(self.num_windows):
-            layout = self.window(number % len(shots), random)
+            layout = window(number % len(shots), random, length_s=self.window_s, jitter_s=self.jitter_s)
             rows.append(_row(f"hit{number:04d}", layout, shots, bpm=0.0))
         for number in range(self.num_bars if name == "test" else 0):
             bpm = round(random.uniform(*self.bpm), 1)
@@ -139,18 +140,6 @@ class DrumHits(PairDataModule):
     def dataset(self, name: PairSplit) -> PairDataset:
         """Items of a split."""
         return _Hits(self, name)
-
-    def window(self, shot: int, random: Generator, *, before: int | None = None) -> Layout:
-        """A hit around the middle of a window, after another that moves with it where `before` is a sample's number."""
-        shots = [shot] if before is None or before >= len(self.shots["train"]) else [shot, before]
-        lines_s = self.window_s / 2, self.window_s / 2 - random.uniform(*_BEFORE_S)
-        return Layout(
-            shots=tuple(shots),
-            lines_s=lines_s[: len(shots)],
-            jitter_s=(random.uniform(-self.jitter_s, self.jitter_s),) * len(shots),
-            gains_db=tuple(random.uniform(*_LEVELS_DB, len(shots)).tolist()),
-            length_s=self.window_s,
-        )
 
     def bar(self, bpm: float, num_shots: int, random: Generator) -> Layout:
         """Hits around different steps of a bar that begins with its second step."""
@@ -166,13 +155,30 @@ class DrumHits(PairDataModule):
         )
 
 
+def window(
+    shot: int, random: Generator, *, length_s: float, jitter_s: float, before: int | None = None
+) -> Layout:
+    """A hit around the middle of a window, after another that moves with it where `before` is a sample's number."""
+    shots = (shot,) if before is None else (shot, before)
+    lines_s = length_s / 2, length_s / 2 - random.uniform(*_BEFORE_S)
+    return Layout(
+        shots=shots,
+        lines_s=lines_s[: len(shots)],
+        jitter_s=(random.uniform(-jitter_s, jitter_s),) * len(shots),
+        gains_db=tuple(random.uniform(*_LEVELS_DB, len(shots)).tolist()),
+        length_s=length_s,
+    )
+
+
 class _Hits(PairDataset):
     """Items of one split; its samples are decoded once, when the loader is made."""
 
     def __init__(self, data: DrumHits, name: PairSplit) -> None:
         self.equal = name != "test"
         self._pairs, self._rate = data.pairs[name], data.sample_rate
-        self._window, self._seed = data.window, data.seed
+        self._seed = data.seed
+        # workers get a copy of the items: nothing here may lead to the data module and its trainer
+        self._window = partial(window, length_s=data.window_s, jitter_s=data.jitter_s)
         speeds = _SPEEDS if name == "train" else (1.0,)
         self._sounds = [
             [read_shot(shot.path, data.sample_rate, speed=speed) for speed in speeds]
@@ -189,7 +195,8 @@ class _Hits(PairDataset):
             layout, sounds = pair.layout, {shot: self._sounds[shot][0] for shot in pair.layout.shots}
         else:
             random = np.random.default_rng([self._seed, draw])
-            layout = self._window(index, random, before=int(random.integers(2 * len(self._sounds))))
+            before = int(random.integers(2 * len(self._sounds)))
+            layout = self._window(index, random, before=before if before < len(self._sounds) else None)
             sounds = {
                 shot: self._sounds[shot][random.integers(len(self._sounds[shot]))] for shot in layout.shots
             }

@@ -1,5 +1,7 @@
 """Time alignment: lags, onsets, cuts, the module's render and report."""
 
+import pickle
+
 import numpy as np
 import pytest
 import soundfile
@@ -151,6 +153,18 @@ def test_a_run_leaves_figures_of_windows_and_bars(tmp_path, run):
     assert header.startswith("key,hits,onset_ms_before,onset_ms,within_5ms,onset_ms_threshold")
     assert [row.split(",")[0] for row in rows] == [*(f"hit{n:04d}" for n in range(6)), "bar0000", "bar0001"]
     assert "bar_onset_ms" in (folder / "results.csv").read_text()
+
+
+def test_items_go_to_workers_without_the_data_module_and_its_trainer(tmp_path):
+    for number in range(8):
+        folder = tmp_path / ("kick" if number % 2 else "snare")
+        folder.mkdir(exist_ok=True)
+        soundfile.write(folder / f"kit{number // 2}__a.wav", hits([20], 3000).numpy(), RATE)
+    data = DrumHits(root=str(tmp_path), num_workers=0)
+    data.setup()
+    data.trainer = lambda: None  # as a running one, nothing that can be pickled  # pyright: ignore
+    items, copies = data.dataset("train"), pickle.loads(pickle.dumps(data.dataset("train")))
+    assert all(items[0, draw].waveform.equal(copies[0, draw].waveform) for draw in range(4))
 
 
 def test_data_of_another_rate_are_refused():
