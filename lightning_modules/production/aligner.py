@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
+from datamodules import audio
 from datamodules.pairs import Pair, PairBatch
 from lightning_modules import optimization
 from lightning_modules.metrics.functional.onset import detect_onsets
@@ -114,7 +114,7 @@ class TimeAligner(PairModule):
 
     def onsets(self, waveform: Tensor, rate: int) -> Tensor:
         """Where the hits of (channel, time) begin, float64 (hit,) in seconds, ascending."""
-        mono = torchaudio.functional.resample(waveform.mean(dim=0), rate, self.sample_rate)
+        mono = audio.resample(waveform.mean(dim=0), rate, self.sample_rate)
         coarse = detect_onsets(mono, sample_rate=self.sample_rate)
         if not len(coarse):
             return torch.zeros(0, dtype=torch.float64)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torchaudio
 
 from datamodules import audio
 
@@ -251,6 +252,15 @@ def test_resampling_keeps_a_tone_and_caches_its_kernel() -> None:
     torch.testing.assert_close(low[0, 100:-100], expected[100:-100], atol=2e-3, rtol=0)
     assert audio._resampler(44100, RATE) is audio._resampler(44100, RATE)
     assert audio.resample(tone, RATE, RATE) is tone
+
+
+@pytest.mark.parametrize(("source", "target"), [(3001, 4000), (4000, 3001), (997, 16000)])
+def test_rates_without_a_common_factor_need_no_great_table(monkeypatch, source: int, target: int) -> None:
+    waveform = torch.randn(2, 70_001, dtype=torch.float64)
+    expected = torchaudio.functional.resample(waveform, source, target)
+    monkeypatch.setattr(torchaudio.transforms, "Resample", lambda *_: pytest.fail("makes a table"))
+    found = audio.resample(waveform, source, target)
+    torch.testing.assert_close(found, expected, atol=1e-9, rtol=0)
 
 
 def test_real_containers(corpora) -> None:
