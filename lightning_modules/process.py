@@ -30,6 +30,8 @@ from lightning_modules.trained import trained_model
 Job = Callable[[Tensor, int], Tensor]
 """(channel, time) and its rate in Hz -> the same shape"""
 
+_BLOCK = 1 << 16  # samples written at once: a minute of Vorbis at once overflows libsndfile's stack
+
 
 def process() -> None:
     """Parses the command line, processes the file and says how long it took."""
@@ -127,7 +129,9 @@ def write(path: Path, waveform: Tensor, rate: int, *, kind: str, subtype: str | 
     """
     content = io.BytesIO()
     try:
-        soundfile.write(content, waveform.T.numpy(), rate, format=kind, subtype=subtype)
+        with soundfile.SoundFile(content, "w", rate, len(waveform), format=kind, subtype=subtype) as file:
+            for block in waveform.T.split(_BLOCK):
+                file.write(block.numpy())
     except soundfile.LibsndfileError as error:
         raise ValueError(
             f"{path}: {kind} takes no {len(waveform)} channels at {rate} Hz ({error}): end the name in .wav"

@@ -1,6 +1,8 @@
 """The command that renders recordings: any file, knobs, refusals, the aligner."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -155,6 +157,18 @@ def test_a_format_that_takes_no_such_rate_is_told(tmp_path):
     with pytest.raises(ValueError, match="MP3 takes no 1 channels at 1234 Hz"):
         process.write(tmp_path / "a.mp3", torch.zeros(1, 100), 1234, kind="MP3", subtype=None)
     assert not list(tmp_path.iterdir())
+
+
+def test_minutes_of_vorbis_are_written(tmp_path):
+    """In a process of its own, which libsndfile would take along."""
+    path = tmp_path / "a.ogg"
+    code = (
+        "import sys, torch; from pathlib import Path; from lightning_modules import process;"
+        "process.write(Path(sys.argv[1]), torch.rand(2, 2_700_000) - 0.5, 44100, kind='OGG', subtype=None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == 0
+    assert soundfile.info(path).frames == 2_700_000
 
 
 def test_a_model_of_another_kind_is_named(aligner):
