@@ -100,6 +100,20 @@ class AnomalousSoundDetector(LightningModule, ABC):
         names = batch.attributes.get("instance") or [""] * len(batch.key)
         return torch.tensor([numbers.get(name, -1) for name in names], device=batch.waveform.device)
 
+    def check_instances(self, batch: Batch) -> None:
+        """Refuses clips of machine instances that this detector was not trained on.
+
+        Raises:
+            ValueError: For such a clip.
+        """
+        names = batch.attributes.get("instance") or [""] * len(batch.key)
+        for key, name in zip(batch.key, names, strict=True):
+            if name not in self.instances:
+                raise ValueError(
+                    f"clip {key} is of {name or 'no machine instance'}: this detector scores clips of"
+                    f" {', '.join(self.instances)} alone"
+                )
+
     def configure_optimizers(self) -> Any:
         """Builds the optimizer and its schedule."""
         return optimization.configure(self, self.optimizer_factory, self.lr_scheduler_factory)

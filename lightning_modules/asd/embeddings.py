@@ -59,6 +59,11 @@ class EmbeddingDetector(WindowDetector):
                 f" {self.objective.num_classes} apart: set model.objective.num_classes={len(self.instances)}"
             )
 
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Refuses clips shorter than a window and of unknown machine instances."""
+        self.check_instances(batch)
+        return super().on_before_batch_transfer(batch, dataloader_idx)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the objective's loss of one random window a clip."""
         features, num_frames = self.features(batch)

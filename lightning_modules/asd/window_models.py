@@ -119,6 +119,12 @@ class FlowDetector(WindowModel):
                 f" {self.network.num_conditions} apart: set model.network.num_conditions={len(self.instances)}"
             )
 
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Refuses clips shorter than a window and, if their own likelihood is asked for, of unknown instances."""
+        if not self.marginal:
+            self.check_instances(batch)
+        return super().on_before_batch_transfer(batch, dataloader_idx)
+
     def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
         """Returns nats a window."""
         windows = windows.flatten(1)

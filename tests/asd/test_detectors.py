@@ -166,3 +166,21 @@ def test_a_run_does_not_continue_on_other_machines():
     detector._trainer = Trainer()  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(ValueError, match=r"trained on fan/id_00, fan/id_02, pump/id_00.*now holds"):
         detector.setup("fit")
+
+
+@pytest.mark.parametrize("name", ["flow", "logit", "neighbours", "mahalanobis"])
+def test_unknown_machine_instances_are_refused(name):
+    detector = detectors()[name]
+    detector.instances = INSTANCES
+    clips = [torch.randn(1, 16000) for _ in INSTANCES]
+    assert detector.on_before_batch_transfer(batch_of(clips), 0) is not None
+    with pytest.raises(
+        ValueError, match="is of pump/id_04: this detector scores clips of fan/id_00, fan/id_02"
+    ):
+        detector.on_before_batch_transfer(batch_of(clips, [*INSTANCES[:2], "pump/id_04"]), 0)
+    batch = batch_of(clips)._replace(attributes={})
+    with pytest.raises(ValueError, match="is of no machine instance"):
+        detector.on_before_batch_transfer(batch, 0)
+    if name == "flow":
+        detector.marginal = True
+        assert detector.on_before_batch_transfer(batch, 0) is batch
