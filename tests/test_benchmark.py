@@ -3,7 +3,9 @@
 import json
 import math
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,8 +16,9 @@ from torch.utils.data import DataLoader
 from lightning_modules import cli
 from lightning_modules.benchmark import __main__ as command
 from lightning_modules.benchmark import steps
-from lightning_modules.benchmark.loading import packed_over_files
+from lightning_modules.benchmark.loading import DataWait, packed_over_files
 from lightning_modules.benchmark.ranks import scaling_efficiency
+from lightning_modules.benchmark.trace import Trace
 
 REPOSITORY = Path(__file__).parents[1]
 SHORT = [
@@ -146,3 +149,19 @@ def test_both_loops_are_timed_over_as_many_steps(monkeypatch, tmp_path):
     trainer.fit(OneSecondAStep(), DataLoader([torch.zeros(1)] * 100, batch_size=None))  # pyright: ignore[reportArgumentType]
     assert turns.steps == 4  # 72 s for nine rounds of two blocks
     assert turns.platform == turns.bare == [(4.0, 0.0)] * steps.ROUNDS
+
+
+def test_epochs_of_few_batches_are_traced_and_timed(tmp_path):
+    model, wait = SimpleNamespace(device=torch.device("cpu")), DataWait()
+    trace = Trace(tmp_path / "trace.json")
+    for batch_idx in (0, 1, 0, 1, 0, 1):
+        time.sleep(0.01)
+        wait.on_train_batch_start(None, model, None, batch_idx)  # pyright: ignore[reportArgumentType]
+        wait.on_train_batch_end(None, model, None, None, batch_idx)  # pyright: ignore[reportArgumentType]
+        trace.on_train_batch_end(None, model, None, None, batch_idx)  # pyright: ignore[reportArgumentType]
+    assert 0.5 < wait.share <= 1
+    assert (tmp_path / "trace.json").is_file()
+    short = Trace(tmp_path / "short.json")
+    short.on_train_batch_end(None, model, None, None, 0)  # pyright: ignore[reportArgumentType]
+    short.on_train_end(None, model)  # pyright: ignore[reportArgumentType]
+    assert (tmp_path / "short.json").is_file()

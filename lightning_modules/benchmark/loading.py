@@ -30,7 +30,7 @@ class DataWait(Callback):
     ) -> None:
         """Ends a wait; the first step starts the clock."""
         arrived = now(pl_module.device).wall
-        if batch_idx == 0:
+        if not self._begin:  # not at the first batch of every epoch
             self._begin = arrived
         else:
             self.waited_s += arrived - self._step_end

@@ -16,15 +16,24 @@ class Trace(Callback):
     """
 
     def __init__(self, path: Path, steps: int = 3) -> None:
-        self._path, self._steps = path, steps
+        self._path, self._steps, self._seen = path, steps, 0
         self._profiler = profile(record_shapes=True, acc_events=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Begins after the first step and writes after the last."""
-        if batch_idx == 0:
+        if self._seen == 0:
             self._profiler.start()
-        elif batch_idx == self._steps:
-            self._profiler.stop()
-            self._profiler.export_chrome_trace(str(self._path))
+        elif self._seen == self._steps:
+            self._write()
+        self._seen += 1
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes what there is of a shorter training: a profiler left running takes the process down at exit."""
+        if 0 < self._seen <= self._steps:
+            self._write()
+
+    def _write(self) -> None:
+        self._profiler.stop()
+        self._profiler.export_chrome_trace(str(self._path))
