@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lightning_modules.library.journal import HIDDEN, Journal, Made, Mode, State
+from lightning_modules.library.names import escape
 from lightning_modules.library.scan import SoundFile, stamp
 
 _NO_HARD_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -103,7 +104,7 @@ class Filer:
             if os.path.lexists(folder):
                 raise NotADirectoryError(errno.ENOTDIR, "is in the way, no folder", str(folder))
             assert self._journal
-            self._journal.write({"folder": tag})
+            self._journal.write({"folder": escape(tag)})
             folder.mkdir()
 
     def _make(self, entry: str, original: SoundFile, source: Path) -> None:

@@ -25,6 +25,15 @@ def test_the_tree_is_as_before(sort, tmp_path, mode, has_target):
         undo(tmp_path / "into")
 
 
+def test_folders_of_classes_with_a_backslash_go_too(sort, tmp_path, tagger):
+    tagger.classes = [r"drum\x41", r"bass\\"]
+    (tmp_path / "into" / "drumA").mkdir(parents=True)  # what an unescaped name reads as
+    before = tree(tmp_path)
+    sort()
+    undo(tmp_path / "into")
+    assert tree(tmp_path) == before
+
+
 @pytest.mark.parametrize("mode", ["hardlink", "symlink", "copy"])
 def test_what_the_user_changed_stays(sort, library, tmp_path, mode):
     sort(mode=mode)
