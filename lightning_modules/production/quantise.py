@@ -1,5 +1,7 @@
 """Moves the hits of a recording to a grid by cutting it between them."""
 
+from itertools import accumulate
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,7 +34,8 @@ def quantise(
     moves_s = (lines * step_s + offset_s - onsets_s)[first]
     fade = round(_FADE_S * sample_rate)
     cuts = [_quietest(waveform, float(onset), sample_rate) for onset in onsets_s]
-    bounds = [-fade, *cuts[1:], waveform.shape[1] + fade]  # what is before the first hit moves with it
+    # what is before the first hit moves with it; of hits within a fade, a cut may not lie before the last
+    bounds = [-fade, *accumulate(cuts[1:], max), waveform.shape[1] + fade]
     result = torch.zeros_like(waveform)
     for begin, end, move_s in zip(bounds, bounds[1:], moves_s.tolist(), strict=False):
         _add(result, waveform, begin, end, fade=fade, move=round(move_s * sample_rate))
@@ -42,9 +45,8 @@ def quantise(
 def _add(result: Tensor, waveform: Tensor, begin: int, end: int, *, fade: int, move: int) -> None:
     """Adds the piece between two cuts, faded over `fade` samples around each, `move` samples later."""
     time = torch.arange(max(begin - fade, 0), min(end + fade, waveform.shape[1]), device=waveform.device)
-    weight = ((time - begin + fade + 0.5) / (2 * fade)).clamp(0, 1) * (
-        (end + fade - time - 0.5) / (2 * fade)
-    ).clamp(0, 1)
+    rise, fall = (((time - cut + fade + 0.5) / (2 * fade)).clamp(0, 1) for cut in (begin, end))
+    weight = rise - fall  # adds up to 1 over all pieces, however near their cuts are
     place = time + move
     inside = (place >= 0) & (place < result.shape[1])
     result[:, place[inside]] += (waveform[:, time] * weight)[:, inside]

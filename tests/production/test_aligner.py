@@ -76,6 +76,14 @@ def test_cuts_without_moves_give_the_recording_back():
     assert torch.equal(quantise(x, onsets[:0], sample_rate=RATE, step_s=0.1), x)
 
 
+@pytest.mark.parametrize("onsets", [[0.1, 0.102, 0.104], [0.1, 0.11, 0.1101]])
+def test_cuts_of_hits_within_a_fade_add_up_too(onsets):
+    noise = torch.randn(1, 4000)
+    places = torch.tensor(onsets, dtype=torch.float64)
+    moved = quantise(noise, places, sample_rate=RATE, step_s=0.0001)
+    torch.testing.assert_close(moved, noise, atol=1e-5, rtol=0)
+
+
 def test_hits_move_to_their_lines_as_they_are():
     x = hits([700, 2500, 4100], 8000, decay_s=0.02)
     onsets = torch.tensor([700, 2500, 4100], dtype=torch.float64) / RATE
