@@ -24,6 +24,10 @@ class LastCheckpoint(Checkpoint):
         self.every_n_train_steps = every_n_train_steps
         self._saved_step = -1
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins at a saved step: a save before the next would lose the gradients accumulated since."""
+        self._saved_step = trainer.global_step
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Saves when the step count is due and no validation is about to follow."""
         step = trainer.global_step

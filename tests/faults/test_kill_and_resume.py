@@ -7,10 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from equality import assert_equal
+from lightning.pytorch import LightningModule
 
+from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
 from lightning_modules.checkpoints import read_checkpoint
 
 REPOSITORY = Path(__file__).parents[2]
@@ -104,3 +108,16 @@ def test_ten_random_kills(stop_and_resume, tmp_path):
     draw = random.Random(0)
     for attempt in range(10):
         stop_and_resume(tmp_path / str(attempt), draw.uniform(0, 0.9), signal.SIGKILL)
+
+
+def test_a_resumed_run_saves_no_half_accumulated_step(tmp_path):
+    saved = []
+    last = LastCheckpoint(tmp_path / "last.ckpt", previous=tmp_path / "last-1.ckpt", every_n_train_steps=3)
+    trainer: Any = SimpleNamespace(
+        global_step=3, is_last_batch=False, save_checkpoint=lambda *_, **__: saved.append(trainer.global_step)
+    )
+    last.on_train_start(trainer, LightningModule())
+    for step in (3, 3, 4, 4, 5, 5, 6, 6):  # two batches a step
+        trainer.global_step = step
+        last.on_train_batch_end(trainer, LightningModule())
+    assert saved == [6]
