@@ -100,17 +100,21 @@ def remove_leftovers(folder: Path) -> None:
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Reads a checkpoint of tensors and plain values; see `AtomicCheckpointIO.load_checkpoint`."""
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint") from None
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        # the first line is torch's advice to load it all the same
+        reason = [line.strip() for line in str(error).splitlines() if line.strip()][:2][-1]
         raise ValueError(
             f"{path}: refused, it is damaged or holds code instead of plain tensors ({reason})"
         ) from error
     except (RuntimeError, EOFError, ValueError, LookupError, struct.error, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
         raise ValueError(f"{path}: damaged checkpoint ({reason}); use an earlier one") from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"{path}: holds a {type(checkpoint).__name__}, no checkpoint")
+    return checkpoint
 
 
 def first_readable(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]] | None:

@@ -7,7 +7,13 @@ from typing import Literal
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
 
-from lightning_modules.checkpoints import first_readable, keep_fitted_state, load_weights, remove_leftovers
+from lightning_modules.checkpoints import (
+    first_readable,
+    keep_fitted_state,
+    load_weights,
+    read_checkpoint,
+    remove_leftovers,
+)
 from lightning_modules.cli import Platform
 from lightning_modules.dry_run import dry_run
 from lightning_modules.results import (
@@ -36,6 +42,9 @@ def check_or(platform: Platform, command: Callable[[], None]) -> None:
 def train_and_test(platform: Platform) -> None:
     """Trains and tests the best checkpoint of the run, or the last where nothing is monitored."""
     train(platform)
+    if platform.trainer.limit_test_batches == 0:
+        rank_zero_info(f"{platform.run_folder.folder}: not tested: trainer.limit_test_batches is 0")
+        return
     evaluate(platform, "test", platform.run_folder.chosen_checkpoint(platform.checkpoints.mode))
 
 
@@ -55,7 +64,15 @@ def train(platform: Platform) -> None:
                 logger.rewind(logged)
     if ckpt_path:
         rank_zero_info(f"{run.folder}: continues at step {logged} from {ckpt_path}")
-    trainer.fit(platform.model, platform.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    try:
+        trainer.fit(platform.model, platform.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    except RuntimeError as error:
+        if not str(error).startswith("Error(s) in loading state_dict"):
+            raise
+        raise ValueError(
+            f"{ckpt_path}: checkpoint of another model or configuration: {str(error).splitlines()[1].strip()}"
+            " Name another run with --run.id"
+        ) from error
     if ckpt_path and trainer.global_step == steps[0]:
         rank_zero_info(f"{run.folder}: was trained to its end before; no step was made")
     if not run.last_checkpoint.is_file():  # no step was asked for: the untrained model is the run's result
@@ -68,12 +85,14 @@ def _restart(platform: Platform) -> tuple[Path | None, tuple[int, int]]:
     Loggers are told batches that stepped, of which one may hold several optimizer steps.
     """
     named = platform.ckpt_path
-    found = first_readable([Path(named)] if named else platform.run_folder.restarts)
+    found = (Path(named), read_checkpoint(named)) if named else first_readable(platform.run_folder.restarts)
     if found is None:
-        if named:
-            raise ValueError(f"{named}: no such checkpoint")
         return None, (0, 0)
     path, checkpoint = found
+    if missing := [key for key in ("state_dict", "optimizer_states", "loops") if key not in checkpoint]:
+        raise ValueError(
+            f"{path}: no checkpoint to continue from (no {missing[0]!r}); published weights are for model.weights"
+        )
     batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
     return path, (checkpoint["global_step"], batches)
 
@@ -85,11 +104,18 @@ def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = No
         platform: The built parts.
         split: What to score.
         ckpt_path: Weights to score with; None takes those of `load_chosen_weights`.
+
+    Raises:
+        ValueError: No batch was scored.
     """
     model, trainer = platform.model, platform.trainer
     ckpt_path = load_chosen_weights(platform, ckpt_path)
     loop = trainer.test if split == "test" else trainer.validate
     loop(model, platform.datamodule, verbose=False)
+    if not sum(trainer.num_test_batches if split == "test" else trainer.num_val_batches):
+        raise ValueError(
+            f"{split}: no batch to score; look at trainer.limit_*_batches and at the data's split"
+        )
     if trainer.is_global_zero:
         if ckpt_path is not None:
             keep_fitted_state(ckpt_path, model)
@@ -121,6 +147,8 @@ def predict(platform: Platform) -> None:
     model, data = platform.model, platform.datamodule
     load_chosen_weights(platform, None)
     platform.trainer.predict(model, data, return_predictions=False)
+    if not sum(platform.trainer.num_predict_batches):
+        raise ValueError("predict: no batch to score; look at trainer.limit_predict_batches")
     if not platform.trainer.is_global_zero:
         return
     index, scores = model.gathered[:2]

@@ -60,7 +60,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
     with pytest.raises(ValueError, match=r"evil\.ckpt: "):
         read_checkpoint(path)
     torch.save({"state_dict": Payload()}, path)
-    with pytest.raises(ValueError, match=r"evil\.ckpt: refused"):
+    with pytest.raises(ValueError, match=r"evil\.ckpt: refused.*(mkdir|system)"):
         read_checkpoint(path)
     assert not (tmp_path / "executed").exists()
 

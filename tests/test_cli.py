@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from lightning_modules import cli, fit, predict, test, validate
+from lightning_modules.checkpoints import read_checkpoint
 from lightning_modules.config_errors import one_line
 
 REPOSITORY = Path(__file__).parents[1]
@@ -310,6 +312,31 @@ def test_checkpoint_of_another_model_is_refused(monkeypatch, capsys, tmp_path, d
         )
     assert stop.value.code == 1
     assert "checkpoint of another model" in capsys.readouterr().err
+
+
+def test_training_goes_on_from_no_other_model(monkeypatch, capsys, tmp_path, demo_corpus):
+    run(monkeypatch, fit, *quick(tmp_path, demo_corpus))
+    weights = tmp_path / "weights.pth"
+    torch.save(read_checkpoint(tmp_path / "ssd_lcnn/x/checkpoints/last.ckpt")["state_dict"], weights)
+    for more, expected in (
+        (["--model.network.num_frames=73"], "last.ckpt: checkpoint of another model or configuration: size"),
+        (["--run.id=y", f"--ckpt_path={weights}"], "weights.pth: no checkpoint to continue from"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            run(monkeypatch, fit, *quick(tmp_path, demo_corpus), *more)
+        assert stop.value.code == 1
+        assert expected in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_scores_of_no_batch_are_no_result(monkeypatch, capsys, tmp_path, demo_corpus):
+    epoch = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
+    run(monkeypatch, fit, *quick(tmp_path, demo_corpus), *epoch, "--trainer.limit_test_batches=0")
+    assert not (tmp_path / "ssd_lcnn/x/results.csv").exists()
+    checkpoint = f"--ckpt_path={tmp_path}/ssd_lcnn/x/checkpoints/last.ckpt"
+    for command, loop in ((test, "test"), (validate, "val")):
+        with pytest.raises(SystemExit):
+            run(monkeypatch, command, checkpoint, f"--trainer.limit_{loop}_batches=0")
+        assert "no batch to score" in capsys.readouterr().err
 
 
 def test_one_line_finds_the_deepest_cause():
