@@ -36,14 +36,20 @@ class ClipTable(Sequence[Clip]):
 
     Args:
         clips: The rows, of one kind of `target` and of equal attributes; an attribute that some lack is empty there.
+
+    Attributes:
+        paths: Of the audio files.
+        targets: int64 (clip,) or (clip, head).
+        starts_s: float64 (clip,), where each begins in its file, in seconds.
+        stops_s: float64 (clip,), where each ends; infinite at the end of the file.
     """
 
     def __init__(self, clips: Sequence[Clip]) -> None:
         self._keys = Strings.of(clip.key for clip in clips)
-        self._paths = Strings.of(clip.path for clip in clips)
+        self.paths = Strings.of(clip.path for clip in clips)
         self.targets = np.array([clip.target for clip in clips], np.int64)
-        self._starts_s = np.array([clip.start_s for clip in clips], np.float64)
-        self._stops_s = np.array(
+        self.starts_s = np.array([clip.start_s for clip in clips], np.float64)
+        self.stops_s = np.array(
             [math.inf if clip.stop_s is None else clip.stop_s for clip in clips], np.float64
         )
         names = sorted({name for clip in clips for name in clip.attributes})
@@ -63,12 +69,12 @@ class ClipTable(Sequence[Clip]):
     def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        target, stop_s = self.targets[index].tolist(), float(self._stops_s[index])
+        target, stop_s = self.targets[index].tolist(), float(self.stops_s[index])
         return Clip(
             key=self._keys[index],
-            path=self._paths[index],
+            path=self.paths[index],
             target=tuple(target) if isinstance(target, list) else target,
             attributes={name: column[index] for name, column in self._attributes.items()},
-            start_s=float(self._starts_s[index]),
+            start_s=float(self.starts_s[index]),
             stop_s=None if stop_s == math.inf else stop_s,
         )

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from datamodules import audio
 from datamodules.clip_table import Clip, ClipTable
-from datamodules.recordings import Recordings, Span, decode, span
+from datamodules.recordings import Recordings, Span, decode, packed_lengths, span
 
 Padding = Literal["repeat", "zero", "mirror"]
 
@@ -119,8 +119,11 @@ class ClipDataset(Dataset[Item]):
             rate, begin, end = self._span(index)
             return math.ceil((end - begin) * self.sample_rate / rate)
 
+        lengths = packed_lengths(self._clips, self.sample_rate)
+        others = np.flatnonzero(lengths <= 0)
         with ThreadPoolExecutor(16) as pool:  # libsndfile and the disk work outside the interpreter's lock
-            return np.fromiter(pool.map(length, range(len(self)), chunksize=256), np.int64, len(self))
+            lengths[others] = np.fromiter(pool.map(length, others.tolist()), np.int64, len(others))
+        return lengths
 
 
 def pad(waveform: Tensor, length: int, padding: Padding) -> Tensor:

@@ -9,6 +9,7 @@ mapped into memory, so that all processes of a node share it, and a shard is ope
 import os
 import weakref
 from bisect import bisect_left
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,6 +163,31 @@ def _find(path: str) -> PackedClip | None:  # whoever asks for the header reads 
     folder, name = os.path.split(path)
     place = _place(folder)
     return place.pack.find(f"{place.folder}/{name}" if place.folder else name) if place else None
+
+
+def headers(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sample rates in Hz and numbers of frames of many packed files, int64 (file,); 0 of those that are in no pack.
+
+    Raises:
+        PackError: If the pack around one is unfinished or damaged.
+    """
+    rates, num_frames = np.zeros((2, len(paths)), np.int64)
+    found: dict[Pack, list[tuple[int, int]]] = {}  # pack -> (file, row)
+    tables: dict[Pack, dict[str, int]] = {}
+    for index, path in enumerate(paths):
+        folder, name = os.path.split(path)
+        if (place := _place(folder)) is None:
+            continue
+        pack = place.pack
+        if pack not in tables:  # looked up in a dict: the search of `find` takes 20 us
+            tables[pack] = {name: row for row, name in enumerate(pack.names)}
+        row = tables[pack].get(f"{place.folder}/{name}" if place.folder else name)
+        if row is not None:
+            found.setdefault(pack, []).append((index, row))
+    for pack, places in found.items():
+        indices, rows = np.array(places).T
+        rates[indices], num_frames[indices] = pack.clips["sample_rate"][rows], pack.clips["num_frames"][rows]
+    return rates, num_frames
 
 
 def names_in(folder: str | Path) -> list[str]:

@@ -3,15 +3,15 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules import audio
-
-if TYPE_CHECKING:
-    from datamodules.clips import Clip
+from datamodules import audio, packed
+from datamodules.clip_table import Clip, ClipTable
 
 
 class Span(NamedTuple):
@@ -22,7 +22,7 @@ class Span(NamedTuple):
     end: int
 
 
-def span(clip: "Clip") -> Span:
+def span(clip: Clip) -> Span:
     """Where a clip lies in its file.
 
     Raises:
@@ -37,6 +37,17 @@ def span(clip: "Clip") -> Span:
             f" the file lasts {num_frames / rate:.3f} s; correct the times or leave the clip out"
         )
     return Span(rate, begin, end)
+
+
+def packed_lengths(clips: ClipTable, sample_rate: int) -> NDArray[np.int64]:
+    """Samples of clips of packed files at `sample_rate`, int64 (clip,): as `span` has them, many at once.
+
+    0 or less where a clip is empty or its file is not packed.
+    """
+    rates, num_frames = packed.headers(list(clips.paths))
+    begins = np.rint(clips.starts_s * rates)
+    ends = np.minimum(np.rint(clips.stops_s * np.maximum(rates, 1)), num_frames)
+    return np.ceil((ends - begins) * sample_rate / np.maximum(rates, 1)).astype(np.int64)
 
 
 def decode(path: str, part: Span, *, mono: bool) -> Tensor:
@@ -56,8 +67,8 @@ class Recordings:
         mono: Average the channels.
     """
 
-    def __init__(self, clips: Sequence["Clip"], *, mono: bool) -> None:
-        def load(clip: "Clip") -> tuple[Span, Tensor]:
+    def __init__(self, clips: Sequence[Clip], *, mono: bool) -> None:
+        def load(clip: Clip) -> tuple[Span, Tensor]:
             part = span(clip)
             return part, decode(clip.path, part, mono=mono)
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 
 from datamodules import DCASE, ASVspoof, EPICKitchens, KineticsSounds, VGGSound, audio
 from datamodules.base import ClipDataModule
+from datamodules.clips import Clip, ClipDataset
 from datamodules.demo.events import write_film
 from datamodules.files import audio_files, clips_to_predict, missing_files, names_in
 from datamodules.pack import main, pack
@@ -294,6 +296,22 @@ def test_the_working_folder_is_no_data_set(root, tmp_path, monkeypatch, capsys) 
 def test_moved_packs_are_read(root, packed, tmp_path) -> None:
     moved = Path(shutil.move(packed, tmp_path / "elsewhere"))
     assert torch.equal(audio.read(moved / "a/1.flac")[0], audio.read(root / "a/1.flac")[0])
+
+
+def test_lengths_of_many_are_those_of_each(root, packed) -> None:
+    names = sorted(audio_files(root))
+    rows = [(0.0, None), (0.01, 0.03), (0.05, 9.0), (1 / 60, None)]
+    copied = root / "copied.wav"
+    soundfile.write(copied, _noise(), 7919)
+    clips = [
+        Clip(f"{name} {begin}", str(packed / name.relative_to(root)), start_s=begin, stop_s=end)
+        for name in names
+        for begin, end in rows
+    ] + [Clip("no pack", str(copied))]
+    data = ClipDataset(clips, sample_rate=11025)
+    assert data.lengths().tolist() == [data[index, 0].length for index in range(len(clips))]
+    with pytest.raises(audio.AudioError, match=r"clip .* beyond from 9\.0 s"):
+        ClipDataset([*clips, replace(clips[0], key="far beyond", start_s=9.0)]).lengths()
 
 
 def test_reading_a_pack_is_faster(tmp_path) -> None:
