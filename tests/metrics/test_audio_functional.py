@@ -69,7 +69,7 @@ def test_spectral_distance_by_scipy(pair):
         window = np.pad(signal.get_window("hann", length), (before, n_fft - length - before))
 
         def magnitude(clip, window=window, n_fft=n_fft, hop=hop):
-            padded = np.pad(clip.numpy()[0], n_fft // 2)
+            padded = np.pad(clip.numpy()[0], n_fft // 2, mode="reflect")
             frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
             return np.abs(np.fft.rfft(frames * window))
 

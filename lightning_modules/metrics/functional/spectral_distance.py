@@ -21,7 +21,8 @@ def multi_resolution_stft(
     has no spectral convergence: its logarithms alone count.
 
     Args:
-        estimate: (batch, ..., time), longer than half the longest transform.
+        estimate: (batch, ..., time); both are mirrored at their ends, or continued by zeros for a transform of twice
+            their length or more.
         target: The same shape.
         resolutions: Transform length, hop and Hann window in samples.
     """
@@ -42,8 +43,9 @@ def _distance(estimate: Tensor, target: Tensor, n_fft: int, hop: int, length: in
 def _magnitude(signal: Tensor, n_fft: int, hop: int, length: int) -> Tensor:
     """Magnitudes of all channels, bins and frames of a clip, (batch, all)."""
     window = torch.hann_window(length, dtype=signal.dtype, device=signal.device)
+    ends = "reflect" if signal.shape[-1] > n_fft // 2 else "constant"
     spectrum = torch.stft(
-        signal.flatten(0, -2), n_fft, hop, length, window, pad_mode="constant", return_complex=True
+        signal.flatten(0, -2), n_fft, hop, length, window, pad_mode=ends, return_complex=True
     )
     # The root of a clamped power has a finite slope at silence, a modulus has none.
     power = torch.view_as_real(spectrum).square().sum(dim=-1)
