@@ -3,7 +3,7 @@
 import argparse
 
 
-def command_parser(name: str, *, description: str | None, epilog: str) -> argparse.ArgumentParser:
+def command_parser(name: str, *, description: str | None, epilog: str = "") -> argparse.ArgumentParser:
     """Parser of ``python -m lightning_modules.<name>``, whose help keeps the line breaks of its texts.
 
     Args:
@@ -16,6 +16,7 @@ def command_parser(name: str, *, description: str | None, epilog: str) -> argpar
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
 
 

@@ -1,7 +1,6 @@
 """The one file that knows how a configuration becomes a model, data, a trainer and a run's folder."""
 
 import argparse
-import difflib
 import logging
 import os
 import sys
@@ -28,7 +27,7 @@ from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.config_errors import one_line
-from lightning_modules.config_files import ConfigFileError, check_file
+from lightning_modules.config_files import ConfigFileError, changed_lines, check_file
 from lightning_modules.rank_launcher import watch_ranks
 from lightning_modules.runs import Run, stable_id, write_atomically
 from lightning_modules.tracking import Tracking
@@ -173,10 +172,7 @@ class Platform(LightningCLI):
         """Writes config.yaml into the run's folder; names the keys that changed since an earlier start."""
         path = self.run_folder.folder / "config.yaml"
         if path.is_file() and path.read_text() != self.dump():
-            changed = difflib.unified_diff(
-                path.read_text().splitlines(), self.dump().splitlines(), n=0, lineterm=""
-            )
-            lines = [line for line in changed if line[0] in "+-" and line[:3] not in ("+++", "---")]
+            lines = changed_lines(path.read_text(), self.dump())
             rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines[:6])}")
         write_atomically(path, self.dump())
 

@@ -1,5 +1,6 @@
-"""What is wrong with a YAML file as such, told by file and line before any of its keys are looked at."""
+"""Configurations as text: what is wrong with a YAML file as such, and what differs between two."""
 
+import difflib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,12 @@ MAX_NODES = 100_000  # the longest shipped configuration has some hundred
 
 class ConfigFileError(ValueError):
     """A configuration that cannot be read, or none at all: wrong use of a command."""
+
+
+def changed_lines(before: str, after: str) -> list[str]:
+    """Lines of a configuration that went, behind ``-``, and that came, behind ``+``."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return [line for line in lines if line[0] in "+-" and line[:3] not in ("+++", "---")]
 
 
 def check_file(path: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Makes new sounds with a checkpoint and writes WAV files.
+r"""Makes new sounds with a checkpoint and writes WAV files.
 
 Example:
     python -m lightning_modules.generate --ckpt_path runs/production_wavegan/3f2a/checkpoints/last.ckpt \
@@ -16,7 +16,7 @@ from lightning_modules.trained import trained_model
 
 def main() -> None:
     """Runs the command."""
-    parser = command_parser("generate", description=__doc__, epilog="")
+    parser = command_parser("generate", description=__doc__)
     add = parser.add_argument
     add("--ckpt_path", required=True, help="checkpoint of a run that synthesises")
     add("--num", type=at_least_one, default=16, help="how many sounds (default: %(default)s)")

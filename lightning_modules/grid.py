@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from lightning_modules.arguments import command_parser
 from lightning_modules.grids.cells import Cell, expand
 from lightning_modules.grids.grid_file import read_grid
 from lightning_modules.grids.local import LocalRunner, fit
@@ -45,14 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.grid",
-        usage="%(prog)s GRID [options] [-- overrides of fit]",
-        description=__doc__,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("grid", description=__doc__, epilog=EXAMPLE)
+    parser.usage = "%(prog)s GRID [options] [-- overrides of fit]"
     add = parser.add_argument
     add("grid", metavar="GRID", help="a file of configs/grids")
     add("--root", default="runs", help="folder of all experiments (default: %(default)s)")

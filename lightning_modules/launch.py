@@ -30,6 +30,9 @@ def main(command: Callable[[], None]) -> None:
             worker.kill()
 
 
+_LAUNCHED = {"MASTER_ADDR", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE"}  # by hand, LSF, MPI: Lightning's concern
+
+
 @dataclass(frozen=True)
 class Processes:
     """What srun or torchrun started: one process a device.
@@ -88,6 +91,11 @@ def devices_and_nodes(devices: list[int] | str | int, num_nodes: int) -> tuple[l
     """
     started = processes()
     if started is None:
+        if num_nodes > 1 and not _LAUNCHED.intersection(os.environ):
+            raise ValueError(
+                f"trainer.num_nodes={num_nodes}, but nothing started this process on so many nodes: use srun"
+                " (slurm/README.md) or torchrun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each"
+            )
         return devices, num_nodes
     if devices == "auto" and num_nodes in (1, started.nodes):
         return started.per_node, started.nodes

@@ -1,4 +1,4 @@
-"""Scores audio files, folders and protocols with a checkpoint; writes one line a clip in the data set's format.
+r"""Scores audio files, folders and protocols with a checkpoint; writes one line a clip in the data set's format.
 
 Examples:
     python -m lightning_modules.predict --ckpt_path runs/ssd_aasist/3f2a/checkpoints/last.ckpt \

@@ -154,7 +154,7 @@ def _remarks(model: Any, output: Tensor, rate: int, subtype: str | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_parser("process", description=__doc__, epilog="")
+    parser = command_parser("process", description=__doc__)
     add = parser.add_argument
     add("--ckpt_path", required=True, help="checkpoint of an effect, a denoiser or a time aligner")
     add("--knobs", default="", help="of an effect, e.g. threshold=-20,ratio=4; others stand in the middle")

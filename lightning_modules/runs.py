@@ -38,7 +38,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """The run's folder; needs an id."""
-        assert self.id is not None, "name_run() comes first"
+        assert self.id is not None, "the command line gives it one before anything is built"
         return Path(self.root) / self.experiment / self.id
 
     @property

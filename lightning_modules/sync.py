@@ -9,11 +9,12 @@ Examples:
     python -m lightning_modules.sync runs/ssd_aasist/3f2a --list
 """
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from lightning_modules.arguments import command_parser
 
 
 def parts_of_runs(root: Path) -> dict[str, list[Path]]:
@@ -32,11 +33,7 @@ def parts_of_runs(root: Path) -> dict[str, list[Path]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.sync",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("sync", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="(default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="show the runs and their parts; upload nothing")
     options = parser.parse_args(arguments)

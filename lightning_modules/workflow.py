@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
@@ -54,47 +54,55 @@ def train(platform: Platform) -> None:
     if trainer.is_global_zero:
         take(run.folder)
         probe(run.checkpoints, sum(value.nbytes for value in platform.model.state_dict().values()))
-    ckpt_path, steps = _restart(platform)
-    logged = min(steps)
+    restart = _restart(platform)
     if trainer.is_global_zero:
         remove_leftovers(run.checkpoints)
         platform.save_config()
         for logger in trainer.loggers:
             if isinstance(logger, MetricsCSV):
-                logger.rewind(logged)
-    if ckpt_path:
-        rank_zero_info(f"{run.folder}: continues at step {logged} from {ckpt_path}")
+                logger.rewind(restart.logged)
+    if restart.path:
+        rank_zero_info(f"{run.folder}: continues at step {restart.logged} from {restart.path}")
     try:
-        trainer.fit(platform.model, platform.datamodule, ckpt_path=ckpt_path, weights_only=True)
+        trainer.fit(platform.model, platform.datamodule, ckpt_path=restart.path, weights_only=True)
     except RuntimeError as error:
         if not str(error).startswith("Error(s) in loading state_dict"):
             raise
         raise ValueError(
-            f"{ckpt_path}: checkpoint of another model or configuration: {str(error).splitlines()[1].strip()}"
+            f"{restart.path}: checkpoint of another model or configuration: {str(error).splitlines()[1].strip()}"
             " Name another run with --run.id"
         ) from error
-    if ckpt_path and trainer.global_step == steps[0]:
+    if restart.path and trainer.global_step == restart.optimizer_steps:
         rank_zero_info(f"{run.folder}: was trained to its end before; no step was made")
     if not run.last_checkpoint.is_file():  # no step was asked for: the untrained model is the run's result
         trainer.save_checkpoint(run.last_checkpoint)
 
 
-def _restart(platform: Platform) -> tuple[Path | None, tuple[int, int]]:
-    """Returns what to continue from, with its optimizer steps and its batches; both count what was logged.
+class _Restart(NamedTuple):
+    """Where training begins: a checkpoint, or at its start without one, and what was done until there."""
 
-    Loggers are told batches that stepped, of which one may hold several optimizer steps.
-    """
+    path: Path | None = None
+    optimizer_steps: int = 0
+    batches: int = 0
+
+    @property
+    def logged(self) -> int:
+        """The step that loggers count on from: of batches that stepped, of which one may hold several steps."""
+        return min(self.optimizer_steps, self.batches)
+
+
+def _restart(platform: Platform) -> _Restart:
     named = platform.ckpt_path
     found = (Path(named), read_checkpoint(named)) if named else first_readable(platform.run_folder.restarts)
     if found is None:
-        return None, (0, 0)
+        return _Restart()
     path, checkpoint = found
     if missing := [key for key in ("state_dict", "optimizer_states", "loops") if key not in checkpoint]:
         raise ValueError(
             f"{path}: no checkpoint to continue from (no {missing[0]!r}); published weights are for model.weights"
         )
     batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-    return path, (checkpoint["global_step"], batches)
+    return _Restart(path, checkpoint["global_step"], batches)
 
 
 def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = None) -> None:

@@ -1,12 +1,13 @@
 """Ranks that must run the same configuration, and answer each other in time."""
 
 import datetime as dt
-import difflib
 from dataclasses import dataclass
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.distributed.distributed_c10d import _set_pg_timeout, default_pg_timeout
+
+from lightning_modules.config_files import changed_lines
 
 
 @dataclass(kw_only=True)
@@ -49,7 +50,7 @@ class Agreement(Callback):
             return
         of_rank_zero = trainer.strategy.broadcast(self._config)
         differences: list[list[str]] = [[] for _ in range(trainer.world_size)]
-        torch.distributed.all_gather_object(differences, _difference(of_rank_zero, self._config))
+        torch.distributed.all_gather_object(differences, changed_lines(of_rank_zero, self._config))
         for rank, lines in enumerate(differences):
             if lines:
                 raise ValueError(
@@ -68,8 +69,3 @@ class Agreement(Callback):
         if not self._patient:
             self._patient = True
             _set_pg_timeout(default_pg_timeout)
-
-
-def _difference(theirs: str, ours: str) -> list[str]:
-    lines = difflib.unified_diff(theirs.splitlines(), ours.splitlines(), n=0, lineterm="")
-    return [line for line in lines if line[0] in "+-" and line[:3] not in ("+++", "---")]

@@ -208,6 +208,8 @@ def _output(content: Any, where: str) -> Output:
     content = dict(_expect(content, dict, where))
     if content.get("published") is not None:
         content["published"] = _published(content["published"], f"{where}: published")
+    for key in ("values", "over", "blocks"):
+        _expect(content.get(key, []), list, f"{where}: {key}")
     output = _build(Output, content, where)
     if output.kind not in get_args(Kind):
         raise ValueError(f"{where}: kind {output.kind!r}: expected one of {', '.join(get_args(Kind))}")
@@ -215,12 +217,6 @@ def _output(content: Any, where: str) -> Output:
         raise ValueError(f"{where}: baseline goes with blocks as rows: drop rows or kind: curve")
     if (output.kind == "curve") != (output.x is not None):
         raise ValueError(f"{where}: kind: curve needs the axis x, and no other kind has one")
-    for key in ("values", "over", "blocks"):
-        _expect(
-            list(value) if isinstance(value := getattr(output, key), tuple) else value,
-            list,
-            f"{where}: {key}",
-        )
     if output.rows is not None and (output.per is not None or output.kind not in ("table", "lines")):
         raise ValueError(f"{where}: rows goes with kind table or lines, and without per")
     if (output.per is None) != (not output.over):

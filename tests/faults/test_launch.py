@@ -64,6 +64,14 @@ def test_shells_and_plain_processes_are_left_alone(slurm, monkeypatch):
     assert devices_and_nodes("auto", 1) == ("auto", 1)
 
 
+def test_several_nodes_need_a_launcher(slurm, monkeypatch):
+    slurm(NTASKS="4", NNODES="2", JOB_NAME="interactive", STEP_ID="")
+    with pytest.raises(ValueError, match=r"num_nodes=2, but nothing started .* use srun"):
+        devices_and_nodes(4, 2)
+    monkeypatch.setenv("MASTER_ADDR", "node0")
+    assert devices_and_nodes(4, 2) == (4, 2)
+
+
 def test_wrong_job_ends_before_torch_is_imported(slurm):
     slurm(NTASKS="4", NNODES="2")
     command = "import sys; from lightning_modules import launch\n"
