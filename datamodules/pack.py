@@ -3,8 +3,9 @@
 The packed root holds what the data set's root holds, with the samples of all audio in large shards in place of the
 files; set ``data.root`` to it and nothing else. Samples are those that decoding gives, to the last bit: 16 bits where
 files have no more, else float32; of films only the sound is kept. Files that cannot be decoded are copied as they are
-and named. A run that was stopped goes on where it was. Why plain files: read by position they gave 89 times the crops a
-second of FLAC, mapped into memory 78, Arrow 78, HDF5 6, WebDataset (in order) 3, litdata 0.4.
+and named. A run that was stopped goes on where it was; it does not look again at what is packed, so that data which
+have changed since go into a new folder. Why plain files: read by position they gave 89 times the crops a second of
+FLAC, mapped into memory 78, Arrow 78, HDF5 6, WebDataset (in order) 3, litdata 0.4.
 
     python -m datamodules.pack --config configs/ssd_aasist.yaml --data.root /data/LA --into /fast/LA
     python -m datamodules.pack --config configs/ssd_aasist.yaml --data.root /data/LA --into /fast/LA --verify

@@ -13,8 +13,9 @@ class SlowFastLogMel(nn.Module):
 
     Source: the code of Kazakos et al., "Slow-Fast Auditory Streams for Audio Recognition" (ICASSP 2021). The defaults
     are those of VGGSound, with crops of 5.119 s 512 frames; EPIC-KITCHENS has 24 kHz, windows of 10 ms, hops of 5 ms
-    and crops of 1.999 s, 400 frames. Training masks two bands and two spans by the mean of the clip; the published
-    warp of time is left out, as it moves the frame whose number is the value of a bin.
+    and crops of 1.999 s, 400 frames. Training masks two bands and two spans by the mean of the clip, as wide
+    as SpecAugment draws them; the published code draws a second time within each, so that its masks are half as wide.
+    Its warp of time is left out, as it moves the frame whose number is the value of a bin.
 
     Args:
         sample_rate: In Hz.
