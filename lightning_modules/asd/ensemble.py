@@ -102,7 +102,7 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
             self.std.copy_(features.std(1, keepdim=True).clamp_min(1e-3))
 
     def _amplitudes(self, batch: Batch) -> dict[bool, Tensor]:
-        """Half the memory of spectra, and all that extraction needs."""
+        """Returns amplitude spectra: half the memory of complex ones, and all that extraction needs."""
         return {key: each.abs() for key, each in self.front_ends.spectra(batch.waveform).items()}
 
     def training_windows(self, batch: Batch) -> tuple[Tensor]:

@@ -126,7 +126,7 @@ class FlowDetector(WindowModel):
         return super().on_before_batch_transfer(batch, dataloader_idx)
 
     def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
-        """Returns nats a window."""
+        """Returns the negative log-likelihood of every window, in nats."""
         windows = windows.flatten(1)
         if self.marginal and not self.training:
             known = torch.arange(len(self.instances), device=windows.device)

@@ -32,7 +32,7 @@ class ScoreTable(Metric):
 
         Args:
             scores: (batch,), any floating type; kept as float64, which is exact.
-            target: int (batch,), class index, 1 = bona fide.
+            target: int (batch,), class index.
             index: int64 (batch,), row of each trial in its split (`Batch.index`). None where no trial can
                 come twice: these rows are all kept.
         """
