@@ -197,8 +197,8 @@ class EventClassifier(LightningModule):
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
-    """Mean cross entropy of (batch, class) to targets of the weight 1, or 0 where the label is unknown."""
-    weight = target.sum(dim=1, keepdim=True)  # which smoothing by PyTorch takes for 1
+    """Mean cross entropy of logits to targets, (batch, class) each; rows of targets add up to 1, or 0 if unknown."""
+    weight = target.sum(dim=1, keepdim=True)  # PyTorch's own label smoothing takes it to be 1
     smooth = torch.lerp(target, weight / target.shape[1], label_smoothing)
     return F.cross_entropy(logits, smooth)
 
