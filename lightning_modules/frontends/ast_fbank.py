@@ -16,14 +16,14 @@ Pad = Literal["zero", "repeat"]
 class ASTFbank(nn.Module):
     """Log mel features as AST computes them (Gong et al. 2021, section 2.1), of whole batches on the device.
 
-    Windows of 25 ms, only those that lie in the clip; then what is missing is padded, bands and spans are masked (in
+    Windows of 25 ms, only those that lie in the clip; then short clips are padded, bands and spans are masked (in
     training only), and all becomes (x - mean) / (2 std). Padding and masks are 0 *before* that, as in the reference:
     with AudioSet's statistics 0.467 after it, which is louder than the average frame.
 
     The statistics belong to corpus, sample rate and hop: AudioSet's are the default, CAV-MAE gives -5.081 and 4.4849
     for VGGSound, OGM-GE -4.503877 and 5.141276 for Kinetics-Sounds, all at 16 kHz.
 
-    At 43 kHz, Zhu et al. (2024) cover 10 s by 1024 frames: ``frame_shift=9.768`` makes a hop of 420 samples, of which
+    At 43 kHz, Zhu (2024) covers 10 s by 1024 frames: ``frame_shift=9.768`` makes a hop of 420 samples, of which
     1024 are 430,080 samples; 10 ms would give 998 frames at any sample rate.
 
     Args:

@@ -45,12 +45,13 @@ class BlindDereverberation(nn.Module):
     back, is a sum of sources N(0, v_it R_i) and of late reverberation N(0, u_t Q) with u_t = sum_d a_d sum_i
     v_i,t-delay-d. Expectation-maximisation (`LocalGaussian`) alternates with steps of G.
 
-    Every step raises the likelihood, in place of two closed forms that may lower it, for they ignore that v_it
-    shapes u_t too, and of Sigma_t let G see its trace alone. The powers minimise a bound of both their terms; G
-    moves in the direction that a typical Sigma_t would prescribe as far as the true ones gain from it. With one
-    source and no late reverberation that is an iteration of WPE.
+    The usual closed forms may lower the likelihood: that of v_it ignores that v_it shapes u_t too, and that of G
+    sees Sigma_t only through its trace. Here every step raises it. The powers minimise an upper bound of the two
+    terms of the negative log-likelihood that they enter; G takes the direction that one typical Sigma_t for all
+    frames would prescribe, and the step length that is best for the true ones. With one source and no late
+    reverberation this is an iteration of WPE.
 
-    A second source changes no more than 0.3 dB in a simulated room with one machine, and costs twice the time.
+    In a simulated room with one machine, a second source changes the result by 0.3 dB at most and takes twice as long.
 
     Args:
         num_sources: Sources besides the reverberation.

@@ -12,10 +12,10 @@ _KILO = 1000.0
 
 
 class Descriptors(nn.Module):
-    """Level, spectral centroid and mel cepstral coefficients, the mean over the frames of a clip.
+    """Level, spectral centroid and mel cepstral coefficients of a clip.
 
-    The level of a frame is its mean power in units of 20 dB below full scale; the centroid is the frequency in kHz
-    around which the power of the mel bands lies. Frames count by their power in the centroid, alike in the rest.
+    The level is the mean power of the samples relative to full scale, in units of 20 dB; the centroid is the mean
+    frequency of the mel bands in kHz, weighted by their power over the clip; each coefficient is the mean over frames.
 
     Args:
         sample_rate: In Hz.

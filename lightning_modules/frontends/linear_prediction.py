@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-_LOADING = 0.1  # in roundings per unknown, of the diagonal: enough for most matrices
+_LOADING = 0.1  # of machine epsilon per unknown, on a unit diagonal: enough for most matrices
 
 
 class LinearPrediction:
@@ -138,7 +138,7 @@ def subtract(error: Tensor, change: Tensor, *, whitened: Tensor, whitened_change
 class LoadedCholesky:
     """Factor of positive semidefinite matrices, each loaded no more than it needs.
 
-    The unknowns are scaled to a unit diagonal, which then is loaded with a few roundings, ten times more until the
+    The unknowns are scaled to a unit diagonal, to which a few machine epsilons are added, ten times more until the
     factorisation succeeds: dead, equal or very unequal channels do no harm.
 
     Args:

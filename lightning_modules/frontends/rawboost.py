@@ -38,7 +38,7 @@ class RawBoost(nn.Module):
         num_taps: Range of their lengths; even lengths are raised by one.
         gain_db: Range of a filter's maximum gain.
         num_orders: Highest power of the waveform in the convolutive noise.
-        nonlinear_loss_db: Range of what powers above the first lose of the gain.
+        nonlinear_loss_db: Range by which the gain of powers above the first is lower.
         impulse_percent: Greatest share of samples that impulsive noise hits.
         impulse_gain: Factor of the impulsive noise.
         snr_db: Range of the stationary noise's signal-to-noise ratio.

@@ -15,7 +15,7 @@ class SlowFastLogMel(nn.Module):
     are those of VGGSound, with crops of 5.119 s 512 frames; EPIC-KITCHENS has 24 kHz, windows of 10 ms, hops of 5 ms
     and crops of 1.999 s, 400 frames. Training masks two bands and two spans by the mean of the clip, as wide
     as SpecAugment draws them; the published code draws a second time within each, so that its masks are half as wide.
-    Its warp of time is left out, as it moves the frame whose number is the value of a bin.
+    Its time warping is left out, for a bug makes it take the value of a bin for the number of the frame to move.
 
     Args:
         sample_rate: In Hz.
