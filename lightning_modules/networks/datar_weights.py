@@ -22,7 +22,7 @@ def read_official(path: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: As `read_state_dict`.
     """
-    # The configuration's class is a dict with manners; it is read as one, and no code of the file runs.
+    # The configuration's class, yacs' CfgNode, is read as a plain dictionary, and no code of the file runs.
     with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
         return read_state_dict(path, entry="model")
 

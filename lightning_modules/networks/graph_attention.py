@@ -50,7 +50,7 @@ class GraphAttention(_PairAttention):
 
 
 class HeterogeneousGraphAttention(_PairAttention):
-    """Attention among two types of nodes and a master node that only listens."""
+    """Attention among two types of nodes, and a master node that attends to all of them but that none attends to."""
 
     def __init__(self, in_dim: int, out_dim: int, *, temperature: float) -> None:
         super().__init__(in_dim, out_dim, temperature=temperature)

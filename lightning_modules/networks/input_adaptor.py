@@ -28,7 +28,7 @@ class InputAdaptor(nn.Module):
         self.conv = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enhance."""
+        """Adapt (batch, channel, mel, frame)."""
         return x + self.strength * self.conv(x)
 
 
@@ -58,7 +58,7 @@ class NoiseAdaptor(nn.Module):
         self.in_evaluation = in_evaluation
 
     def forward(self, x: Tensor) -> Tensor:
-        """Perturb."""
+        """Add noise to (batch, channel, mel, frame)."""
         if not (self.training or self.in_evaluation):
             return x
         if self.distribution == "gaussian":

@@ -85,7 +85,7 @@ class FlatHead(nn.Module):
 
 
 class LSTMSumHead(nn.Module):
-    """Embedding (b, dim) of maps of any length: mean over time of the frames plus a bidirectional LSTM."""
+    """Embedding (b, dim) of maps of any length: mean over time of the frames plus a two-layer BLSTM of them."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""A network that moves a hit to the middle of its window, and the shift by parts of a sample that it learns through.
+"""A network that finds where a hit begins in a window, and the shift by parts of a sample that moves it to the middle.
 
-It finds a place instead of making sound: whatever it answers, the sound stays as it is, but for the place.
+It predicts a place and makes no sound of its own: whatever it answers, the hit sounds the same, earlier or later.
 """
 
 import math

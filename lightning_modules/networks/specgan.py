@@ -98,7 +98,7 @@ class SpecGANGenerator(nn.Module):
 
     Args:
         num_frames: Frames of a spectrogram, a multiple of 32.
-        dim: Channels of the last hidden layer; the others double.
+        dim: Channels of the last hidden layer; they double with each layer before it.
         latent_dim: Size of z.
     """
 

@@ -1,7 +1,8 @@
 """WaveGAN (Donahue, McAuley, Puckette, "Adversarial audio synthesis", ICLR 2019).
 
 Layers, paddings and initial weights of github.com/chrisdonahue/wavegan, whose convolutions pad as TensorFlow's
-``same``: an odd sample goes to the right. One octave of channels a layer, four samples become one, or one four.
+``same``: an odd sample goes to the right. A layer of the discriminator makes one sample of four and doubles the
+channels, a layer of the generator does the reverse.
 """
 
 import torch
@@ -19,7 +20,7 @@ def strides_of(num_samples: int) -> list[int]:
     """Strides of the discriminator's layers for an output of `num_samples`: fours, and at last two where it must be.
 
     Raises:
-        ValueError: 16 times a power of two, from 1024 on, it is not.
+        ValueError: If it is no power of two from 1024 on.
     """
     octaves, rest = (num_samples // _FIRST).bit_length() - 1, num_samples & (num_samples - 1)
     if rest or octaves < 6:
@@ -62,7 +63,7 @@ class WaveGANGenerator(nn.Module):
 
     Args:
         num_samples: Length of a waveform.
-        dim: Channels of the widest layer in time; the others double.
+        dim: Channels of the last hidden layer; they double with each layer before it.
         latent_dim: Size of z.
         upsample: ``zeros`` (transposed convolution) or ``nearest``, see `Upsample`.
         batch_norm: Normalise every layer but the last.
