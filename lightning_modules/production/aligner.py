@@ -18,7 +18,7 @@ from lightning_modules.production.pair_module import PairModule
 from lightning_modules.production.quantise import quantise
 from lightning_modules.results import Report
 
-_GUARD_S = 0.01  # before the next hit ends what is looked at
+_GUARD_S = 0.01  # how long before the next hit the network's view ends
 
 
 class TimeAligner(PairModule):
@@ -63,7 +63,7 @@ class TimeAligner(PairModule):
         )
 
     def figures_of(self, batch: PairBatch) -> Tensor:
-        """Evaluates windows, moved to the middle, and of bars, moved to their grid."""
+        """Evaluates windows, whose hit is moved to the middle, and bars, whose hits are moved to their grid."""
         tempi = [float(bpm) for bpm in batch.attributes["bpm"]]
         if any(tempi):  # bars differ in length: a batch is one
             moved = self.align(batch.waveform[0], self.sample_rate, bpm=tempi[0])[None]
@@ -122,10 +122,9 @@ class TimeAligner(PairModule):
         padded = F.pad(mono, (half, half))
         windows = torch.stack([padded[begin : begin + 2 * half] for begin in coarse.tolist()])
         following = torch.cat([coarse.diff(), torch.tensor([2 * half])])
-        ahead = torch.arange(-half, half) + round(
-            _GUARD_S * self.sample_rate
-        )  # until just before the next hit
-        windows = windows.masked_fill((ahead[None] >= following[:, None]).to(windows.device), 0.0)
+        guard = round(_GUARD_S * self.sample_rate)
+        place = torch.arange(-half, half)
+        windows = windows.masked_fill((place + guard >= following[:, None]).to(windows.device), 0.0)
         fine = self.network.onset(windows[:, None].to(self.device))
         return (coarse + fine.double().cpu()).sort().values / self.sample_rate
 

@@ -12,7 +12,7 @@ from lightning_modules.production.pair_module import named_columns
 from lightning_modules.results import Report
 
 _CLOSE_MS = 5.0
-_BESIDE_S = 0.02
+_BESIDE_S = 0.02  # a hit found at most this far from its place counts as kept
 COLUMNS = (
     "hits",  # of the pair; the next five are means over them
     "onset_ms_before",
@@ -86,7 +86,7 @@ def align_report(pairs: Sequence[Pair], figures: Tensor) -> Report:
 
 
 def _means(figures: Tensor) -> dict[str, float]:
-    """Means over all hits; of the energy the change that is greatest, of kept hits the mean over pairs."""
+    """Means over all hits, but the greatest change of ``energy_db``, and the mean over pairs of ``hits_kept``."""
     hits = figures[:, :1]
     means = ((figures * hits).sum(dim=0) / hits.sum()).tolist()
     found = dict(zip(COLUMNS, means, strict=True))

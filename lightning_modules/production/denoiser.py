@@ -28,11 +28,11 @@ class Denoiser(PairModule):
         network: (batch, 1, time) and knobs -> (batch, 1, time - receptive_field + 1), or the same time without
             ``receptive_field``.
         loss: Mean absolute or mean squared error. The "energy-conserving" loss of Rethage et al. (2018) is twice the
-            former, for the noise is the input less the signal.
+            former, for the noise is the input minus the signal.
         window: Samples of a window, or of a block of output, in which recordings are processed.
-        pad_training: Put silence around training windows, as around a recording; else the ends of windows are context
-            that no loss counts, as Rethage et al. do.
-        level: RMS that inputs are brought to, and outputs back from (Rethage et al.: 0.06); None leaves them.
+        pad_training: Put silence around training windows, as around a recording; otherwise the ends of a window are
+            context only, and the loss leaves them out, as in Rethage et al.
+        level: RMS that inputs are scaled to, and outputs scaled back from (Rethage et al.: 0.06); None scales nothing.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
     """

@@ -20,7 +20,7 @@ _QUIET = 1e-4  # power, -40 dB to full scale: quieter clips weigh less
 
 
 class LearnedEffect(PairModule):
-    """Trains a network of finite context to make an effect's output of its input.
+    """Trains a network of finite context to make an effect's output from its input.
 
     The pairs' knobs go to the network; recordings of any length are processed in blocks, exactly.
 

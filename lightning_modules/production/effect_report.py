@@ -22,6 +22,8 @@ COLUMNS = (
 )
 """Figures of a pair: powers of the errors of estimate and dry signal and of the target, then means over the pair."""
 
+_PER_PAIR = ("esr", "esr_dry", "mae", "mr_stft", "lufs_error", "gr_error", "gr_error_dry")
+
 
 def figures_of_pairs(dry: Tensor, estimate: Tensor, target: Tensor, *, sample_rate: int) -> Tensor:
     """`COLUMNS` of every pair, float32 (batch, figure); all signals (batch, 1, time)."""
@@ -93,9 +95,6 @@ def effect_report(pairs: Sequence[Pair], figures: Tensor, knob_names: Sequence[s
         tables={"pairs": rows},
         warnings=_warnings(metrics),
     )
-
-
-_PER_PAIR = ("esr", "esr_dry", "mae", "mr_stft", "lufs_error", "gr_error", "gr_error_dry")
 
 
 def _warnings(metrics: dict[str, float]) -> list[str]:

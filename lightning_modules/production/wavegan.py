@@ -1,6 +1,6 @@
 """Synthesis of short sounds by a generator and a discriminator that train each other."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol, cast
 
 import torch
@@ -34,8 +34,8 @@ class SoundData(Protocol):
 class Synthesizer(LightningModule):
     """Trains a `WaveGAN` or `SpecGAN` (Donahue et al., ICLR 2019).
 
-    Every batch teaches the discriminator, every `critic_steps`-th then the generator. Under several ranks take
-    ``trainer.strategy: ddp_find_unused_parameters_true``, for a step teaches one of two networks.
+    Every batch trains the discriminator, and every `critic_steps`-th the generator too. With several ranks set
+    ``trainer.strategy: ddp_find_unused_parameters_true``, for a step trains only one of the two networks.
 
     Args:
         network: Generator and discriminator, of waveforms or spectrograms.
@@ -44,7 +44,7 @@ class Synthesizer(LightningModule):
         critic_steps: Steps of the discriminator for one of the generator, 5 with wgan-gp, else 1.
         penalty: λ of the gradient penalty of wgan-gp.
         real_label: Target of real sounds with dcgan.
-        random_polarity: Turn over half of the real sounds, which nobody hears.
+        random_polarity: Invert the polarity of half of the real sounds, which nobody hears.
         optimizer: Made from the parameters of each network.
     """
 
@@ -117,7 +117,7 @@ class Synthesizer(LightningModule):
             waveform = waveform * (torch.randint(2, (len(waveform), 1, 1), device=self.device) * 2 - 1)
         return self.network.analyse(waveform)
 
-    def _step(self, optimizer: LightningOptimizer, loss_of: Any) -> Tensor:
+    def _step(self, optimizer: LightningOptimizer, loss_of: Callable[[], Tensor]) -> Tensor:
         """One step of one network; the other one's parameters ask for no gradient meanwhile."""
         self.toggle_optimizer(optimizer)
         loss = loss_of()
@@ -173,9 +173,9 @@ class Synthesizer(LightningModule):
         rows = rows.reshape(-1, NUM_FIGURES).cpu()  # torchmetrics squeezes one row
         generated = self.generate(_NUM_GENERATED, seed=0)
         description = describe(generated, sample_rate=self.sample_rate)
-        power = NUM_FIGURES - description.power.shape[1]
+        features, power = rows.tensor_split([description.features.shape[1]], dim=1)
         self.metrics = compare(
-            Description(*(part.cpu() for part in description)), Description(rows[:, :power], rows[:, power:])
+            Description(*(part.cpu() for part in description)), Description(features, power)
         )
 
     def report(self, datamodule: SoundData, split: Literal["validation", "test"]) -> Report:
