@@ -119,8 +119,10 @@ class AnomalousSoundDetector(LightningModule, ABC):
         return optimization.configure(self, self.optimizer_factory, self.lr_scheduler_factory)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores."""
+        """Collects scores; `report` evaluates them."""
         self.scores.update(self.score(batch), batch.target, batch.index)
+
+    test_step = predict_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/score``, the mean over held-out normal clips: the lower, the better they are known."""
@@ -128,21 +130,11 @@ class AnomalousSoundDetector(LightningModule, ABC):
         assert self.gathered is not None
         self.log("val/score", self.gathered[1].mean().float().to(self.device), prog_bar=True)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores; `report` evaluates them."""
-        self.scores.update(self.score(batch), batch.target, batch.index)
-
     def on_test_epoch_end(self) -> None:
         """Gathers the scores of all ranks."""
         self._gather_scores()
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores."""
-        self.scores.update(self.score(batch), batch.target, batch.index)
-
-    def on_predict_epoch_end(self) -> None:
-        """Gathers the scores of all ranks."""
-        self._gather_scores()
+    on_predict_epoch_end = on_test_epoch_end
 
     def _gather_scores(self) -> None:
         index, scores, target = self.scores.compute()

@@ -157,8 +157,10 @@ class SyntheticSpeechDetector(LightningModule):
         return SpoofingScorer(self.network, None if isinstance(self.frontend, nn.Identity) else self.frontend)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores."""
+        """Collects scores; `report` evaluates them."""
         self.scores.update(self.score(batch), batch.target, batch.index)
+
+    test_step = predict_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/eer``, a fraction, over all clips of all ranks."""
@@ -172,26 +174,16 @@ class SyntheticSpeechDetector(LightningModule):
             eer = equal_error_rate(scores, target == 1)[0]
         self.log("val/eer", eer.float().to(self.device), prog_bar=True)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores; `report` evaluates them."""
-        self.scores.update(self.score(batch), batch.target, batch.index)
-
     def on_test_epoch_end(self) -> None:
         """Gathers the scores of all ranks."""
         self._gather_scores()
+
+    on_predict_epoch_end = on_test_epoch_end
 
     def _gather_scores(self) -> None:
         index, scores, target = self.scores.compute()
         self.gathered = (index.flatten(), scores.flatten(), target.flatten())  # torchmetrics squeezes one row
         self.scores.reset()
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores."""
-        self.scores.update(self.score(batch), batch.target, batch.index)
-
-    def on_predict_epoch_end(self) -> None:
-        """Gathers the scores of all ranks."""
-        self._gather_scores()
 
     def report(self, datamodule: SpoofingData, split: Literal["validation", "test"]) -> Report:
         """Evaluates the scores that the last validation or test loop gathered, as the challenge does."""
