@@ -83,9 +83,8 @@ class ASVspoof(ClipDataModule):
     def _read(self, layout: Layout, folder: Path, protocol: Path) -> list[Clip]:
         wanted = self.subset if "subset" in layout.columns else "all"
         clips, keys = [], set()
-        shared: dict[
-            tuple[str, ...], dict[str, str]
-        ] = {}  # equal attributes are one object: a million rows fit
+        # Equal attributes are one object: a million rows fit into memory.
+        shared: dict[tuple[str, ...], dict[str, str]] = {}
         names = [column for column in layout.columns if column not in {"key", "label"}]
         columns = [layout.columns[name] for name in names]
         for place, row in read_rows(protocol, num_columns=layout.num_columns):

@@ -25,13 +25,13 @@ class EffectPairs(PairDataModule):
     Training items are chunks from anywhere in a file; those of evaluation are whole files, with ``Val`` standing in
     for a missing ``Test``. Of a capture the last `validation` of every file is held out, or of ten
     files and more as many whole ones: half each for validation and test.
-    A constant delay of the targets is measured at the start and told.
+    A constant delay of the targets is measured and printed at the start.
 
     Args:
         root: Folder of the data set. The default is a synthetic corpus, made where missing.
         sample_rate: Of the files, in Hz; other rates are an error, for resampling would alter both sides.
         chunk: Samples of a training item, with what the network looks back on.
-        flip_polarity: Turn over every other item; not for effects that treat the two half waves differently.
+        flip_polarity: Invert the polarity of half of the items; not for effects that treat the half waves differently.
         validation: Share of a capture that is held out.
         epoch_items: Training chunks an epoch.
         batch_size: Chunks a rank.
@@ -150,7 +150,7 @@ class EffectDataset(PairDataset):
         pairs: The rows.
         info: Of the effect.
         chunk: Samples of an item; None takes the whole.
-        flip_polarity: Turn over items of odd draws.
+        flip_polarity: Invert the polarity of items of odd draws.
     """
 
     def __init__(

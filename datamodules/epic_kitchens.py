@@ -186,9 +186,8 @@ def _videos_to_hold_out(clips: Sequence[Clip], fraction: float) -> set[str]:
 def _in_context(start_s: float, stop_s: float, crop_s: float) -> tuple[float, float]:
     if stop_s - start_s >= crop_s:
         return start_s, stop_s
-    start_s = max(
-        round((start_s + stop_s - crop_s) / 2, 3), 0.0
-    )  # a millisecond is a whole number of samples
+    # To the millisecond, which is a whole number of samples.
+    start_s = max(round((start_s + stop_s - crop_s) / 2, 3), 0.0)
     return start_s, start_s + crop_s
 
 

@@ -21,7 +21,7 @@ class NoisyMixtures(PairDataModule):
 
     Without folders the signals are the simple ones of Hawley (2018), half sines, plucks and boxes, and the noise is
     white. Files of a folder are shared out to the splits, 8 : 1 : 1 in an order that does not depend on `seed`.
-    Where the window has pauses, the signal counts with -60 dB to full scale at least.
+    A signal below -60 dB full scale, as in a pause, counts as one of -60 dB, so that noise goes on through pauses.
 
     Args:
         clean: Folder of clean audio, searched in depth; None draws simple signals.

@@ -33,7 +33,7 @@ class SimulatedRoom(ClipDataModule):
     """Multichannel segments of machines, without and with a sweep; labels normal = 0, anomaly = 1.
 
     Attributes of clips: ``machine``, ``section`` (``id_00``), ``domain`` (empty), ``instance``
-    (``<machine>/<section>``), and ``snr``: of an anomaly ``-5``, ``-10`` or ``-15``, else empty.
+    (``<machine>/<section>``), and ``snr``: of an anomaly one of `snr_db`, as ``-5``, else empty.
 
     Every instance has its place 1.5 to 2.1 m from the array; the loudspeaker stands 1 m from it. A segment of an
     instance is one clip or several in random order, so that few clips recur in other orders; training segments come
@@ -45,7 +45,7 @@ class SimulatedRoom(ClipDataModule):
         machine_root: Folder of machines in the layout of DCASE 2020. The default is a synthetic corpus, made where
             it is missing.
         machines: Their names; None is all.
-        reverberation_time_s: Time in which sound decays by 60 dB.
+        reverberation_time_s: RT60, the time in which sound decays by 60 dB.
         num_microphones: On a circle of 3.4 cm radius.
         snr_db: Of the sweep over the machine, both as reverberant powers at the array.
         num_train: Training segments an instance.

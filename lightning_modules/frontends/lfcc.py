@@ -72,9 +72,8 @@ class LFCC(nn.Module):
         """
         check_length(waveform, self.win_length)
         with torch.autocast(waveform.device.type, enabled=False):
-            power = self._power(
-                waveform.to(self.window.dtype).reshape(-1, waveform.shape[-1])
-            )  # (clip, bin, frame)
+            clips = waveform.to(self.window.dtype).reshape(-1, waveform.shape[-1])
+            power = self._power(clips)  # (clip, bin, frame)
             eps = torch.finfo(torch.float32).eps
             energy = (power.sum(dim=1, keepdim=True) / self.n_fft + eps).log10()
             cepstrum = self.dct[1:] @ (self.filters @ power + eps).log10()

@@ -56,9 +56,8 @@ class SpectralSubtraction(nn.Module):
             power = spectrum.abs().square()
             if noise is None:
                 rank = max(round(self.quantile * power.shape[-1]), 1)
-                quiet = power.kthvalue(
-                    rank, dim=-1, keepdim=True
-                ).values  # `quantile` refuses long recordings
+                # `torch.quantile` refuses long recordings.
+                quiet = power.kthvalue(rank, dim=-1, keepdim=True).values
                 noise_power = quiet / -math.log1p(-self.quantile)
             else:
                 noise_power = self.stft(noise).abs().square().mean(dim=-1, keepdim=True)

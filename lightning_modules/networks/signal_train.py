@@ -92,9 +92,8 @@ class SignalTrain(nn.Module):
 
     def analyse(self, window: Tensor) -> tuple[Tensor, Tensor]:
         """(b, window) -> real and imaginary parts (b, f, frames_in) of the frames up to the window's end."""
-        missing = (
-            self.frames_in - 1
-        ) * self.hop - self.window  # before the window; after it, a frame of silence
+        # Silence before the window, as far as the frames reach back, and a frame of it after.
+        missing = (self.frames_in - 1) * self.hop - self.window
         frames = F.pad(window, (missing, self.size)).unfold(-1, self.size, self.hop)  # (b, t, n)
         # half of each square basis is the other half mirrored and never used, as in the original
         basis = torch.cat([weight[: self.size // 2 + 1] for weight in self.analysis])
