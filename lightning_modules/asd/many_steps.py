@@ -41,7 +41,7 @@ class ManyStepsPerBatch(LightningModule, ABC):
         return loss
 
     def _num_steps(self, num_windows: int) -> int:
-        """Steps of a batch, equal on all ranks: gradients are summed over ranks in every step."""
+        """Steps of a batch, equal on all ranks: gradients are averaged over ranks in every step."""
         steps = torch.tensor(max(1, round(num_windows / self.windows_per_step)), device=self.device)
         return int(self.trainer.strategy.reduce(steps, reduce_op="min"))
 
