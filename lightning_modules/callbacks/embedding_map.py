@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -32,7 +34,7 @@ class EmbeddingMap(Callback):
 
     After tests and the validations that `EvaluationMedia` shows. Of large splits it takes clips at equal distances,
     with several ranks those of rank zero. Networks that embed windows rather than clips have no map, nor have splits
-    of fewer than 20 clips.
+    of fewer than 20 clips, nor embeddings without a plane: of one dimension, not finite, or all the same.
 
     Source: Fig. 2 of the InF + InI paper, which colours bona fide speech and each attack; t-SNE: van der Maaten and
     Hinton 2008.
@@ -109,16 +111,29 @@ class EmbeddingMap(Callback):
         rows, embeddings, self._rows, self._embeddings = self._rows, self._embeddings, [], []
         if sum(map(len, rows)) < _MIN_CLIPS:
             return
+        points = _centred(torch.cat(embeddings).cpu())
+        if points is None:
+            rank_zero_warn(
+                f"{split}_embeddings: no map of embeddings of one dimension, not finite or all equal"
+            )
+            return
         data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
         clips = [data.clips[split][row] for row in torch.cat(rows).tolist()]
-        figure = embedding_figure(
-            torch.cat(embeddings).cpu(), [label_of(clip, data.heads) for clip in clips], split=split
-        )
+        figure = embedding_figure(points, [label_of(clip, data.heads) for clip in clips], split=split)
         path = self._run.folder / "figures" / f"{split}_embeddings.png"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=150)
         for logger in wandb_loggers(trainer):
             logger.log_image(f"{split}/embeddings", [str(path)])
+
+
+def _centred(embeddings: Tensor) -> Tensor | None:
+    """Embeddings (clip, dim) in [-1, 1] about 0, which changes no map; None where t-SNE fails or even crashes."""
+    centred = embeddings - embeddings.mean(dim=0)
+    largest = float(centred.abs().max())
+    if embeddings.shape[1] < 2 or not math.isfinite(largest) or not largest:
+        return None
+    return centred / largest
 
 
 def label_of(clip: Clip, heads: Any) -> str:

@@ -1,6 +1,7 @@
 """Norms, speeds and alerts against values known beforehand, without a data set."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -8,15 +9,17 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import DataLoader
 
+from datamodules.clips import Clip
 from datamodules.pairs import PairBatch
 from lightning_modules.callbacks.alerts import Alerts
-from lightning_modules.callbacks.embedding_map import embedding_figure, label_of
+from lightning_modules.callbacks.embedding_map import EmbeddingMap, embedding_figure, label_of
 from lightning_modules.callbacks.finite_loss import NonFiniteLossError
 from lightning_modules.callbacks.history import history_figure
 from lightning_modules.callbacks.optimizer_monitor import OptimizerMonitor
 from lightning_modules.callbacks.preemption import Preempted
 from lightning_modules.callbacks.spectrograms import color_image, contact_sheet, spectrogram
 from lightning_modules.callbacks.throughput import Throughput, gpu_figures
+from lightning_modules.runs import Run
 from lightning_modules.tracking import MetricsCSV
 
 
@@ -173,10 +176,31 @@ def test_map_keeps_clusters_apart():
         ).min()
 
 
+@pytest.mark.parametrize(
+    ("embeddings", "mapped"),
+    [
+        (torch.randn(24, 3), True),
+        (torch.randn(24, 3) * 1e-30, True),
+        (torch.randn(24, 3) * 1e30, True),
+        (torch.ones(24, 3), False),
+        (torch.full((24, 3), torch.nan), False),
+        (torch.randn(24, 1), False),
+    ],
+    ids=["usual", "tiny", "huge", "collapsed", "nan", "one dimension"],
+)
+def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path):
+    callback = EmbeddingMap(Run(id="x", root=str(tmp_path)))
+    data = SimpleNamespace(clips={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)})
+    trainer: Any = SimpleNamespace(is_global_zero=True, num_test_batches=[1], datamodule=data, loggers=[])
+    callback._run.folder.mkdir(parents=True)
+    callback._embedding = embeddings
+    callback.on_test_batch_end(trainer, Toy(), None, SimpleNamespace(index=torch.arange(24)), 0)
+    callback.on_test_end(trainer, Toy())
+    assert (callback._run.folder / "figures/test_embeddings.png").is_file() == mapped
+
+
 def test_attacks_have_labels_of_their_own():
     heads = {"class": ("spoof", "bonafide")}
-    from datamodules.clips import Clip
-
     assert label_of(Clip("a", "a", 0, {"attack": "A07"}), heads) == "A07"
     assert label_of(Clip("a", "a", 1, {"attack": "-"}), heads) == "bonafide"
     assert label_of(Clip("a", "a", -1), heads) == "unknown"
