@@ -1,9 +1,12 @@
 """What an evaluation found, and how it reaches the run's folder, the loggers and the screen."""
 
+import contextlib
 import csv
 import datetime as dt
+import fcntl
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,19 +65,35 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Appends ``row`` to a CSV file; a column that the file lacks is added to its older rows, empty."""
-    rows: list[Mapping[str, Any]] = []
-    if path.is_file():
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    rows.append(row)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
+    """Appends ``row`` to a CSV file; a column that the file lacks is added to its older rows, empty.
+
+    Evaluations of one run may end at once, so they take turns where the file system has locks.
+    """
+    with _one_at_a_time(path.parent):
+        rows: list[Mapping[str, Any]] = []
+        if path.is_file():
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+        rows.append(row)
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Holds a lock of the folder itself, which leaves no file behind."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # no locks on this file system
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def result_row(

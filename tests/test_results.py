@@ -1,6 +1,7 @@
 """results.csv grows by a row an evaluation."""
 
 import csv
+from multiprocessing import get_context
 
 from lightning_modules.results import Report, append_row, result_row
 from lightning_modules.runs import Run
@@ -13,6 +14,25 @@ def test_rows_are_appended_and_new_columns_added(tmp_path):
     with path.open(newline="") as file:
         assert list(csv.DictReader(file)) == [{"a": "1", "b": ""}, {"a": "2", "b": "3"}]
     assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
+
+
+def append_rows(path, name):
+    for number in range(30):
+        append_row(path, {name: number})
+
+
+def test_evaluations_that_end_at_once_lose_no_row(tmp_path):
+    path = tmp_path / "results.csv"
+    processes = [get_context("fork").Process(target=append_rows, args=(path, name)) for name in "abc"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name in "abc":
+        assert [row[name] for row in rows if row[name]] == [str(number) for number in range(30)]
 
 
 def test_row_says_what_was_scored_how():
