@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lightning_modules.callbacks.provenance import commit, recorded_data_hash
@@ -139,7 +140,7 @@ def show(title: str, report: Report) -> None:
     """Prints warnings, the breakdown and the figures that sum it up."""
     console = Console()
     for warning in report.warnings:
-        console.print(f"[bold red]warning:[/] {warning}")
+        console.print(f"[bold red]warning:[/] {escape(warning)}")
     if report.table:
         console.print(_table(title, report.table))
     if report.metrics:
@@ -158,4 +159,4 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 def _cell(value: str | int | float) -> str:
     if isinstance(value, float):
         return "undefined" if math.isnan(value) else f"{value:.4f}"
-    return str(value)
+    return escape(str(value))  # names of classes may hold brackets

@@ -3,7 +3,7 @@
 import csv
 from multiprocessing import get_context
 
-from lightning_modules.results import Report, append_row, result_row
+from lightning_modules.results import Report, append_row, result_row, show
 from lightning_modules.runs import Run
 
 
@@ -33,6 +33,14 @@ def test_evaluations_that_end_at_once_lose_no_row(tmp_path):
         rows = list(csv.DictReader(file))
     for name in "abc":
         assert [row[name] for row in rows if row[name]] == [str(number) for number in range(30)]
+
+
+def test_names_with_brackets_are_shown_as_they_are(capsys):
+    rows = [{"class": name, "recall": 0.5} for name in ("[drums]", "voice [/sung]")]
+    show("run", Report(keys=["x"], scores=[0.1], metrics={}, table=rows, warnings=["no clips of [bass]"]))
+    shown = capsys.readouterr().out
+    for name in ("[drums]", "voice [/sung]", "no clips of [bass]"):
+        assert name in shown
 
 
 def test_row_says_what_was_scored_how():
