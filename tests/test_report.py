@@ -161,6 +161,29 @@ def test_a_curve_has_levels_for_blocks_without_its_axis(capsys):
     assert "| some, 1024 |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("value", [None, [4, 8], "few"])
+def test_the_x_of_a_curve_is_a_number(value, capsys):
+    output = OUTPUT | {"kind": "curve", "x": "data.num"}
+    path = write([per_instance("a", **{"data.num": [value]})], output)
+    for cell in cells_of(path):
+        finish(cell)
+    assert report.main([path]) == 1
+    assert f"the x of a curve, data.num, {value!r}: expected a number\n" in capsys.readouterr().err
+
+
+def test_names_are_shown_as_they_are(capsys):
+    name = r"a|b_c % & $x$ ~ ^ \ <y>"
+    path = write([block(name, {"seed_everything": [1]})], {"name": "t", "title": "T", "values": ["eer"]})
+    for cell in cells_of(path):
+        finish(cell, places=PLACES)
+    assert report.main([path]) == 0
+    assert r"| a\|b_c % & $x$ ~ ^ \ <y> | 0.0100 |" in capsys.readouterr().out
+    assert table("t")[name, "", "eer"]["mean"] == "0.01"
+    text = Path("reports/grid/t.tex").read_text()
+    assert r"a\textbar{}b\_c \% \& \$x\$ \textasciitilde{} \textasciicircum{} \textbackslash{}" in text
+    assert r"\textless{}y\textgreater{} & 0.0100" in text
+
+
 def test_a_table_of_results(capsys):
     path = write(
         [block("a", {"seed_everything": [1, 2, 3]})], {"name": "t", "title": "T", "values": ["eer", "clips"]}
@@ -242,6 +265,7 @@ def test_refuses_an_axis_that_the_report_would_average_away(capsys):
         ),
         (OUTPUT | {"per": "codec"}, "no column codec"),
         ({"name": "t", "title": "T", "values": ["cllr"]}, "results.csv: no column cllr"),
+        ({"name": "t", "title": "T", "values": ["commit"]}, "results.csv: commit 'abc': expected a number"),
     ],
 )
 def test_a_missing_column_is_one_line(output, message, capsys):

@@ -70,12 +70,15 @@ def findings(found: Gathered, output: Output, value: str) -> list[Finding]:
     """Returns all that the finished runs say of one value.
 
     Raises:
-        ValueError: A run lacks the value, a column or the table, or two runs say the same twice.
+        ValueError: A run lacks the value, a column or the table, two runs say the same twice, or a figure or the x of
+            a curve is no number.
     """
     result = []
     for cell, row in found.rows:
         run = str(cell.run.id)
-        x = None if output.x is None or output.x not in cell.settings else float(cell.settings[output.x])
+        x = None
+        if output.x is not None and output.x in cell.settings:
+            x = _number(cell.settings[output.x], f"{run}: the x of a curve, {output.x},")
         if output.per is None:
             lines, path = [row], cell.run.folder / "results.csv"
         else:
@@ -94,12 +97,21 @@ def findings(found: Gathered, output: Output, value: str) -> list[Finding]:
                     seed=row["seed"],
                     column=value if output.per is None else line[output.per],
                     item=tuple(line[name] for name in output.over),
-                    value=float(line[value]) if line[value] not in ("", "nan") else None,
+                    value=_number(line[value], f"{path}: {value}")
+                    if line[value] not in ("", "nan")
+                    else None,
                     run=run,
                 )
             )
     _check_unique(result)
     return result
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} {value!r}: expected a number") from None
 
 
 def _check_unique(results: Sequence[Finding]) -> None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 _DIFFERENCE = ("difference", "se", "se_clips", "se_seeds", "p_clips", "p", "p_wilcoxon", "num_pairs")
 _SPECIAL = str.maketrans(
-    {each: f"\\{each}" for each in "&%$#_{}"} | {"−": "$-$", "–": "--", "±": r"$\pm$", "λ": r"$\lambda$"}
+    {each: f"\\{each}" for each in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}"}
+    | {"−": "$-$", "–": "--", "±": r"$\pm$", "λ": r"$\lambda$"}
 )
 
 
@@ -24,8 +27,16 @@ def markdown(table: Table, output: Output) -> str:
     text = []
     for caption, (head, *rows) in _parts(table, output):
         lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-        text += [f"{caption}:\n", *("| " + " | ".join(line) + " |" for line in lines), ""]
+        text += [
+            f"{caption}:\n",
+            *("| " + " | ".join(_in_cell(each) for each in line) + " |" for line in lines),
+            "",
+        ]
     return "\n".join(text)
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", r"\|")
 
 
 def latex(table: Table, output: Output) -> str:
