@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,13 @@ def output(**changes):
         (output(values="eer"), "values: 'eer': expected a list"),
         (block() | {"report": {"colors": {"b": "red"}}}, "report.colors: no block is named 'b'"),
         ("[1, 2", "while parsing"),
+        (block(name=2020), "name: 2020: expected text"),
+        (block() | {"experiment": 2020}, "experiment: 2020: expected text"),
+        (block(config=[1]), r"block 1 \(a\): 1: expected text"),
+        (block(set={1: 2}), "1: expected text"),
+        (block(axes={1: [2]}), "1: expected text"),
+        (block(axes={"a.x": [date(2020, 1, 1)]}), "axis a.x: 2020-01-01: .*not JSON serializable; put it in"),
+        ("{experiment: e, experiment: f}", "'experiment' comes twice"),
     ],
 )
 def test_a_wrong_file_is_one_line_and_exit_code_1(content, message, capsys):

@@ -1,5 +1,6 @@
 """A grid file: which runs make a table or figure, and how to lay it out. Read and checked as a whole."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -114,6 +115,18 @@ class Grid:
 _T = TypeVar("_T", Block, Published, Output, Layout, Grid)
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that comes twice, of which YAML would silently keep the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if key != "<<" and keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key!r} comes twice", problem_mark=node.start_mark)
+        return node
+
+
 def read_grid(path: str | Path) -> Grid:
     """Reads and checks a grid file.
 
@@ -122,14 +135,15 @@ def read_grid(path: str | Path) -> Grid:
         FileNotFoundError: There is no such file.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text())
-    except yaml.YAMLError as error:
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     content = dict(_expect(content, dict, f"{path}: the file"))
     blocks = _expect(content.get("blocks") or [], list, f"{path}: blocks")
     content["blocks"] = [_block(block, f"{path}: block {index}") for index, block in enumerate(blocks, 1)]
     content["report"] = _layout(content.get("report") or {}, f"{path}: report")
     grid = _build(Grid, content, str(path))
+    _expect(grid.experiment, str, f"{path}: experiment")
     if not blocks:
         raise ValueError(f"{path}: no blocks, so no runs")
     _check_names([block.name for block in grid.blocks], f"{path}: blocks")
@@ -166,8 +180,10 @@ def _block(content: Any, where: str) -> Block:
     content = dict(_expect(content, dict, where))
     where += f" ({content['name']})" if content.get("name") else ""
     block = _build(Block, content, where)
-    for key, kind in (("config", list), ("set", dict), ("axes", dict)):
+    for key, kind in (("name", str), ("config", list), ("set", dict), ("axes", dict)):
         _expect(getattr(block, key), kind, f"{where}: {key}")
+    for key in [*block.config, *block.set, *block.axes]:
+        _expect(key, str, where)
     if not block.config:
         raise ValueError(f"{where}: config: expected at least one configuration file")
     for config in block.config:
@@ -177,7 +193,7 @@ def _block(content: Any, where: str) -> Block:
             )
     keys = [*block.set, *_keys(block)]
     for key in keys:
-        if key.startswith("run.") or not isinstance(key, str):
+        if key.startswith("run."):
             raise ValueError(f"{where}: {key}: the grid itself names its runs")
     _check_names(keys, f"{where}: keys")
     for axis, values in block.axes.items():
@@ -190,6 +206,10 @@ def _check_axis(axis: str, values: Any, where: str) -> None:
         raise ValueError(f"{where}: no values, so no runs")
     count = len(axis.split(","))
     for value in values:
+        try:
+            json.dumps(value)
+        except TypeError as error:  # such as an unquoted date
+            raise ValueError(f"{where}: {value}: {error}; put it in quotes") from None
         if count > 1 and (not isinstance(value, list) or len(value) != count):
             raise ValueError(f"{where}: {value!r}: expected a list of {count} values, one a key")
 
@@ -246,9 +266,12 @@ def _build(kind: type[_T], content: Mapping[str, Any], where: str) -> _T:
     return kind(**content)
 
 
+_KINDS = {dict: "a mapping", list: "a list", str: "text, in quotes where it looks like a number"}
+
+
 def _expect(value: Any, kind: type, where: str) -> Any:
     if not isinstance(value, kind):
-        raise ValueError(f"{where}: {value!r}: expected a {'mapping' if kind is dict else kind.__name__}")
+        raise ValueError(f"{where}: {value!r}: expected {_KINDS[kind]}")
     return value
 
 
