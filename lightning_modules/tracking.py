@@ -1,7 +1,10 @@
 """Loggers: CSV always, Weights & Biases where it can be reached, and one line when it cannot."""
 
 import csv
+import hashlib
+import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +19,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only
 from lightning_modules.runs import Run
 
 _SYNC = "python -m lightning_modules.sync"
+_LONGEST_NAME = 128
 
 
 @dataclass(kw_only=True)
@@ -82,7 +86,8 @@ class MetricsCSV(CSVLogger):
             return
         with path.open(newline="") as file:
             reader = csv.DictReader(file)
-            rows = [row for row in reader if int(row["step"]) < step]
+            # a line that was cut off when the machine went down is of no step, or has too many fields
+            rows = [row for row in reader if None not in row and _step(row) < step]
             fields = list(reader.fieldnames or [])
         temporary = path.with_name(".metrics.csv.tmp")
         with temporary.open("w", newline="") as file:
@@ -90,6 +95,13 @@ class MetricsCSV(CSVLogger):
             writer.writeheader()
             writer.writerows(rows)
         temporary.replace(path)
+
+
+def _step(row: Mapping[str, Any]) -> float:
+    try:
+        return int(row["step"])
+    except (TypeError, ValueError):
+        return math.inf
 
 
 class PatientWandbLogger(WandbLogger):
@@ -172,7 +184,7 @@ class PatientWandbLogger(WandbLogger):
     def _log_artifact(self, name: str, kind: str, paths: Sequence[Path], aliases: list[str]) -> None:
         import wandb
 
-        artifact = wandb.Artifact(name, type=kind)
+        artifact = wandb.Artifact(artifact_name(name), type=kind)
         for path in paths:
             if path.is_dir():
                 artifact.add_dir(str(path), name=path.name, skip_cache=True, policy="immutable")
@@ -180,6 +192,15 @@ class PatientWandbLogger(WandbLogger):
                 artifact.add_file(str(path), skip_cache=True, policy="immutable")
         if artifact.manifest.entries:
             self.experiment.log_artifact(artifact, aliases=aliases)
+
+
+def artifact_name(name: str) -> str:
+    """Returns a name as W&B takes it: ASCII, and at most 128 characters; a digest tells what was changed apart."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    if plain == name and len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{digest}-{plain[9 - _LONGEST_NAME :]}"
 
 
 def _has_key() -> bool:

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from lightning_modules.runs import Run
-from lightning_modules.tracking import MetricsCSV, Tracking
+from lightning_modules.tracking import MetricsCSV, Tracking, artifact_name
 
 
 def rows(folder):
@@ -32,6 +32,22 @@ def test_rewind_drops_what_a_resumed_run_writes_again(tmp_path):
     logger.save()
     MetricsCSV(tmp_path).rewind(11)
     assert [row["step"] for row in rows(tmp_path)] == ["0", "10"]
+
+
+@pytest.mark.parametrize("end", ["0", "0,\0\0", "0,5,1.0,7\n", "0,x"])
+def test_a_line_that_was_cut_off_hinders_no_restart(end, tmp_path):
+    (tmp_path / "metrics.csv").write_text(f"epoch,step,loss\n0,0,2.0\n0,1,1.5\n{end}")
+    MetricsCSV(tmp_path).rewind(2)
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "1"]
+
+
+def test_wandb_takes_the_name_of_any_run():
+    wandb = pytest.importorskip("wandb")
+    names = ["e-id_1-test-scores", "e-größe-test-scores", "e-grösse-test-scores"]
+    names += [f"e-{'machine_' * 20}{seed}-checkpoint" for seed in (1, 2)]
+    taken = [wandb.Artifact(artifact_name(name), type="scores").name for name in names]
+    assert taken[0] == names[0]
+    assert len(set(taken)) == len(names)
 
 
 def test_disabled_wandb_leaves_the_csv(tmp_path):
