@@ -94,7 +94,10 @@ def stable_id(config: Mapping[str, Any]) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Writes ``text`` to ``path`` such that a reader sees the old or the new file, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+    ) as file:
+        os.fchmod(file.fileno(), 0o644)  # others may read it, as all that a run writes
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

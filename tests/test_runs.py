@@ -5,6 +5,12 @@ import pytest
 from lightning_modules.runs import Run, stable_id, write_atomically
 
 
+def test_what_is_written_atomically_can_be_read_by_others(tmp_path):
+    write_atomically(tmp_path / "a.json", "größe")
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == "größe"
+
+
 def test_id_depends_on_the_configuration_alone(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
