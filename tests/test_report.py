@@ -297,6 +297,20 @@ def test_bars_show_the_means_from_the_origin():
     assert heights == pytest.approx([-0.1, 0.4])
 
 
+def test_odd_names_are_in_the_legend(tmp_path):
+    path = write([block("_b", {"seed_everything": [1]}), block("$_$", {"seed_everything": [1]})], OUTPUT)
+    for cell in cells_of(path):
+        finish(cell, places=PLACES)
+    assert report.main([path]) == 0
+    output = read_grid(path).report.outputs[0]
+    estimates: dict[Series, dict[str, Estimate]] = {
+        (name, None): {"fan": Estimate(mean=0.5, sd=math.nan, n=1)} for name in ("_b", "$_$")
+    }
+    table = Table(value="auc", columns=["fan"], estimates=estimates, left_out=[])
+    figure = draw(table, output, {"_b": "C0", "$_$": "C1"})
+    assert [each.get_text().strip() for each in figure.legends[0].get_texts()] == ["_b", r"\$_\$"]
+
+
 def test_panels_of_curves_fill_their_rows_and_leave_no_empty_one(tmp_path):
     row = {machine: Estimate(mean=0.5, sd=0.1, n=2) for machine in ("a", "b", "c", "d", "e")}
     estimates: dict[Series, dict[str, Estimate]] = {("some", x): row for x in (4.0, 16.0)}

@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from datamodules.clips import Clip
 from lightning_modules.callbacks.evaluation_media import EVERY
 from lightning_modules.callbacks.wandb_loggers import wandb_loggers
+from lightning_modules.figure_text import plain
 from lightning_modules.runs import Run
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def embedding_figure(embeddings: Tensor, labels: Sequence[str], *, split: str) -
     others = ~np.isin(of_label, names)
     axes.scatter(*points[others].T, s=6, color="0.8", label="others" if others.any() else None)
     for number, name in enumerate(names):
-        axes.scatter(*points[of_label == name].T, s=8, color=colors(number), label=name)
+        axes.scatter(*points[of_label == name].T, s=8, color=colors(number), label=plain(name))
     axes.set(xticks=[], yticks=[], title=f"t-SNE of the embeddings of {len(labels)} {split} clips")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, markerscale=2)
     return figure

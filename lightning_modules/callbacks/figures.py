@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from torch import Tensor
 
+from lightning_modules.figure_text import plain
 from lightning_modules.metrics.functional import auc, det_curve, equal_error_rate, partial_auc, roc_curve
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def det_figure(systems: Mapping[str, tuple[Tensor | ArrayLike, Tensor | ArrayLik
         miss, false_alarm, _ = det_curve(scores, is_positive)
         eer = float(equal_error_rate(scores, is_positive)[0])
         inside = [ndtri(rate.cpu().numpy()).clip(*ends) for rate in (false_alarm, miss)]
-        (line,) = axes.plot(*inside, label=f"{name}, EER {eer:.2%}")
+        (line,) = axes.plot(*inside, label=f"{plain(name)}, EER {eer:.2%}")
         axes.plot(*[ndtri(eer).clip(*ends)] * 2, "o", color=line.get_color())
     axes.plot(ends, ends, color="0.7", linewidth=0.8, zorder=0)
     ticks = [f"{tick:g}" for tick in PERCENT_TICKS]
@@ -81,7 +82,10 @@ def roc_figure(
         whole, part = auc(scores, is_positive), partial_auc(scores, is_positive, max_fpr=max_fpr)
         false_alarm, hit = (rate.cpu().numpy() for rate in roc_curve(scores, is_positive))
         (line,) = axes.plot(
-            false_alarm, hit, label=f"{name}, AUC {float(whole):.2%}, pAUC {float(part):.2%}", clip_on=False
+            false_alarm,
+            hit,
+            label=f"{plain(name)}, AUC {float(whole):.2%}, pAUC {float(part):.2%}",
+            clip_on=False,
         )
         until = np.append(false_alarm[false_alarm < max_fpr], max_fpr)
         heights = np.append(hit[false_alarm < max_fpr], np.interp(max_fpr, false_alarm, hit))
@@ -173,8 +177,9 @@ def confusion_figure(target: Tensor, predicted: Tensor, names: Sequence[str]) ->
         axes.text(
             column, row, str(int(matrix[row, column])), ha="center", va="center", fontsize=7, color=color
         )
-    axes.set_xticks(range(count), names, rotation=90, fontsize=8)
-    axes.set_yticks(range(count), names, fontsize=8)
+    shown = [plain(name) for name in names]
+    axes.set_xticks(range(count), shown, rotation=90, fontsize=8)
+    axes.set_yticks(range(count), shown, fontsize=8)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     return figure

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_modules.figure_text import plain
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -55,7 +57,7 @@ def contact_sheet(
         axes.imshow(
             image, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-_RANGE_DB, vmax=0
         )
-        axes.set_title(title, fontsize=7)
+        axes.set_title(plain(title), fontsize=7)
         axes.tick_params(labelsize=7)
         if place % columns == 0:
             axes.set_ylabel("kHz", fontsize=8)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lightning_modules.figure_text import plain
 from lightning_modules.grids.estimates import AVERAGE, Estimate, Table
 from lightning_modules.grids.grid_file import Output
 
@@ -57,14 +58,14 @@ def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
             edgecolor="white",
             linewidth=0.4,
             error_kw={"elinewidth": 0.7, "capsize": 1.5, "capthick": 0.7},
-            label=name,
+            label=plain(name),
         )
         known = [_published(table, output, name, column) for column in columns]
         marks = [(place + (index + 0.5) * width - 0.43, mark) for place, mark in enumerate(known) if mark]
         if marks:
             axes.plot(*zip(*marks, strict=True), "kD", markersize=2.5, label="published")
     axes.axhline(output.origin, color="0.3", linewidth=0.6)
-    axes.set_xticks(range(len(columns)), columns)
+    axes.set_xticks(range(len(columns)), [plain(column) for column in columns])
     axes.tick_params("x", length=0)
     axes.set(ylabel=_name(table.value), xlim=(-0.55, len(columns) - 0.45))
     axes.grid(axis="y", color="0.9", linewidth=0.6)
@@ -91,10 +92,10 @@ def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
                 for (each, x), row in table.estimates.items()
                 if each == name and column in row
             ]
-            _line(axes, points, label=name, color=colors[name])
+            _line(axes, points, label=plain(name), color=colors[name])
         if output.log_base is not None:
             axes.set_xscale("log", base=output.log_base)
-        axes.set_title(column, fontsize=8)
+        axes.set_title(plain(column), fontsize=8)
         axes.grid(color="0.92", linewidth=0.6)
     for axes in panels[len(columns) - ncols : len(columns)]:
         axes.tick_params("x", labelbottom=True)  # the lowest of each column, also above an empty place
@@ -113,7 +114,7 @@ def _lines(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
     axes = figure.add_subplot()
     for (name, _), row in table.estimates.items():
         shown = [(place, row[column]) for place, column in enumerate(table.columns) if column in row]
-        _line(axes, shown, label=name, color=colors[name])
+        _line(axes, shown, label=plain(name), color=colors[name])
     before, ticks, after = _shared_words([_name(column).split() for column in table.columns])
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set(ylabel=before, xlabel=after)
@@ -179,7 +180,7 @@ def _legend(figure: Figure, table: Table, output: Output) -> None:
         entries.keys(),
         loc="outside upper center",
         ncols=min(len(entries), 4),
-        title=f"{output.title}\n{spread}",
+        title=f"{plain(output.title)}\n{spread}",
     )
     legend.get_title().set_multialignment("center")
 

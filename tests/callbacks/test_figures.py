@@ -6,7 +6,7 @@ import pytest
 import torch
 from matplotlib.patches import Rectangle
 
-from lightning_modules.callbacks.figures import det_figure, roc_figure, score_histogram
+from lightning_modules.callbacks.figures import confusion_figure, det_figure, roc_figure, score_histogram
 from lightning_modules.metrics.functional import partial_auc
 
 
@@ -68,3 +68,16 @@ def test_histogram_names_classes_and_threshold():
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="none of the 3 trials is spoofed"):
         score_histogram([1.0, 2.0, 3.0], [True] * 3)
+
+
+@pytest.mark.parametrize("name", ["_silence_", "$_$"])
+def test_names_of_classes_are_shown_as_they_are(name, tmp_path):
+    scores, is_positive = torch.arange(40) % 7, torch.arange(40) % 2 == 0
+    for draw in (det_figure, roc_figure):
+        figure = draw({name: (scores, is_positive)})
+        figure.savefig(tmp_path / "a.png")
+        legend = figure.axes[0].get_legend()
+        assert legend is not None
+        assert name in legend.get_texts()[0].get_text().replace("\\", "")
+    target = torch.tensor([0, 1])
+    confusion_figure(target, target, [name, "b"]).savefig(tmp_path / "b.png")
