@@ -198,7 +198,10 @@ def test_runs_what_is_missing_and_a_failure_stops_nothing(capsys):
     assert len(pids) == len(set(pids)) == 7  # a process a start
 
 
-def test_a_run_that_another_process_runs_is_skipped(capsys):
+@pytest.mark.parametrize("since", ["before", "just now"])
+def test_a_run_that_another_process_runs_is_skipped(since, monkeypatch, capsys):
+    if since == "just now":  # it took the run after this one had looked
+        monkeypatch.setattr(local, "_is_locked", lambda path: False)
     cells = expand(read_grid(seeds(99)))
     code = "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(); time.sleep(60)"
     Path("runs/e/a-seed_99").mkdir(parents=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 from lightning_modules.grids.cells import Cell
 
 PRELOAD = ["lightning_modules.workflow"]  # seconds of imports, paid once
+_TAKEN = os.EX_UNAVAILABLE  # exit code where another grid took the cell while this one started its process
 GRACE_S = 60.0  # from the request to stop to the kill: a step and a checkpoint
 
 
@@ -134,6 +135,9 @@ class LocalRunner:
         if process.exitcode == 0 and cell.state == "finished":
             self.outcome.done.append(id)
             self._say("done", cell, f"{time.monotonic() - started.since:.0f} s")
+        elif process.exitcode == _TAKEN:
+            self.outcome.skipped.append(id)
+            self._say("skipped", cell, "another process runs it")
         else:
             self.outcome.failed[id] = _reason(process.exitcode, cell.run.folder / "log.txt")
             self._say("FAILED", cell, self.outcome.failed[id])
@@ -173,7 +177,10 @@ def _run(
     """The process of one cell; a group of its own, so that Ctrl-C reaches it once, in order."""
     os.setsid()
     with log.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # held by the output, so as long as any process of the run lives
+        try:  # held by the output, so as long as any process of the run lives
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(_TAKEN) from None
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     for stream in (sys.stdout, sys.stderr):
