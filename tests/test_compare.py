@@ -79,6 +79,7 @@ def test_several_runs_and_clips_in_any_order(tmp_path, capsys):
             [],
             "y/tables/test_clips.csv:3: verb_rank 'first' of c1: expected a rank",
         ),
+        ({"c2": [2]}, [], "y/tables/test_clips.csv:4: the line of c2 is cut off"),
         ({}, ["--head", "event"], "no head event; it has verb, noun"),
         ({}, ["--split", "validation"], "x/tables/validation_clips.csv: no such file"),
         ({}, ["--b", "x"], "x comes twice"),

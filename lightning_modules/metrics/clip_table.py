@@ -51,6 +51,8 @@ def _read(path: Path, head: str | None) -> _Clips:
         targets: dict[str, tuple[str, ...]] = {}
         for row in reader:
             where, key = f"{path}:{reader.line_num}", row["key"]
+            if None in row.values():
+                raise ValueError(f"{where}: the line of {key} is cut off; test the run again")
             if key in ranks:
                 raise ValueError(f"{where}: {key} comes a second time; keep one line for each clip")
             try:
