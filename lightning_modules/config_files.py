@@ -40,7 +40,7 @@ def check_file(path: str | Path) -> None:
     except OSError:
         return
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigFileError(f"{path}: expected keys and values, such as trainer: {{max_epochs: 5}}")
+        raise ConfigFileError(f"{path}: expected keys and values, one a line, as `name: value`")
     size = _size(root, {})
     if size > MAX_NODES:
         raise ConfigFileError(
@@ -67,7 +67,7 @@ def _repeated_keys(node: yaml.Node, seen: set[int]) -> Iterator[yaml.ScalarNode]
     if isinstance(node, yaml.MappingNode):
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         names = [key.value for key in keys]
-        yield from (key for place, key in enumerate(keys) if key.value in names[:place])
+        yield from (key for place, key in enumerate(keys) if key.value != "<<" and key.value in names[:place])
     for child in _children(node):
         yield from _repeated_keys(child, seen)
 

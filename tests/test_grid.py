@@ -146,14 +146,14 @@ def output(**changes):
         (output(per="machine"), "per and over come together"),
         (output(values="eer"), "values: 'eer': expected a list"),
         (block() | {"report": {"colors": {"b": "red"}}}, "report.colors: no block is named 'b'"),
-        ("[1, 2", "while parsing"),
+        ("[1, 2", "line 1, column 6: no YAML"),
         (block(name=2020), "name: 2020: expected text"),
         (block() | {"experiment": 2020}, "experiment: 2020: expected text"),
         (block(config=[1]), r"block 1 \(a\): 1: expected text"),
         (block(set={1: 2}), "1: expected text"),
         (block(axes={1: [2]}), "1: expected text"),
         (block(axes={"a.x": [date(2020, 1, 1)]}), "axis a.x: 2020-01-01: .*not JSON serializable; put it in"),
-        ("{experiment: e, experiment: f}", "'experiment' comes twice"),
+        ("{experiment: e, experiment: f}", "line 1: key experiment comes twice"),
     ],
 )
 def test_a_wrong_file_is_one_line_and_exit_code_1(content, message, capsys):

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 
+from lightning_modules.config_files import check_file
+
 Kind = Literal["table", "bars", "curve", "lines"]
 
 
@@ -115,18 +117,6 @@ class Grid:
 _T = TypeVar("_T", Block, Published, Output, Layout, Grid)
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that comes twice, of which YAML would silently keep the last."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if key != "<<" and keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"{key!r} comes twice", problem_mark=node.start_mark)
-        return node
-
-
 def read_grid(path: str | Path) -> Grid:
     """Reads and checks a grid file.
 
@@ -134,11 +124,8 @@ def read_grid(path: str | Path) -> Grid:
         ValueError: It is no YAML, or a key is unknown, missing or of another kind than expected.
         FileNotFoundError: There is no such file.
     """
-    try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
-    content = dict(_expect(content, dict, f"{path}: the file"))
+    check_file(path)
+    content = dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     blocks = _expect(content.get("blocks") or [], list, f"{path}: blocks")
     content["blocks"] = [_block(block, f"{path}: block {index}") for index, block in enumerate(blocks, 1)]
     content["report"] = _layout(content.get("report") or {}, f"{path}: report")
