@@ -112,7 +112,7 @@ class PatientWandbLogger(WandbLogger):
 
     def __init__(self, run: Run, settings: Tracking) -> None:
         import wandb
-        import wandb.apis.public  # by wandb.init: pydantic climbs its deep stack of imports for a second
+        import wandb.apis.public  # wandb.init would, many imports deep: pydantic searches that stack for a second
 
         self._folders = run
         self._artifacts = settings.artifacts

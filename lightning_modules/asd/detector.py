@@ -97,8 +97,9 @@ class AnomalousSoundDetector(LightningModule, ABC):
     def instance_index(self, batch: Batch) -> Tensor:
         """int64 (batch,): which of `instances` each clip is of, -1 if none."""
         numbers = {name: number for number, name in enumerate(self.instances)}
-        names = batch.attributes.get("instance") or [""] * len(batch.key)
-        return torch.tensor([numbers.get(name, -1) for name in names], device=batch.waveform.device)
+        return torch.tensor(
+            [numbers.get(name, -1) for name in _instances_of(batch)], device=batch.waveform.device
+        )
 
     def check_instances(self, batch: Batch) -> None:
         """Refuses clips of machine instances that this detector was not trained on.
@@ -106,8 +107,7 @@ class AnomalousSoundDetector(LightningModule, ABC):
         Raises:
             ValueError: For such a clip.
         """
-        names = batch.attributes.get("instance") or [""] * len(batch.key)
-        for key, name in zip(batch.key, names, strict=True):
+        for key, name in zip(batch.key, _instances_of(batch), strict=True):
             if name not in self.instances:
                 raise ValueError(
                     f"clip {key} is of {name or 'no machine instance'}: this detector scores clips of"
@@ -195,3 +195,8 @@ class AnomalousSoundDetector(LightningModule, ABC):
         index, scores, _ = (column.cpu() for column in self.gathered)
         clips = [datamodule.clips[split][row] for row in index.tolist()]
         return detection_report(clips, scores, year=datamodule.year, thresholds=self.thresholds)
+
+
+def _instances_of(batch: Batch) -> list[str]:
+    """Machine instance of each clip; empty where the data set names none."""
+    return batch.attributes.get("instance") or [""] * len(batch.key)

@@ -45,19 +45,21 @@ class Toy(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def test_norm_rate_and_speed_are_logged_at_logging_steps_alone(tmp_path):
+def fit(folder, **settings):
     trainer = Trainer(
         accelerator="cpu",
-        max_epochs=1,
         log_every_n_steps=3,
-        logger=MetricsCSV(tmp_path),
+        logger=MetricsCSV(folder),
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        gradient_clip_val=0.5,
-        callbacks=[OptimizerMonitor(), Throughput()],
+        **settings,
     )
     trainer.fit(Toy(), datamodule=Data())
+
+
+def test_norm_rate_and_speed_are_logged_at_logging_steps_alone(tmp_path):
+    fit(tmp_path, max_epochs=1, gradient_clip_val=0.5, callbacks=[OptimizerMonitor(), Throughput()])
     header, *rows = (tmp_path / "metrics.csv").read_text().splitlines()
     rows = [dict(zip(header.split(","), map(float, row.split(",")), strict=True)) for row in rows if row]
     assert [row["step"] for row in rows] == [2, 5]
@@ -76,18 +78,7 @@ def test_rows_count_all_batches_of_accumulated_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Throughput, "_figures", lambda self, ranks: counted.append(self._clips) or figures(self, ranks)
     )
-    trainer = Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        accumulate_grad_batches=2,
-        log_every_n_steps=3,
-        logger=MetricsCSV(tmp_path),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[Throughput()],
-    )
-    trainer.fit(Toy(), datamodule=Data())
+    fit(tmp_path, max_epochs=2, accumulate_grad_batches=2, callbacks=[Throughput()])
     assert counted == [12, 12]  # three steps of two batches of two clips
 
 
