@@ -1,6 +1,6 @@
 """A column of strings in two arrays: small, quick to pickle, without reference counts, and possibly on disk."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
 import numpy as np
@@ -27,6 +27,12 @@ class Strings(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self.ends)
+
+    def __iter__(self) -> Iterator[str]:  # much quicker than one index after the other
+        content, begin = self.content.tobytes(), 0
+        for end in self.ends.tolist():
+            yield content[begin:end].decode("utf-8", "surrogateescape")
+            begin = end
 
     @overload
     def __getitem__(self, index: int) -> str: ...
