@@ -1,45 +1,47 @@
 """What comes in: data sets on disk become batches of waveforms."""
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+import datamodules.former_names
+
 if TYPE_CHECKING:
-    from datamodules.asvspoof import ASVspoof
-    from datamodules.audio_folder import AudioFolder
+    from datamodules.asd.dcase import DCASE
+    from datamodules.asd.room.simulated_room import SimulatedRoom
     from datamodules.base import ClipDataModule
     from datamodules.clips import Batch, Clip
-    from datamodules.dcase import DCASE
-    from datamodules.drum_hits import DrumHits
-    from datamodules.effect_pairs import Capture, EffectPairs
-    from datamodules.epic_kitchens import EPICKitchens
-    from datamodules.kinetics_sounds import KineticsSounds
-    from datamodules.mapping_examples import MappingExamples
-    from datamodules.noisy_mixtures import NoisyMixtures
-    from datamodules.noisy_pairs import NoisyPairs
-    from datamodules.one_shots import OneShots
-    from datamodules.simulated_room import SimulatedRoom
-    from datamodules.spectrogram_folder import SpectrogramFolder
-    from datamodules.vggsound import VGGSound
+    from datamodules.event.epic_kitchens import EPICKitchens
+    from datamodules.event.kinetics_sounds import KineticsSounds
+    from datamodules.event.vggsound import VGGSound
+    from datamodules.folders.audio_folder import AudioFolder
+    from datamodules.folders.spectrogram_folder import SpectrogramFolder
+    from datamodules.production.library.one_shots import OneShots
+    from datamodules.production.mapping.mapping_examples import MappingExamples
+    from datamodules.production.pairs.drum_hits import DrumHits
+    from datamodules.production.pairs.effect_pairs import Capture, EffectPairs
+    from datamodules.production.pairs.noisy_mixtures import NoisyMixtures
+    from datamodules.production.pairs.noisy_pairs import NoisyPairs
+    from datamodules.ssd.asvspoof import ASVspoof
 
 _HOMES = {
-    "ASVspoof": "asvspoof",
-    "AudioFolder": "audio_folder",
+    "ASVspoof": "ssd.asvspoof",
+    "AudioFolder": "folders.audio_folder",
     "Batch": "clips",
-    "Capture": "effect_pairs",
+    "Capture": "production.pairs.effect_pairs",
     "Clip": "clips",
     "ClipDataModule": "base",
-    "DCASE": "dcase",
-    "DrumHits": "drum_hits",
-    "EffectPairs": "effect_pairs",
-    "EPICKitchens": "epic_kitchens",
-    "KineticsSounds": "kinetics_sounds",
-    "MappingExamples": "mapping_examples",
-    "NoisyMixtures": "noisy_mixtures",
-    "NoisyPairs": "noisy_pairs",
-    "OneShots": "one_shots",
-    "SimulatedRoom": "simulated_room",
-    "SpectrogramFolder": "spectrogram_folder",
-    "VGGSound": "vggsound",
+    "DCASE": "asd.dcase",
+    "DrumHits": "production.pairs.drum_hits",
+    "EffectPairs": "production.pairs.effect_pairs",
+    "EPICKitchens": "event.epic_kitchens",
+    "KineticsSounds": "event.kinetics_sounds",
+    "MappingExamples": "production.mapping.mapping_examples",
+    "NoisyMixtures": "production.pairs.noisy_mixtures",
+    "NoisyPairs": "production.pairs.noisy_pairs",
+    "OneShots": "production.library.one_shots",
+    "SimulatedRoom": "asd.room.simulated_room",
+    "SpectrogramFolder": "folders.spectrogram_folder",
+    "VGGSound": "event.vggsound",
 }
 __all__ = [
     "DCASE",
@@ -67,4 +69,4 @@ def __getattr__(name: str) -> object:
     """Imports a class on first use: the loaders' worker processes need none of Lightning."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return resolve_name(f"{__name__}.{_HOMES[name]}:{name}")

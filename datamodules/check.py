@@ -16,10 +16,10 @@ from dataclasses import asdict
 from typing import Any
 
 from datamodules.base import ClipDataModule
-from datamodules.config import parse_arguments
-from datamodules.coverage import ABSENT, write_exclusions
+from datamodules.checks.config import parse_arguments
+from datamodules.checks.split_report import SplitReport, check_split
+from datamodules.clips.coverage import ABSENT, write_exclusions
 from datamodules.files import write_text_atomically
-from datamodules.split_report import SplitReport, check_split
 
 _SHOWN = 10
 _SPLITS = ("train", "validation", "test")

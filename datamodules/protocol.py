@@ -1,7 +1,7 @@
 """Read the lists that come with a data set, and refuse faulty ones with the line and the way out."""
 
 import csv
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 BOM = b"\xef\xbb\xbf"
@@ -29,12 +29,8 @@ def read_rows(path: Path, *, num_columns: int) -> Iterator[tuple[str, list[str]]
     """
     for place, line in _lines(path):
         columns = line.split()
-        if len(columns) != num_columns:
-            found = f"{len(columns)} columns" if columns else "a blank line"
-            raise ProtocolError(
-                f"{place}: {found} where {num_columns} columns were expected: compare with the data set's own"
-                " protocol and remove spaces within names and blank lines"
-            )
+        way_out = "protocol and remove spaces within names and blank lines"
+        _check_columns(place, columns, num_columns, way_out)
         yield place, columns
 
 
@@ -59,13 +55,16 @@ def read_table(path: Path, *, num_columns: int | None = None) -> Iterator[tuple[
                 f"{place}: a quoted value does not end in its line: correct the quotes"
             ) from None
         num_columns = num_columns or len(columns)
-        if len(columns) != num_columns:
-            found = f"{len(columns)} columns" if columns else "a blank line"
-            raise ProtocolError(
-                f"{place}: {found} where {num_columns} columns were expected: compare with the data set's own list, and"
-                " quote values that hold commas"
-            )
+        _check_columns(place, columns, num_columns, "list, and quote values that hold commas")
         yield place, columns
+
+
+def _check_columns(place: str, columns: list[str], expected: int, way_out: str) -> None:
+    if len(columns) != expected:
+        found = f"{len(columns)} columns" if columns else "a blank line"
+        raise ProtocolError(
+            f"{place}: {found} where {expected} columns were expected: compare with the data set's own {way_out}"
+        )
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -92,8 +91,8 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             ) from None
 
 
-def check_key(place: str, key: str, known: Container[str]) -> None:
-    """Refuse an id that occurs twice or that would lead out of the audio folder.
+def check_key(place: str, key: str, known: set[str]) -> None:
+    """Refuse an id that occurs twice or that would lead out of the audio folder; others join the `known` ones.
 
     Raises:
         ProtocolError: With the place and the id.
@@ -102,6 +101,7 @@ def check_key(place: str, key: str, known: Container[str]) -> None:
         raise ProtocolError(f"{place}: id {key!r} occurs twice: remove one of the lines")
     if "/" in key or "\\" in key or key in {".", ".."}:
         raise ProtocolError(f"{place}: id {key!r} is a path, not the plain name of a file: correct the line")
+    known.add(key)
 
 
 def is_table(path: Path) -> bool:

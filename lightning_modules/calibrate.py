@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lightning_modules.arguments import command_parser
+from lightning_modules.commands.arguments import command_parser
 from lightning_modules.metrics.asvspoof_protocols import SUBSETS, Protocol, read_protocol
 from lightning_modules.metrics.cm_scores import read_scores
 from lightning_modules.metrics.functional import (
@@ -86,11 +86,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def check_use(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Ends the command with exit code 2 where its options contradict each other."""
-    together = ("evaluation", "evaluation_protocol", "output")
-    given = [name for name in together if getattr(options, name)]
+    together = {
+        "evaluation": options.evaluation,
+        "evaluation-protocol": options.evaluation_protocol,
+        "output": options.output,
+    }
+    given = [name for name, value in together.items() if value]
     if given and len(given) < len(together):
-        missing = next(name for name in together if name not in given)
-        parser.error(f"--{given[0].replace('_', '-')} needs --{missing.replace('_', '-')}")
+        parser.error(f"--{given[0]} needs --{next(name for name in together if name not in given)}")
     if given and len(options.evaluation) != len(options.scores):
         parser.error(
             f"--evaluation: {len(options.evaluation)} files, but --scores has {len(options.scores)}: "

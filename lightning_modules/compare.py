@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lightning_modules.arguments import at_least_one, command_parser
-from lightning_modules.metrics.clip_table import read_ranks
+from lightning_modules.commands.arguments import at_least_one, command_parser
+from lightning_modules.metrics.class_ranks import read_ranks
 from lightning_modules.metrics.functional.paired import PairedComparison, compare_paired
 
 EXAMPLE = """examples:
@@ -100,7 +100,7 @@ def _text(result: PairedComparison, options: argparse.Namespace) -> str:
 def _json(result: PairedComparison, options: argparse.Namespace) -> str:
     """All that is known; undefined numbers are null."""
     found = {name: None if value != value else value for name, value in asdict(result).items()}
-    asked = {name: getattr(options, name) for name in ("a", "b", "split", "head", "top")}
+    asked = {"a": options.a, "b": options.b, "split": options.split, "head": options.head, "top": options.top}
     return json.dumps(asked | found, indent=1) + "\n"
 
 

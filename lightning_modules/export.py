@@ -22,7 +22,10 @@ from torch import Tensor
 
 from datamodules.clips import Batch
 from datamodules.files import new_folder, write_text_atomically
-from lightning_modules import cli
+from lightning_modules.callbacks.fitted_state import run_of, source_of
+from lightning_modules.commands.arguments import command_parser
+from lightning_modules.commands.workflow import load_chosen_weights
+from lightning_modules.config import cli
 from lightning_modules.metrics.functional import Calibration
 from lightning_modules.package.card import model_card
 from lightning_modules.package.classes import describe
@@ -36,8 +39,9 @@ from lightning_modules.package.graphs import (
     trace,
 )
 from lightning_modules.package.scorers import Scorer, SpoofingScorer
-from lightning_modules.results import Report, result_row
-from lightning_modules.workflow import load_chosen_weights
+from lightning_modules.run.fitted import Fitted, read_fitted, settings_of
+from lightning_modules.run.results import result_row
+from lightning_modules.run.rows import Report
 
 _PLAIN_TRAINER = ("accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "precision=32-true")
 _NUM_EXAMPLES = 6
@@ -54,11 +58,14 @@ def main() -> None:
     into = arguments.into or platform.run_folder.folder / "package"
     if into.exists():
         raise ValueError(f"{into}: exists: name another folder with --into, or delete it")
-    if not hasattr(platform.model, "scorer"):
-        name = type(platform.model).__name__
+    scorer, name = platform.model.scorer(), type(platform.model).__name__
+    if scorer is None:
         raise ValueError(f"{name} cannot be exported: it has no scorer(), a module from waveform to scores")
+    if scorer.needs_instance:
+        raise ValueError(f"{name} cannot be exported: a score depends on a clip's machine instance")
     calibration = _calibration(arguments.calibration, platform.model) if arguments.calibration else None
-    graphs = [name for name in NAMES if getattr(arguments, name)]
+    wanted = {"torch_export": arguments.torch_export, "onnx": arguments.onnx}
+    graphs = [name for name in NAMES if wanted[name]]
     about = export(
         platform,
         into,
@@ -117,7 +124,7 @@ def export(
     package = Package(
         scorer=scorer,
         listening=listening,
-        thresholds=getattr(model, "thresholds", {}),
+        thresholds=_fitted(platform, ckpt_path).thresholds,
         calibration=calibration,
         about=about,
     )
@@ -144,6 +151,13 @@ def export(
         )
         write_text_atomically(folder / "README.md", card)
     return about
+
+
+def _fitted(platform: cli.Platform, ckpt_path: str | Path | None) -> Fitted:
+    """What a test with these weights fitted, or what an older checkpoint holds; empty where neither is there."""
+    model, folder = platform.model, platform.run_folder.folder
+    source = source_of(model, settings_of(platform.resolved()))
+    return read_fitted([folder, *([run_of(ckpt_path)] if ckpt_path else [])], source) or model.fitted()
 
 
 def _calibration(path: str, model: Any) -> Calibration:
@@ -197,30 +211,18 @@ def _data(platform: cli.Platform) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--ckpt_path", help="checkpoint to export, or --config with official weights")
-    parser.add_argument("--into", type=Path, help="folder to write (default: package in the run's folder)")
-    parser.add_argument(
-        "--torch_export",
-        "--torch-export",
-        action="store_true",
-        help="write model.pt2, a torch.export program",
-    )
-    parser.add_argument("--onnx", action="store_true", help="write model.onnx")
-    parser.add_argument(
-        "--any_length", action="store_true", help="let graphs take any length, where the network does"
-    )
-    parser.add_argument(
-        "--calibration", help="file of calibrate --json: predict then gives log likelihood ratios too"
-    )
-    parser.add_argument("--channels", type=int, default=1, help="of the clips that are compared")
+    parser = command_parser("export", description=__doc__)
+    add = parser.add_argument
+    add("--ckpt_path", help="checkpoint to export, or --config with official weights")
+    add("--into", type=Path, help="folder to write (default: package in the run's folder)")
+    graph = "write model.pt2, a torch.export program"
+    add("--torch_export", "--torch-export", action="store_true", help=graph)
+    add("--onnx", action="store_true", help="write model.onnx")
+    add("--any_length", action="store_true", help="let graphs take any length, where the network does")
+    add("--calibration", help="file of calibrate --json: predict then gives log likelihood ratios too")
+    add("--channels", type=int, default=1, help="of the clips that are compared")
     return parser
 
 
 if __name__ == "__main__":
-    cli.main(main)
+    cli.one_line_errors(main)

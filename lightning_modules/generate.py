@@ -9,9 +9,10 @@ from pathlib import Path
 
 import soundfile
 
-from lightning_modules import cli
-from lightning_modules.arguments import at_least_one, command_parser
-from lightning_modules.trained import trained_model
+from lightning_modules.commands.arguments import at_least_one, command_parser
+from lightning_modules.commands.trained import trained_model
+from lightning_modules.config import cli
+from lightning_modules.production import Synthesizer
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def generate(ckpt_path: str, *, num: int, seed: int, into: Path) -> None:
     for path in paths:
         if path.exists():
             raise ValueError(f"{path}: is there already and never overwritten: name another folder")
-    model = trained_model(ckpt_path, "generate", wanted="production_wavegan")
+    model = trained_model(ckpt_path, Synthesizer, wanted="production_wavegan")
     sounds = model.generate(num, seed=seed).cpu()
     into.mkdir(parents=True, exist_ok=True)
     for path, sound in zip(paths, sounds, strict=True):
@@ -45,4 +46,4 @@ def generate(ckpt_path: str, *, num: int, seed: int, into: Path) -> None:
 
 
 if __name__ == "__main__":
-    cli.main(main)
+    cli.one_line_errors(main)

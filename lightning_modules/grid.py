@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from lightning_modules.arguments import command_parser
+from lightning_modules.commands.arguments import command_parser
 from lightning_modules.grids.cells import Cell, expand
 from lightning_modules.grids.grid_file import read_grid
 from lightning_modules.grids.local import LocalRunner, fit

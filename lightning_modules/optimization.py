@@ -72,9 +72,8 @@ def configure(
 
 
 def _epochs_between_validations(trainer: Trainer, monitor: str) -> int:
-    clips = getattr(getattr(trainer, "datamodule", None), "clips", {})
-    has_clips = len(clips.get("validation", (None,))) > 0
-    if trainer.limit_val_batches == 0 or not has_clips:
+    data = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+    if trainer.limit_val_batches == 0 or not len(data.rows["validation"]):
         raise ValueError(
             f"lr_scheduler waits for {monitor}, and nothing is validated: hold out a validation split, or set another"
             " lr_scheduler"

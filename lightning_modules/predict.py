@@ -14,7 +14,8 @@ import sys
 
 def main() -> None:
     """Runs the command."""
-    from lightning_modules import cli, workflow
+    from lightning_modules.commands import workflow
+    from lightning_modules.config import cli
 
     platform = cli.build("predict", __doc__ or "")
     workflow.check_or(platform, lambda: workflow.predict(platform))
@@ -27,9 +28,9 @@ def run() -> None:
 
         command.main()
     else:
-        from lightning_modules import cli
+        from lightning_modules.config import cli
 
-        cli.main(main)
+        cli.one_line_errors(main)
 
 
 if __name__ == "__main__":

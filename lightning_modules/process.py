@@ -22,10 +22,10 @@ from torch import Tensor
 
 from datamodules import audio
 from datamodules.files import write_bytes_atomically
-from lightning_modules.arguments import at_least_one, command_parser
-from lightning_modules.cli import main
-from lightning_modules.production import TimeAligner
-from lightning_modules.trained import trained_model
+from lightning_modules.commands.arguments import at_least_one, command_parser
+from lightning_modules.commands.trained import trained_model
+from lightning_modules.config import cli
+from lightning_modules.production import Denoiser, LearnedEffect, TimeAligner
 
 Job = Callable[[Tensor, int], Tensor]
 """(channel, time) and its rate in Hz -> the same shape"""
@@ -40,9 +40,8 @@ def process() -> None:
         raise ValueError(f"{options.output}: is the input, which is never overwritten: name another output")
     kind, subtype = format_of(options.output)
     waveform, rate = audio.read(options.input)
-    model = trained_model(
-        options.ckpt_path, "render", "align", wanted="an effect, a denoiser or a time aligner"
-    )
+    kinds = (LearnedEffect, Denoiser, TimeAligner)
+    model = trained_model(options.ckpt_path, *kinds, wanted="an effect, a denoiser or a time aligner")
     job = job_of(model, options)
     begin = time.perf_counter()
     output = job(waveform, rate)
@@ -71,7 +70,7 @@ def job_of(model: Any, options: argparse.Namespace) -> Job:
         return partial(model.align, bpm=options.bpm, **grid)
     if options.bpm is not None:
         raise ValueError(f"--bpm {options.bpm:g}: a {type(model).__name__} knows no tempo: leave it out")
-    return partial(render, model, knobs=read_knobs(options.knobs, getattr(model, "knobs", {})))
+    return partial(render, model, knobs=read_knobs(options.knobs, model.knobs))
 
 
 def read_knobs(text: str, ranges: Mapping[str, Sequence[float]]) -> Tensor | None:
@@ -141,10 +140,8 @@ def write(path: Path, waveform: Tensor, rate: int, *, kind: str, subtype: str | 
 
 def _remarks(model: Any, output: Tensor, rate: int, subtype: str | None) -> str:
     """How far the model looks ahead, and what happened to the recording on the way."""
-    ahead = getattr(model.network, "look_ahead", None)
-    samples = (
-        None if ahead is None else ahead + getattr(model, "stride", 1) - 1
-    )  # of a stride, the first hears all
+    ahead = None if isinstance(model, TimeAligner) else model.network.look_ahead
+    samples = None if ahead is None else ahead + model.stride - 1  # of a stride, the first hears all
     remarks = ["hears what follows" if samples is None else f"look-ahead {samples} samples"]
     if rate != model.sample_rate and not isinstance(model, TimeAligner):
         remarks.append(f"resampled to the network's {model.sample_rate} Hz and back")
@@ -172,4 +169,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main(process)
+    cli.one_line_errors(process)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightning_modules.arguments import command_parser
+from datamodules.files import write_text_atomically
+from lightning_modules.commands.arguments import command_parser
 from lightning_modules.grids.cells import expand
 from lightning_modules.grids.estimates import SEVERAL, Table, label, tabulate
 from lightning_modules.grids.finished import (
@@ -23,7 +24,6 @@ from lightning_modules.grids.finished import (
 )
 from lightning_modules.grids.grid_file import Grid, Output, read_grid
 from lightning_modules.grids.table_text import as_csv, latex, markdown
-from lightning_modules.runs import write_atomically
 
 EXAMPLE = """example:
   python -m lightning_modules.report configs/grids/asd_figure3.yaml     # reports/asd_figure3/README.md
@@ -65,12 +65,12 @@ def report(path: str, root: str, folder: Path) -> str:
         for name, table in tables:
             said = [f"- {line}" for line in [*table.left_out, *_only_published(table, output)]]
             text += [*said, "", markdown(table, output)] if said else [markdown(table, output)]
-            write_atomically(folder / f"{name}.csv", as_csv(table, output))
-            write_atomically(folder / f"{name}.tex", latex(table, output))
+            write_text_atomically(folder / f"{name}.csv", as_csv(table, output))
+            write_text_atomically(folder / f"{name}.tex", latex(table, output))
             if output.kind != "table" and table.estimates:
                 _save_figure(folder / f"{name}.png", table, output, grid)
                 text.append(f"![{output.title}]({name}.png)\n")
-    write_atomically(folder / "README.md", "\n".join(text))
+    write_text_atomically(folder / "README.md", "\n".join(text))
     return "\n".join(text)
 
 

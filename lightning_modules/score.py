@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lightning_modules.commands.arguments import command_parser
+from lightning_modules.commands.score_asvspoof import score_asvspoof
+from lightning_modules.commands.score_dcase import score_dcase
 from lightning_modules.metrics.asvspoof_protocols import SUBSETS
 from lightning_modules.metrics.dcase_evaluation import YEARS
-from lightning_modules.score_asvspoof import score_asvspoof
-from lightning_modules.score_dcase import score_dcase
 
 EXAMPLE = """examples:
   python -m lightning_modules.score --scores runs/demo/scores/test.txt \\
@@ -43,12 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.score",
-        description=__doc__,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("score", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     add(
         "--scores",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_modules import cli
-from lightning_modules.arguments import at_least_one, command_parser
+from lightning_modules.commands.arguments import at_least_one, command_parser
+from lightning_modules.config import cli
 from lightning_modules.library.index import Index, index_library, unit
 from lightning_modules.library.listening import Listener
 from lightning_modules.library.names import escape
@@ -98,4 +98,4 @@ def _remarks(index: Index) -> list[str]:
 
 
 if __name__ == "__main__":
-    cli.main(lambda: sys.exit(main()))
+    cli.one_line_errors(lambda: sys.exit(main()))

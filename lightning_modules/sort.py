@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_modules import cli
-from lightning_modules.arguments import at_least_one, command_parser
+from lightning_modules.commands.arguments import at_least_one, command_parser
+from lightning_modules.config import cli
 from lightning_modules.library.listening import Listener
 from lightning_modules.library.names import escape
-from lightning_modules.library.pack import pack_library
 from lightning_modules.library.rule import Rule
 from lightning_modules.library.sorter import Sorted, sort_library
+from lightning_modules.library.spectrograms import write_spectrograms
 from lightning_modules.library.undo import undo
 
 EXAMPLE = """examples:
@@ -170,10 +170,10 @@ def _pack(options: argparse.Namespace) -> int:
         options.ckpt_path, config=options.config, device=options.device, num_workers=options.workers
     )
     pack = options.spectrograms_only
-    done = pack_library(options.library, pack, listener=listener, progress=sys.stderr.isatty())
+    done = write_spectrograms(options.library, pack, listener=listener, progress=sys.stderr.isatty())
     summary = f"{done.num_files} spectrograms in {pack}, {done.num_bytes / 1e6:.2f} MB"
-    print("\n".join([summary, *_list("not packed:", done.unpacked)]))
-    return int(bool(done.unpacked))
+    print("\n".join([summary, *_list("not packed:", done.faults)]))
+    return int(bool(done.faults))
 
 
 def _undo(options: argparse.Namespace) -> int:
@@ -188,4 +188,4 @@ def _undo(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    cli.main(lambda: sys.exit(main()))
+    cli.one_line_errors(lambda: sys.exit(main()))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_modules.arguments import command_parser
+from lightning_modules.commands.arguments import command_parser
 
 
 def parts_of_runs(root: Path) -> dict[str, list[Path]]:

@@ -5,7 +5,8 @@ Examples:
     python -m lightning_modules.test --config configs/ssd_aasist.yaml --model.weights AASIST.pth
 """
 
-from lightning_modules import cli, workflow
+from lightning_modules.commands import workflow
+from lightning_modules.config import cli
 
 
 def main() -> None:
@@ -15,4 +16,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.main(main)
+    cli.one_line_errors(main)

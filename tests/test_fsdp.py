@@ -13,8 +13,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lightning_modules import optimization
-from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.networks import AST
+from lightning_modules.run.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.sharding import ShardedStrategy
 
 REPOSITORY = Path(__file__).parents[1]

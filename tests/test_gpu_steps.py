@@ -11,7 +11,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.utilities import move_data_to_device
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from lightning_modules import cli
+from lightning_modules.config import cli
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 CUDA = torch.device("cuda")

@@ -60,7 +60,7 @@ def on_a_plateau(monitor, clips=("clip",), **settings):
     module: Any = LightningModule()
     module.layer = torch.nn.Linear(1, 1)
     defaults = {"check_val_every_n_epoch": 1, "limit_val_batches": 1.0}
-    data = SimpleNamespace(clips={"validation": clips})
+    data = SimpleNamespace(rows={"validation": clips})
     module._trainer = SimpleNamespace(**defaults | settings, datamodule=data)
     return configure(module, torch.optim.SGD, lambda optimizer: ReduceLROnPlateau(optimizer, monitor))
 

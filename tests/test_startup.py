@@ -37,7 +37,7 @@ def test_help_imports_nothing_heavy():
     assert done.returncode == 0, done.stderr
     imported = set(done.stderr.splitlines())
     assert "--model" in done.stdout
-    assert "lightning_modules.cli" in imported
+    assert "lightning_modules.config.cli" in imported
     assert imported & HEAVY == set()
 
 

@@ -6,11 +6,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.random import Generator
-from scipy.signal import butter, sosfilt
 
-from datamodules.demo.speech import RATE, Signal, Speaker, compose, speak
+from datamodules.demo.signals import Signal, band, limit, write_sound
+from datamodules.demo.speech import RATE, Speaker, compose, speak
 from datamodules.demo.vocoders import EVALUATION_SYSTEMS, TRAINING_SYSTEMS, Vocoder
 from datamodules.files import new_folder
 
@@ -66,7 +65,6 @@ def _write(root: Path, seed: int) -> None:
     protocols.mkdir()
     verification.mkdir()
     for number, part in enumerate(_PARTS):
-        (root / f"ASVspoof2019_LA_{part.name}" / "flac").mkdir(parents=True)
         random = np.random.default_rng([seed, number])
         rows = _draw_part(part, (seed, number), random)
         lines = [
@@ -99,24 +97,23 @@ def _synthesise(root: Path, utterance: _Utterance) -> None:
     speech = speak(score, speaker, random)
     if utterance.system != "-":
         speech = _SYSTEMS[utterance.system](speech, score, random)
-        band = butter(12, random.uniform(*_VOCODER_BAND), fs=RATE, output="sos")
-        speech = np.asarray(sosfilt(band, speech))  # acoustic features commonly end below the Nyquist rate
+        highest = random.uniform(*_VOCODER_BAND)  # acoustic features commonly end below the Nyquist rate
+        speech = band(speech, RATE, highest, order=12, kind="low")
     recording = _record(speech, random)
     path = root / f"ASVspoof2019_LA_{utterance.part}" / "flac" / f"{utterance.key}.flac"
-    soundfile.write(path, recording, RATE, subtype="PCM_16")
+    write_sound(path, recording, RATE)
 
 
 def _record(speech: Signal, random: Generator) -> Signal:
     """A microphone's tilt, a room's noise, and a level that says nothing about the class."""
     speech = speech - speech.mean()
-    microphone = butter(4, random.uniform(6600, 7900), fs=RATE, output="sos")
+    highest = random.uniform(6600, 7900)
     tilted = np.convolve(speech, [1.0, random.uniform(-0.3, 0.3)])[: len(speech)]
-    speech = np.asarray(sosfilt(microphone, tilted))
+    speech = band(tilted, RATE, highest, order=4, kind="low")
     noise = random.standard_normal(len(speech)) * 10 ** ((_NOISE_DB + random.uniform(-6, 6)) / 20)
     recording = speech / (speech.std() + 1e-9) + noise
     level = 10 ** ((_LEVEL_DB + random.uniform(-_LEVEL_SPREAD_DB, _LEVEL_SPREAD_DB)) / 20)
-    recording *= level / recording.std()
-    return recording * min(1.0, 0.99 / np.abs(recording).max())
+    return limit(recording * (level / recording.std()))
 
 
 def _verification_scores(part: _Part, random: Generator) -> list[str]:

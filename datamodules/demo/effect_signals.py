@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Signal = NDArray[np.float64]
+from datamodules.demo.signals import Signal
+
 _SEGMENT_S = 0.1, 0.6
 
 
@@ -32,25 +32,22 @@ def _pluck(time: Signal, random: Generator) -> Signal:
     envelope = np.where(
         time < start, random.uniform(0.1, 0.2), np.exp(-random.uniform(2, 30) * (time - start))
     )
-    return envelope * _tones(time, random, 3) + random.choice([0, random.uniform(0.05, 0.3)]) * _pink(
-        time, random
-    )
+    tones = envelope * _tones(time, random, 3)
+    return tones + random.choice([0, random.uniform(0.05, 0.3)]) * _pink(time, random)
 
 
 def _steps(time: Signal, random: Generator) -> Signal:
     """A tone or noise that jumps from quiet to loud and to something between: attack and release."""
-    edges = np.sort(random.uniform(0, time[-1], 2))
-    levels = np.array([random.uniform(0, 0.15), random.uniform(0.6, 0.95), random.uniform(0.1, 0.3)])
+    levels = _box(time, random)
     carrier = random.uniform(-1, 1, time.shape) if random.random() < 0.3 else _tones(time, random, 1)
-    return levels[np.searchsorted(edges, time)] * carrier / max(np.abs(carrier).max(), 1e-9)
+    return levels * carrier / max(np.abs(carrier).max(), 1e-9)
 
 
 def _box(time: Signal, random: Generator) -> Signal:
     """The same jumps of a constant."""
     edges = np.sort(random.uniform(0, time[-1], 2))
-    return np.array([random.uniform(0, 0.15), random.uniform(0.6, 0.95), random.uniform(0.1, 0.3)])[
-        np.searchsorted(edges, time)
-    ]
+    levels = np.array([random.uniform(0, 0.15), random.uniform(0.6, 0.95), random.uniform(0.1, 0.3)])
+    return levels[np.searchsorted(edges, time)]
 
 
 def _stairs(time: Signal, random: Generator) -> Signal:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.random import Generator
 
-from datamodules.demo.event_sounds import EVENTS, Signal, background, limit, unit_rms
-from datamodules.demo.events import write_csv
-from datamodules.files import new_folder
+from datamodules.demo.event_sounds import EVENTS, background
+from datamodules.demo.signals import Signal, limit, unit_rms, write_sound
+from datamodules.files import new_folder, write_csv
 
 DEMO_ROOT = "data/demo/EPIC-KITCHENS-100"
 RATE = 24000
@@ -56,15 +55,13 @@ def write_epic_kitchens(folder: str | Path, *, seed: int = 0, num_actions: int =
         num_actions: Actions a training track; a third of them in others.
     """
     with new_folder(folder) as root:
-        (root / "audio").mkdir()
-        (root / "annotations").mkdir()
         for number, (split, videos) in enumerate(TRACKS.items()):
             rows: list[list[object]] = []
             for place, video in enumerate(videos):
                 random = np.random.default_rng([seed, number, place])
                 actions = _compose(num_actions if split == "train" else max(1, num_actions // 3), random)
                 track = _perform(actions, random)
-                soundfile.write(root / "audio" / f"{video}.wav", track, RATE, subtype="PCM_16")
+                write_sound(root / "audio" / f"{video}.wav", track, RATE)
                 rows += [_row(video, i, action) for i, action in enumerate(actions)]
             _write_list(root / "annotations", split, rows)
         _write_classes(root / "annotations")
@@ -129,7 +126,5 @@ def _write_classes(folder: Path) -> None:
         rows = [(i, name, [name], "demo") for i, name in enumerate(names)]
         write_csv(folder / f"EPIC_100_{kind}_classes.csv", [("id", "key", "instances", "category"), *rows])
         write_csv(folder / f"EPIC_100_tail_{kind}s.csv", [(kind,), *((i,) for i in tail)])
-    write_csv(
-        folder / "EPIC_100_unseen_participant_ids_validation.csv",
-        [("participant_id",), *((each,) for each in UNSEEN)],
-    )
+    unseen = [("participant_id",), *((each,) for each in UNSEEN)]
+    write_csv(folder / "EPIC_100_unseen_participant_ids_validation.csv", unseen)

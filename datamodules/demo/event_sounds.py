@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.fft import irfft, rfft, rfftfreq
 from numpy.random import Generator
-from numpy.typing import NDArray
-from scipy.signal import butter, lfilter, sosfilt
 
-Signal = NDArray[np.float64]
+from datamodules.demo.signals import Signal, band, limit, ring, unit_rms
+
 Event = Callable[[int, int, float, Generator], Signal]
 """(samples, sample rate in Hz, pitch relative to the usual, random) -> (sample,) at any level."""
 
@@ -44,16 +43,6 @@ def background(size: int, random: Generator) -> Signal:
     return unit_rms(irfft(spectrum, size) * np.interp(np.linspace(0, 4, size), np.arange(5), points))
 
 
-def unit_rms(sound: Signal) -> Signal:
-    """Scale to RMS 1 around the mean; silence stays silent."""
-    return sound / (sound.std() + 1e-12)
-
-
-def limit(sound: Signal) -> Signal:
-    """Turn down what would exceed full scale."""
-    return sound * min(1.0, 0.99 / np.abs(sound).max())
-
-
 def _siren(size: int, rate: int, pitch: float, random: Generator) -> Signal:
     """Harmonics that sweep up and down."""
     sweep = np.cos(2 * np.pi * random.uniform(0.6, 4.0) * np.arange(size) / rate + random.uniform(0, 6))
@@ -65,13 +54,8 @@ def _bark(size: int, rate: int, pitch: float, random: Generator) -> Signal:
     since, when = _since_onsets(size, rate, random, period_s=(0.25, 0.6))
     fall = 450 * pitch * (0.6 + 0.6 * np.exp(-since / 0.06))
     hoarse = 1 + 0.8 * random.standard_normal(size)
-    return (
-        when
-        * np.minimum(since / 0.01, 1)
-        * np.exp(-since / 0.06)
-        * hoarse
-        * _harmonics(fall, rate, np.ones(8))
-    )
+    envelope = when * np.minimum(since / 0.01, 1) * np.exp(-since / 0.06)
+    return envelope * hoarse * _harmonics(fall, rate, np.ones(8))
 
 
 def _bell(size: int, rate: int, pitch: float, random: Generator) -> Signal:
@@ -89,19 +73,17 @@ def _engine(size: int, rate: int, pitch: float, random: Generator) -> Signal:
     """Firing strokes at a speed that drifts, and noise in their rhythm."""
     drift = np.interp(np.linspace(0, 3, size), np.arange(4), random.uniform(0.85, 1.2, 4))
     strokes = 45 * pitch * drift
-    puffs = _band(random.standard_normal(size), rate, (300, 1500)) * (
-        1 + _harmonics(strokes, rate, np.ones(2))
-    )
-    return unit_rms(_harmonics(strokes, rate, random.uniform(0.3, 1, 12))) + random.uniform(
-        0.1, 0.4
-    ) * unit_rms(puffs)
+    noise = band(random.standard_normal(size), rate, (300, 1500))
+    puffs = unit_rms(noise * (1 + _harmonics(strokes, rate, np.ones(2))))
+    tones = unit_rms(_harmonics(strokes, rate, random.uniform(0.3, 1, 12)))
+    return tones + random.uniform(0.1, 0.4) * puffs
 
 
 def _rain(size: int, rate: int, pitch: float, random: Generator) -> Signal:
     """Thousands of drops a second and the hiss of those far away."""
     drops = (random.random(size) < random.uniform(200, 1500) / rate) * random.exponential(1, size)
-    near = _band(drops, rate, (min(1800 * pitch, 0.2 * rate), 0.45 * rate))
-    return unit_rms(near) + unit_rms(_band(random.standard_normal(size), rate, (900 * pitch, 0.4 * rate)))
+    near = band(drops, rate, (min(1800 * pitch, 0.2 * rate), 0.45 * rate))
+    return unit_rms(near) + unit_rms(band(random.standard_normal(size), rate, (900 * pitch, 0.4 * rate)))
 
 
 def _knock(size: int, rate: int, pitch: float, random: Generator) -> Signal:
@@ -111,7 +93,7 @@ def _knock(size: int, rate: int, pitch: float, random: Generator) -> Signal:
     while (place := round(time * rate)) < size:
         blows[place] = random.uniform(0.6, 1)
         time += random.uniform(0.12, 0.3)
-    return _ring(blows, rate, 180 * pitch, 0.03) + 0.5 * _ring(blows, rate, 480 * pitch, 0.015)
+    return ring(blows, rate, 180 * pitch, 0.03) + 0.5 * ring(blows, rate, 480 * pitch, 0.015)
 
 
 def _chirp(size: int, rate: int, pitch: float, random: Generator) -> Signal:
@@ -159,14 +141,3 @@ def _harmonics(frequency: Signal, rate: int, amplitudes: Signal) -> Signal:
     for order, amplitude in enumerate(amplitudes, start=1):
         total += amplitude * (order * frequency < rate / 2) * np.sin(order * phase)
     return total
-
-
-def _band(sound: Signal, rate: int, edges: tuple[float, float]) -> Signal:
-    return np.asarray(sosfilt(butter(2, edges, "bandpass", fs=rate, output="sos"), sound))
-
-
-def _ring(impacts: Signal, rate: int, frequency: float, decay_s: float) -> Signal:
-    """Impacts through one resonance."""
-    radius = np.exp(-1 / (decay_s * rate))
-    poles = [1, -2 * radius * np.cos(2 * np.pi * frequency / rate), radius**2]
-    return np.asarray(lfilter([1, -1], poles, impacts))

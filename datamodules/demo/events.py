@@ -1,16 +1,16 @@
 """Small corpora of sound events in the layouts of VGGSound and Kinetics-Sounds."""
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import av
 import numpy as np
-import soundfile
 from numpy.random import Generator
 
-from datamodules.demo.event_sounds import EVENTS, Signal, record
-from datamodules.files import new_folder
+from datamodules.demo.event_sounds import EVENTS, record
+from datamodules.demo.signals import Signal, write_sound
+from datamodules.files import new_folder, write_csv
 
 VGGSOUND_ROOT = "data/demo/VGGSound"
 KINETICS_SOUNDS_ROOT = "data/demo/KineticsSounds"
@@ -54,19 +54,16 @@ def write_vggsound(
         seconds: Length of a clip.
     """
     with new_folder(folder) as root:
-        (root / "audio").mkdir()
-        (root / "video").mkdir()
         rows = []
-        for split, label, number, random in _draw(
-            VGGSOUND_LABELS, {"train": num_train, "test": num_test}, seed
+        sizes = {"train": num_train, "test": num_test}
+        for number, (split, label, video, start, sound) in enumerate(
+            _draw(VGGSOUND_LABELS, sizes, seed, seconds)
         ):
-            video, start = _video_id(number, random), int(random.integers(300))
-            sound = record(EVENTS[VGGSOUND_LABELS[label]], round(seconds * _RATE), _RATE, random)
             name = f"{video}_{start:06d}"
             if number % _FILMED == 0:
                 write_film(root / "video" / f"{name}.mp4", sound, _RATE)
             else:
-                soundfile.write(root / "audio" / f"{name}.flac", sound, _RATE, subtype="PCM_16")
+                write_sound(root / "audio" / f"{name}.flac", sound, _RATE)
             rows.append((video, start, label, split))
         write_csv(root / "vggsound.csv", rows)
 
@@ -89,25 +86,17 @@ def write_kinetics_sounds(
     sizes = {"train": num_train, "val": num_test}
     with new_folder(folder) as root:
         rows: dict[str, list[Sequence[object]]] = {split: [] for split in sizes}
-        for split, label, number, random in _draw(KINETICS_LABELS, sizes, seed):
-            video, start = _video_id(number, random), int(random.integers(300))
-            sound = record(EVENTS[KINETICS_LABELS[label]], round(seconds * _RATE), _RATE, random)
+        for split, label, video, start, sound in _draw(KINETICS_LABELS, sizes, seed, seconds):
             path = root / split / label / f"{video}_{start:06d}_{start + 10:06d}.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_film(path, sound, _RATE)
             rows[split].append((label, video, start, start + 10, split, 0))
         for split, lines in rows.items():
             write_csv(root / f"{split}.csv", [header, *lines])
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    """Write rows, quoting only what needs it."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-
-
 def write_film(path: Path, sound: Signal, rate: int) -> None:
-    """Write an MP4 file of one mono AAC track and no picture."""
+    """Write an MP4 file of one mono AAC track and no picture, in a folder that may be new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=rate)
         stream.layout = "mono"
@@ -118,15 +107,14 @@ def write_film(path: Path, sound: Signal, rate: int) -> None:
 
 
 def _draw(
-    labels: Iterable[str], sizes: Mapping[str, int], seed: int
-) -> Iterator[tuple[str, str, int, Generator]]:
-    """Split, label, number within the corpus and random numbers of every clip, classes taking turns."""
-    number = 0
-    for split, size in sizes.items():
-        for _ in range(size):
-            for label in labels:
-                yield split, label, number, np.random.default_rng([seed, number])
-                number += 1
+    labels: Mapping[str, str], sizes: Mapping[str, int], seed: int, seconds: float
+) -> Iterator[tuple[str, str, str, int, Signal]]:
+    """Split, label, video, its second and the sound of every clip, classes taking turns."""
+    splits = [split for split, size in sizes.items() for _ in range(size)]
+    for number, (split, (label, event)) in enumerate(product(splits, labels.items())):
+        random = np.random.default_rng([seed, number])
+        video, start = _video_id(number, random), int(random.integers(300))
+        yield split, label, video, start, record(EVENTS[event], round(seconds * _RATE), _RATE, random)
 
 
 def _video_id(number: int, random: Generator) -> str:

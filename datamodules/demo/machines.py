@@ -5,10 +5,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.random import Generator
 
 from datamodules.demo.rotors import RATE, Kind, Rotor, record
+from datamodules.demo.signals import write_sound
 from datamodules.files import new_folder
 
 DEMO_ROOT = "data/demo/DCASE2020"
@@ -46,12 +46,9 @@ def make_demo(
     """
     with new_folder(folder) as root:
         for number, machine in enumerate(KINDS):
-            for id_ in DEVELOPMENT[machine]:
-                _write_instance(
-                    root / "dev_data" / machine, id_, (seed, number), num_train, num_test, seconds
-                )
-            for id_ in ADDITIONAL.get(machine, ()):
-                _write_instance(root / "eval_data" / machine, id_, (seed, number), num_train, 0, seconds)
+            for part, ids, num in (("dev_data", DEVELOPMENT, num_test), ("eval_data", ADDITIONAL, 0)):
+                for id_ in ids.get(machine, ()):
+                    _write_instance(root / part / machine, id_, (seed, number), num_train, num, seconds)
 
 
 def _write_instance(
@@ -76,6 +73,5 @@ def _clips(id_: str, kind: Kind, num_train: int, num_test: int) -> Iterator[tupl
 
 def _write(path: Path, sound: np.ndarray, level: Generator) -> None:
     """In 16 bits, at a level that a normal and an anomalous clip of the same number share."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     level_db = _LEVEL_DB + level.uniform(-_LEVEL_SPREAD_DB, _LEVEL_SPREAD_DB)
-    soundfile.write(path, np.clip(sound * 10 ** (level_db / 20), -0.999, 0.999), RATE, subtype="PCM_16")
+    write_sound(path, np.clip(sound * 10 ** (level_db / 20), -0.999, 0.999), RATE)

@@ -5,18 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 from numpy.random import Generator
-from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt
 
+from datamodules.demo.signals import Signal, band, write_sound
 from datamodules.files import new_folder
 
 ONE_SHOTS_ROOT = "data/demo/one_shots"
 _RATE = 22050
 _SECONDS = 0.6
-
-Signal = NDArray[np.float64]
 
 
 class _Kit(NamedTuple):
@@ -41,10 +37,9 @@ def write_one_shots(folder: str | Path, *, seed: int = 0, num_kits: int = 6, num
             random = np.random.default_rng([seed, number])
             kit = _Kit(*np.exp(random.uniform(-0.35, 0.35, 3)))
             for name, drum in _DRUMS.items():
-                (root / name).mkdir(exist_ok=True)
                 for hit in range(num_hits):
                     path = root / name / f"kit{number + 1}__{hit + 1}.flac"
-                    soundfile.write(path, _hit(drum, kit, random), _RATE, subtype="PCM_16")
+                    write_sound(path, _hit(drum, kit, random), _RATE)
 
 
 def _hit(drum: Callable[[Signal, _Kit, Generator], Signal], kit: _Kit, random: Generator) -> Signal:
@@ -97,11 +92,10 @@ def _falling_tone(time: Signal, pitch: float, fall: float, decay_s: float) -> Si
     return np.sin(2 * np.pi * phase) * np.exp(-time / decay_s)
 
 
-def _noise(time: Signal, band: tuple[float, float], decay_s: float, random: Generator) -> Signal:
+def _noise(time: Signal, edges: tuple[float, float], decay_s: float, random: Generator) -> Signal:
     """Decaying noise of a band in Hz, RMS 0.35 at its start."""
     white = random.standard_normal(len(time))
-    sos = butter(2, np.clip(band, 20, 0.49 * _RATE), "bandpass", fs=_RATE, output="sos")
-    sound = np.asarray(sosfilt(sos, white))
+    sound = band(white, _RATE, np.clip(edges, 20, 0.49 * _RATE))
     return 0.35 * sound / (sound.std() + 1e-12) * np.exp(-time / decay_s)
 
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.fft import irfft, rfft, rfftfreq
 from numpy.random import Generator
-from numpy.typing import NDArray
-from scipy.signal import fftconvolve, lfilter
+from scipy.signal import fftconvolve
 
-Signal = NDArray[np.float64]
+from datamodules.demo.signals import Signal, ring, unit_rms
 
 RATE = 16000
 _NYQUIST = 7600.0  # tones end below it
@@ -98,18 +97,14 @@ def record(rotor: Rotor, seconds: float, random: Generator, *, fault: str | None
     sound = stroke * _running(
         rotor, turns, random, imbalance=random.uniform(2.5, 5) if fault == "imbalance" else 1
     )
-    sound = _through_housing(rotor, _level(sound) + clicks)
+    sound = _through_housing(rotor, unit_rms(sound) + clicks)
     if fault in _SOUNDS:
         when = {"slip": slip, "leak": stroke.max() - stroke}.get(fault, stroke)
-        noise = _level(when * _SOUNDS[fault](rotor, turns, random))
-        sound = _level(sound) + 10 ** (random.uniform(*_FAULT_DB[rotor.kind.desk]) / 20) * noise
-    sound = _level(_in_room(rotor, sound))
+        noise = unit_rms(when * _SOUNDS[fault](rotor, turns, random))
+        sound = unit_rms(sound) + 10 ** (random.uniform(*_FAULT_DB[rotor.kind.desk]) / 20) * noise
+    sound = unit_rms(_in_room(rotor, sound))
     background_db = random.uniform(*_MACHINE_DB[rotor.kind.desk])
-    return _level(sound + 10 ** (-background_db / 20) * _background(rotor, size, random))
-
-
-def _level(sound: Signal) -> Signal:
-    return sound / (sound.std() + 1e-12)
+    return unit_rms(sound + 10 ** (-background_db / 20) * _background(rotor, size, random))
 
 
 def _load(size: int, random: Generator) -> Signal:
@@ -179,14 +174,14 @@ def _in_room(rotor: Rotor, sound: Signal) -> Signal:
 def _background(rotor: Rotor, size: int, random: Generator) -> Signal:
     """Noise of the place with RMS 1: rumble, mains hum and other machines of a factory, or a quiet room."""
     colour = np.maximum(rfftfreq(size, 1 / RATE), 40) ** -random.uniform(0.4, 0.6)
-    noise = _level(irfft(rfft(random.standard_normal(size)) * colour, size))
+    noise = unit_rms(irfft(rfft(random.standard_normal(size)) * colour, size))
     if rotor.kind.desk:
         return noise
     turns = np.arange(size) / RATE
     hum = _harmonics(50 * turns, 50, np.array([1, 0.4, 0.3]))
     speed = random.uniform(10, 60)
     others = _harmonics(speed * turns, speed, random.uniform(0, 1, 20) / np.arange(1, 21) ** 0.5)
-    return _level(noise + 0.2 * _level(hum) + 0.5 * _level(others))
+    return unit_rms(noise + 0.2 * unit_rms(hum) + 0.5 * unit_rms(others))
 
 
 def _bearing(rotor: Rotor, turns: Signal, random: Generator) -> Signal:
@@ -194,7 +189,7 @@ def _bearing(rotor: Rotor, turns: Signal, random: Generator) -> Signal:
     wander = np.cumsum(random.standard_normal(len(turns))) * 2e-4
     impacts = np.diff(np.floor(rotor.balls * turns + wander), prepend=0) > 0
     heights = random.uniform(0.7, 1.3, len(turns)) * (1 + 0.7 * np.cos(2 * np.pi * turns))
-    return _ring(impacts * heights, rotor.ringing, decay_s=0.002)
+    return ring(impacts * heights, RATE, rotor.ringing, decay_s=0.002)
 
 
 def _rattle(rotor: Rotor, turns: Signal, random: Generator) -> Signal:
@@ -205,7 +200,9 @@ def _rattle(rotor: Rotor, turns: Signal, random: Generator) -> Signal:
     place = np.minimum(place + random.integers(0, RATE // 100, len(place)), len(turns) - 1)
     heights = np.zeros(len(turns))
     heights[place] = random.exponential(1, len(place))
-    return _ring(heights, 1900, decay_s=0.004) + 0.7 * _ring(heights, 0.8 * rotor.ringing, decay_s=0.002)
+    return ring(heights, RATE, 1900, decay_s=0.004) + 0.7 * ring(
+        heights, RATE, 0.8 * rotor.ringing, decay_s=0.002
+    )
 
 
 def _squeal(rotor: Rotor, turns: Signal, random: Generator) -> Signal:
@@ -220,13 +217,6 @@ def _leak(_rotor: Rotor, turns: Signal, random: Generator) -> Signal:
 
 
 _SOUNDS = {"bearing": _bearing, "rattle": _rattle, "slip": _squeal, "leak": _leak}
-
-
-def _ring(impacts: Signal, frequency: float, *, decay_s: float) -> Signal:
-    """Impacts through one resonance."""
-    radius = np.exp(-1 / (decay_s * RATE))
-    poles = [1, -2 * radius * np.cos(2 * np.pi * frequency / RATE), radius**2]
-    return np.asarray(lfilter([1, -1], poles, impacts))
 
 
 def _bursts(size: int, random: Generator) -> Signal:

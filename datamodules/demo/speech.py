@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
-from scipy.signal import butter, lfilter, sosfilt
+from scipy.signal import lfilter
 
-Signal = NDArray[np.float64]
+from datamodules.demo.signals import Signal, band
 
 RATE = 16000
 FRAME = 80  # 5 ms: formants move little within
@@ -110,9 +109,8 @@ def speak(score: Score, speaker: Speaker, random: Generator) -> Signal:
     pulses = glottal_pulses(score.pitch, num_samples, random, jitter=0.01, shimmer=0.06)
     flow = _glottis(pulses, speaker)
     puff = random.standard_normal(num_samples) * speaker.breath
-    opening = np.asarray(
-        lfilter([1.0], [1.0, -0.97], np.abs(flow))
-    )  # turbulence is strongest while the glottis is open
+    # turbulence is strongest while the glottis is open
+    opening = np.asarray(lfilter([1.0], [1.0, -0.97], np.abs(flow)))
     source = voicing * (flow + puff * (0.3 + opening / (opening.max() + 1e-9)))
     voiced = formant_filter(source, score.formants, random.uniform(0.9, 1.15))
     return voiced / (voiced.std() + 1e-9) + frication(score, random)
@@ -149,9 +147,8 @@ def formant_filter(source: Signal, formants: Signal, width: float = 1.0) -> Sign
 
 def frication(score: Score, random: Generator) -> Signal:
     """Noise of fricatives and bursts."""
-    band = butter(2, score.hiss, "bandpass", fs=RATE, output="sos")
     noise = random.standard_normal(len(score.pitch) * FRAME)
-    return np.asarray(sosfilt(band, noise)) * _per_sample(score.frication)
+    return band(noise, RATE, score.hiss) * _per_sample(score.frication)
 
 
 def _glottis(pulses: Signal, speaker: Speaker) -> Signal:

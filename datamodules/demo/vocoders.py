@@ -12,7 +12,8 @@ from scipy.linalg import solve_toeplitz
 from scipy.signal import ShortTimeFFT, lfilter
 from scipy.signal.windows import hann
 
-from datamodules.demo.speech import FRAME, RATE, Score, Signal, formant_filter, frication, glottal_pulses
+from datamodules.demo.signals import Signal
+from datamodules.demo.speech import FRAME, RATE, Score, formant_filter, frication, glottal_pulses
 
 
 def pulse_vocoder(speech: Signal, score: Score, random: Generator) -> Signal:

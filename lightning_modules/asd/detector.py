@@ -1,46 +1,31 @@
 """What all anomalous sound detectors share: one score a clip, thresholds, the challenge's report."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 
-from datamodules.clips import Batch, Clip
-from lightning_modules import optimization
-from lightning_modules.asd.report import detection_report
+from datamodules.base import ClipDataModule
+from datamodules.clips import Batch
+from lightning_modules.asd.machine_report import detection_report
 from lightning_modules.asd.thresholds import Rule, decision_threshold
-from lightning_modules.checkpoints import FITTED
+from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics import ScoreTable
-from lightning_modules.results import Report
-
-Gathered = tuple[Tensor, Tensor, Tensor]  # index, score, target of all clips of all ranks
-
-
-class MachineData(Protocol):
-    """What detectors ask of a data module."""
-
-    clips: Mapping[str, Sequence[Clip]]
-    year: int
-
-    @property
-    def instances(self) -> Sequence[str]:
-        """``<machine>/<section>`` of all normal training clips, sorted."""
-        ...
-
-    def reference_dataloader(self) -> Iterable[Batch]:
-        """The normal training clips, whole and in order."""
-        ...
+from lightning_modules.package.scorers import Scorer
+from lightning_modules.run.fitted import Fitted
+from lightning_modules.run.rows import Report
 
 
-class AnomalousSoundDetector(LightningModule, ABC):
-    """Scores clips, higher = more anomalous; a method is a subclass with a `training_step` and a `score`.
+class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
+    """Scores clips, higher = more anomalous; a method is a subclass with a `training_step` and a `scorer`.
 
     Args:
+        network: What learns, where it is one network.
+        frontend: What makes its features.
         threshold: How the decision threshold of a machine instance follows from the scores of its normal training
             clips.
         threshold_quantile: Share of them that should stay below it.
@@ -49,35 +34,26 @@ class AnomalousSoundDetector(LightningModule, ABC):
 
     Attributes:
         instances: Machine instances trained on, in the order of their class indices.
-        thresholds: Instance -> score above which a clip counts as anomalous; fitted before the first test.
+        thresholds: Instance -> score above which a clip counts as anomalous; fitted before a test.
     """
+
+    fits_on_training_clips = True
 
     def __init__(
         self,
+        network: nn.Module | None = None,
+        frontend: nn.Module | None = None,
         *,
         threshold: Rule = "gamma",
         threshold_quantile: float = 0.9,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(network, frontend, optimizer=optimizer, lr_scheduler=lr_scheduler)
         self.threshold: Rule = threshold
         self.threshold_quantile = threshold_quantile
-        self.optimizer_factory = optimizer
-        self.lr_scheduler_factory = lr_scheduler
         self.instances: list[str] = []
         self.thresholds: dict[str, float] = {}
-        self.scores = ScoreTable()
-        self.gathered: Gathered | None = None
-
-    @abstractmethod
-    def score(self, batch: Batch) -> Tensor:
-        """Returns one float64 score a clip, (batch,)."""
-
-    @property
-    def data(self) -> MachineData:
-        """The data module of the running loop."""
-        return cast(MachineData, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
 
     def setup(self, stage: str) -> None:
         """Names the classes after the data's machine instances.
@@ -86,7 +62,8 @@ class AnomalousSoundDetector(LightningModule, ABC):
             ValueError: A run continues on other machine instances than it began with.
         """
         if stage == "fit":
-            found = list(self.data.instances)
+            normal = [clip for clip in self.data.rows["train"] if clip.target == 0]
+            found = sorted({clip.attributes.get("instance", "") for clip in normal})
             if self.instances and self.instances != found:
                 raise ValueError(
                     f"this run was trained on {', '.join(self.instances)}, and data.root now holds"
@@ -114,39 +91,24 @@ class AnomalousSoundDetector(LightningModule, ABC):
                     f" {', '.join(self.instances)} alone"
                 )
 
-    def configure_optimizers(self) -> Any:
-        """Builds the optimizer and its schedule."""
-        return optimization.configure(self, self.optimizer_factory, self.lr_scheduler_factory)
+    def score(self, batch: Batch) -> Tensor:
+        """Returns one float64 score a clip, (batch,)."""
+        return self.scorer()(batch.waveform, batch.length, self.instance_index(batch))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores; `report` evaluates them."""
-        self.scores.update(self.score(batch), batch.target, batch.index)
+    @abstractmethod
+    def scorer(self) -> Scorer:
+        """Returns front ends, network and scoring rule; it is called with the clips' machine instances."""
 
-    test_step = predict_step = validation_step
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val/score``, the mean over held-out normal clips: the lower, the better they are known."""
-        self._gather_scores()
-        assert self.gathered is not None
-        self.log("val/score", self.gathered[1].mean().float().to(self.device), prog_bar=True)
-
-    def on_test_epoch_end(self) -> None:
-        """Gathers the scores of all ranks."""
-        self._gather_scores()
-
-    on_predict_epoch_end = on_test_epoch_end
-
-    def _gather_scores(self) -> None:
-        index, scores, target = self.scores.compute()
-        self.gathered = (index.flatten(), scores.flatten(), target.flatten())  # torchmetrics squeezes one row
-        self.scores.reset()
+    def validation_metrics(self) -> dict[str, Tensor]:
+        """The mean score of held-out normal clips: the lower, the better they are known."""
+        return {"score": self.scored(self.data, "validation")[1].mean()}
 
     def on_train_start(self) -> None:
-        """Forgets the thresholds of earlier weights."""
-        self.thresholds = {}
+        """Forgets what was fitted to earlier weights."""
+        self.restore(Fitted())
 
     def on_test_start(self) -> None:
-        """Fits the thresholds to the normal training clips, unless the checkpoint has them."""
+        """Fits the thresholds to the normal training clips, unless they were restored."""
         if not self.thresholds:
             self.thresholds = self.fit_thresholds(self.reference_scores())
 
@@ -175,26 +137,42 @@ class AnomalousSoundDetector(LightningModule, ABC):
             for number in np.unique(instance[instance >= 0])
         }
 
-    def fitted(self) -> dict[str, Any]:
-        """What scoring fitted on training data beside the weights; the checkpoint keeps it."""
-        return {"thresholds": self.thresholds}
+    def fitted(self) -> Fitted:
+        """The thresholds."""
+        return Fitted(self.thresholds)
+
+    def restore(self, fitted: Fitted) -> None:
+        """Takes back what `fitted` gave."""
+        self.thresholds = dict(fitted.thresholds)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the order of the classes."""
         checkpoint["instances"] = self.instances
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restores the order of the classes and what scoring fitted."""
+        """Restores the order of the classes, and what scoring fitted where an older checkpoint holds it."""
         self.instances = list(checkpoint["instances"])
-        if FITTED in checkpoint:
-            self.thresholds = dict(checkpoint[FITTED]["thresholds"])
+        if older := checkpoint.get("fitted"):
+            self.restore(_from_older(older))
 
-    def report(self, datamodule: MachineData, split: Literal["validation", "test"]) -> Report:
+    def report(self, datamodule: ClipDataModule, split: Split) -> Report:
         """Evaluates the scores that the last validation or test loop gathered, as the challenge of the year does."""
-        assert self.gathered is not None, "a validation or test loop comes first"
-        index, scores, _ = (column.cpu() for column in self.gathered)
-        clips = [datamodule.clips[split][row] for row in index.tolist()]
-        return detection_report(clips, scores, year=datamodule.year, thresholds=self.thresholds)
+        clips, scores = self.scored(datamodule, split)
+        return detection_report(
+            clips, scores, year=cast(Challenge, datamodule).year, thresholds=self.thresholds
+        )
+
+
+class Challenge(Protocol):
+    """A data module of an edition of the challenge."""
+
+    year: int
+
+
+def _from_older(entry: Mapping[str, Any]) -> Fitted:
+    """What checkpoints held before it went into the run's folder."""
+    moments = {"error_moments": entry["error_moments"]} if "error_moments" in entry else {}
+    return Fitted(entry["thresholds"], {**entry.get("backend", {}), **moments})
 
 
 def _instances_of(batch: Batch) -> list[str]:

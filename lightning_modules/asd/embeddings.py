@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from datamodules.clips import Batch
 from lightning_modules.asd.backends import Backend
 from lightning_modules.asd.window_detector import WindowDetector
-from lightning_modules.asd.windows import place_windows, random_windows, take_windows
-from lightning_modules.checkpoints import FITTED
+from lightning_modules.frontends import MelDecibel
+from lightning_modules.frontends.windows import place_windows, random_windows, take_windows
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.objectives import ArcFace
+from lightning_modules.package.scorers import WindowScorer
+from lightning_modules.run.fitted import Fitted
 
 
 class EmbeddingDetector(WindowDetector):
@@ -72,42 +74,18 @@ class EmbeddingDetector(WindowDetector):
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
         return loss
 
-    def embed(self, batch: Batch) -> Tensor:
-        """Returns float32 (batch, dim) embeddings of length 1."""
-        features, num_frames = self.features(batch)
-        clip, first = place_windows(num_frames, self.window, self.hop)
-        parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
-        embeddings = torch.cat(
-            [self.network(take_windows(features, *part, self.window)).embedding.float() for part in parts]
+    def scorer(self) -> "EmbeddingScorer":
+        """Returns front end, network and the distance of embeddings from normal ones."""
+        return EmbeddingScorer(
+            self.network, self.frontend, objective=self.objective, backend=self.backend, **self.windows
         )
-        sums = embeddings.new_zeros(len(features), embeddings.shape[1]).index_add_(0, clip, embeddings)
-        return nn.functional.normalize(sums, dim=1)
-
-    def score(self, batch: Batch) -> Tensor:
-        """Returns one float64 score a clip, (batch,)."""
-        return self._distance(self.embed(batch), self.instance_index(batch)).double()
-
-    def _distance(self, embedding: Tensor, instance: Tensor) -> Tensor:
-        if self.backend is not None:
-            return self.backend(embedding, instance)
-        return -self.objective.logits(embedding).gather(1, instance[:, None])[:, 0]
-
-    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
-        """Scores windows one by one, as if each were a clip."""
-        embedding = nn.functional.normalize(self.network(windows).embedding.float(), dim=1)
-        return self._distance(embedding, instance)
-
-    def on_train_start(self) -> None:
-        """Forgets what was fitted to embeddings of earlier weights."""
-        super().on_train_start()
-        self._backend_is_fitted = self.backend is None
 
     def on_validation_start(self) -> None:
         """Fits the backend to the embeddings as they are now."""
         self._fit_backend()
 
     def on_predict_start(self) -> None:
-        """Fits the backend, unless the checkpoint has it."""
+        """Fits the backend, unless it was restored."""
         if not self._backend_is_fitted:
             self._fit_backend()
 
@@ -124,7 +102,7 @@ class EmbeddingDetector(WindowDetector):
         for held_out in (0, 1):
             mine = fold == held_out
             self._fit(*(column[~mine] for column in normal))
-            scores[mine] = self._distance(normal[0][mine], instance[mine]).double()
+            scores[mine] = self.scorer().distance(normal[0][mine], instance[mine])
         self._fit(*normal)
         return instance, scores
 
@@ -142,22 +120,73 @@ class EmbeddingDetector(WindowDetector):
         """Embedding, instance and domain (1 is target) of the normal training clips of all ranks."""
         table = RowTable().to(self.device)
         for batch in self.reference_batches():
-            embedding, instance = self.embed(batch), self.instance_index(batch)
+            embedding = self.scorer().embed(batch.waveform, batch.length)
+            instance = self.instance_index(batch)
             domain = torch.tensor(
                 [name == "target" for name in batch.attributes["domain"]], device=self.device
             )
             table.update(torch.cat([embedding, instance[:, None], domain[:, None]], dim=1), batch.index)
-        rows = table.compute()[1]
+        rows = table.gathered()[1]
         return rows[:, :-2], rows[:, -2].long(), rows[:, -1].long()
 
-    def fitted(self) -> dict[str, Any]:
+    def fitted(self) -> Fitted:
         """Thresholds, and what the backend knows of normal clips."""
-        backend = {} if self.backend is None else self.backend.state()
-        return {**super().fitted(), "backend": backend}
+        return Fitted(self.thresholds, {} if self.backend is None else self.backend.state())
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restores the order of the classes and what scoring fitted."""
-        super().on_load_checkpoint(checkpoint)
-        if self.backend is not None and FITTED in checkpoint:
-            self.backend.restore(checkpoint[FITTED]["backend"])
-            self._backend_is_fitted = True
+    def restore(self, fitted: Fitted) -> None:
+        """Takes back what `fitted` gave."""
+        super().restore(fitted)
+        if self.backend is not None and fitted.tensors:
+            self.backend.restore(fitted.tensors)
+        self._backend_is_fitted = self.backend is None or bool(fitted.tensors)
+
+
+class EmbeddingScorer(WindowScorer):
+    """Distance of a clip's embedding, the mean over its windows scaled to length 1, from normal ones.
+
+    Args:
+        network: (window, band, frame) -> `Output`.
+        frontend: As in `WindowScorer`.
+        objective: Whose negative logit of the clip's own instance is the distance, where there is no backend.
+        backend: Distance to the embeddings of the instance's normal training clips.
+        **settings: Of `WindowScorer`.
+    """
+
+    of_windows = "distance from normal embeddings"
+    needs_instance = True
+
+    def __init__(
+        self,
+        network: nn.Module,
+        frontend: MelDecibel,
+        *,
+        objective: ArcFace,
+        backend: Backend | None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(network, frontend, **settings)
+        self.objective, self.backend = objective, backend
+
+    def forward(
+        self, waveform: Tensor, length: Tensor | None = None, instance: Tensor | None = None
+    ) -> Tensor:
+        """Score clips of machine instances, as `WindowScorer` does; returns float64 (batch,)."""
+        assert instance is not None
+        return self.distance(self.embed(waveform, length), instance)
+
+    def embed(self, waveform: Tensor, length: Tensor | None = None) -> Tensor:
+        """Returns float32 (batch, dim) embeddings of length 1."""
+        features = self.features(waveform, length)
+        clip, first = place_windows(self.num_frames(features, length), self.window, self.hop)
+        parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
+        embeddings = torch.cat(
+            [self.network(take_windows(features, *part, self.window)).embedding.float() for part in parts]
+        )
+        sums = embeddings.new_zeros(len(features), embeddings.shape[1]).index_add_(0, clip, embeddings)
+        return nn.functional.normalize(sums, dim=1)
+
+    def distance(self, embedding: Tensor, instance: Tensor) -> Tensor:
+        """Scores embeddings (batch, dim) of machine instances (batch,); returns float64 (batch,)."""
+        if self.backend is not None:
+            return self.backend(embedding, instance).double()
+        return -self.objective.logits(embedding).gather(1, instance[:, None])[:, 0].double()

@@ -1,22 +1,25 @@
 """The front-end ensemble: autoencoders behind dereverberation and extraction of anomalous sound."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
+from datamodules.base import ClipDataModule
 from datamodules.clips import Batch
-from lightning_modules.asd.detector import AnomalousSoundDetector, MachineData
+from lightning_modules.asd.detector import AnomalousSoundDetector
 from lightning_modules.asd.ensemble_report import ENSEMBLES, ensemble_report
 from lightning_modules.asd.front_ends import FrontEnds
 from lightning_modules.asd.many_steps import ManyStepsPerBatch
-from lightning_modules.checkpoints import FITTED
+from lightning_modules.base import Split
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.networks import Autoencoder
-from lightning_modules.results import Report
+from lightning_modules.package.scorers import Scorer
+from lightning_modules.run.fitted import Fitted
+from lightning_modules.run.rows import Report
 
 
 class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
@@ -118,56 +121,40 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
 
     def window_losses(self, windows: Tensor) -> Tensor:
         """Returns the sum of the pipelines' errors; their autoencoders share nothing, so each is trained alone."""
-        return self._errors(windows).sum(1)
+        return self.scorer().errors(windows).sum(1)
 
-    def _errors(self, windows: Tensor) -> Tensor:
-        """Mean squared errors (window, pipeline) of (window, pipeline, dim)."""
-        parts = zip(self.autoencoders.values(), windows.unbind(1), strict=True)
-        return torch.stack([(autoencoder(x) - x).float().square().mean(1) for autoencoder, x in parts], dim=1)
-
-    def clip_errors(self, features: Tensor) -> Tensor:
-        """Errors e of every microphone and block, float64 (batch, pipeline, microphone * block)."""
-        windows = rearrange(
-            (features - self.mean) / self.std, "clip pipeline window dim -> (clip window) pipeline dim"
+    def scorer(self) -> "EnsembleScorer":
+        """Returns front ends, autoencoders and the average of eq. 8 over the pipelines of `ensemble`."""
+        return EnsembleScorer(
+            self.front_ends,
+            self.autoencoders,
+            scale=(self.mean, self.std),
+            error_moments=self.error_moments,
+            members=[self.pipelines.index(label) for label in self.ensemble],
         )
-        errors = self._errors(windows).double()
-        return rearrange(errors, "(clip window) pipeline -> clip pipeline window", clip=len(features))
-
-    def branch_scores(self, features: Tensor) -> Tensor:
-        """Standardised errors of eq. 8 averaged over time and microphones, float64 (batch, pipeline)."""
-        assert self.error_moments is not None
-        mean, std = self.error_moments
-        return (self.clip_errors(features).mean(-1) - mean) / std
-
-    def score(self, batch: Batch) -> Tensor:
-        """Returns one float64 score a clip, (batch,): the average over the pipelines of `ensemble`."""
-        return self._members(self.branch_scores(self.front_ends(batch.waveform)), self.ensemble).mean(1)
-
-    def _members(self, branches: Tensor, labels: str) -> Tensor:
-        return branches[:, [self.pipelines.index(label) for label in labels]]
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects scores and, where the data has references, how much better they are heard."""
         spectra = self.front_ends.spectra(batch.waveform)
         residuals = self.front_ends.residuals(spectra)
-        branches = self.branch_scores(self.front_ends.blocks(residuals))
+        scorer = self.scorer()
+        branches = scorer.branches(self.front_ends.blocks(residuals))
         self.branches.update(branches, batch.index)
         self.improvements.update(self.sdr_improvement(batch, spectra, residuals), batch.index)
-        self.scores.update(self._members(branches, self.ensemble).mean(1), batch.target, batch.index)
+        self.collected.update(scorer.average(branches), batch.index)
 
     def sdr_improvement(
         self, batch: Batch, spectra: Mapping[bool, Tensor], residuals: Mapping[str, Tensor]
     ) -> Tensor:
         """Gain of scale-invariant SDR over the mixture, of the extracted sound in the phases of its input.
 
-        A data module that knows the anomalous sound alone offers ``reference(index) -> (channel, time) or None``.
+        A data module that knows the anomalous sound alone gives it as ``reference(index)``.
 
         Returns:
             dB (batch, pipeline), averaged over microphones; NaN for clips without a reference.
         """
         found = torch.full((len(batch.key), len(self.pipelines)), torch.nan, device=self.device)
-        reference_of = getattr(self.data, "reference", lambda _: None)  # recorded data has none
-        references = {row: reference_of(int(index)) for row, index in enumerate(batch.index)}
+        references = {row: self.data.reference(int(index)) for row, index in enumerate(batch.index)}
         rows = [row for row, reference in references.items() if reference is not None]
         if not rows:
             return found
@@ -184,53 +171,100 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
     def on_test_epoch_end(self) -> None:
         """Gathers the scores of all ranks."""
         super().on_test_epoch_end()
-        self.gathered_branches = self.branches.compute()[1]
-        self.gathered_improvements = self.improvements.compute()[1]
-        self.branches.reset()
-        self.improvements.reset()
-
-    def on_train_start(self) -> None:
-        """Forgets what was fitted to earlier weights."""
-        super().on_train_start()
-        self.error_moments = None
+        self.gathered_branches = self.branches.gathered()[1]
+        self.gathered_improvements = self.improvements.gathered()[1]
 
     @torch.no_grad()
     def reference_scores(self) -> tuple[Tensor, Tensor]:
         """Measures μ and σ of eq. 8 on the normal training clips; returns their instance and score, (clip,) each."""
         table = RowTable().to(self.device)
         for batch in self.reference_batches():
-            errors = self.clip_errors(self._training_features(batch))
+            errors = self.scorer().clip_errors(self._training_features(batch))
             moments = [
                 errors.mean(-1),
                 errors.square().mean(-1),
                 self.instance_index(batch)[:, None].double(),
             ]
             table.update(torch.cat(moments, dim=1), batch.index)
-        rows = table.compute()[1]
+        rows = table.gathered()[1]
         mean, square = (part.mean(0) for part in rows[:, :-1].chunk(2, dim=1))
         self.error_moments = torch.stack([mean, (square - mean.square()).clamp_min(1e-24).sqrt()])
         branches = (rows[:, : len(self.pipelines)] - mean) / self.error_moments[1]
-        return rows[:, -1].long(), self._members(branches, self.ensemble).mean(1)
+        return rows[:, -1].long(), self.scorer().average(branches)
 
-    def fitted(self) -> dict[str, Any]:
+    def fitted(self) -> Fitted:
         """Thresholds, μ and σ."""
-        return {**super().fitted(), "error_moments": self.error_moments}
+        moments = {} if self.error_moments is None else {"error_moments": self.error_moments}
+        return Fitted(self.thresholds, moments)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restores the order of the classes and what scoring fitted."""
-        super().on_load_checkpoint(checkpoint)
-        if FITTED in checkpoint:
-            self.error_moments = checkpoint[FITTED]["error_moments"].to(self.device)
+    def restore(self, fitted: Fitted) -> None:
+        """Takes back what `fitted` gave."""
+        super().restore(fitted)
+        moments = fitted.tensors.get("error_moments")
+        self.error_moments = None if moments is None else moments.to(self.device)
 
-    def report(self, datamodule: MachineData, split: Literal["validation", "test"]) -> Report:
+    def report(self, datamodule: ClipDataModule, split: Split) -> Report:
         """The paper's Table 1: AUC of every pipeline and ensemble at every input SNR."""
-        assert self.gathered is not None, "a test loop comes first"
+        clips, scores = self.scored(datamodule, split)
         assert self.gathered_branches is not None
         assert self.gathered_improvements is not None
-        index, scores, _ = (column.cpu() for column in self.gathered)
-        clips = [datamodule.clips[split][row] for row in index.tolist()]
         branches, improvements = (
             dict(zip(self.pipelines, each.cpu().unbind(1), strict=True))
             for each in (self.gathered_branches, self.gathered_improvements)
         )
         return ensemble_report(clips, scores, branches, improvements, thresholds=self.thresholds)
+
+
+class EnsembleScorer(Scorer):
+    """Reconstruction errors, standardised by those of the training clips, averaged over time, microphones, pipelines.
+
+    Args:
+        front_ends: The pipelines.
+        autoencoders: One a pipeline.
+        scale: Mean and standard deviation of their inputs, (pipeline, 1, dim) each.
+        error_moments: (2, pipeline), μ and σ of the training errors; None before they were measured.
+        members: Numbers of the pipelines that are averaged.
+    """
+
+    meaning = "standardised reconstruction error: higher = more anomalous"
+
+    def __init__(
+        self,
+        front_ends: FrontEnds,
+        autoencoders: nn.ModuleDict,
+        *,
+        scale: tuple[Tensor, Tensor],
+        error_moments: Tensor | None,
+        members: Sequence[int],
+    ) -> None:
+        super().__init__(autoencoders, front_ends)
+        self.scale, self.error_moments, self.members = scale, error_moments, list(members)
+
+    def forward(
+        self, waveform: Tensor, length: Tensor | None = None, instance: Tensor | None = None
+    ) -> Tensor:
+        """Returns one float64 score a clip of (batch, channel, time), all of one length."""
+        assert self.frontend is not None
+        return self.average(self.branches(self.frontend(waveform)))
+
+    def average(self, branches: Tensor) -> Tensor:
+        """Returns the mean over the members, (batch,), of (batch, pipeline)."""
+        return branches[:, self.members].mean(1)
+
+    def branches(self, features: Tensor) -> Tensor:
+        """Standardised errors of eq. 8 averaged over time and microphones, float64 (batch, pipeline)."""
+        assert self.error_moments is not None
+        mean, std = self.error_moments
+        return (self.clip_errors(features).mean(-1) - mean) / std
+
+    def clip_errors(self, features: Tensor) -> Tensor:
+        """Errors e of every microphone and block, float64 (batch, pipeline, microphone * block)."""
+        mean, std = self.scale
+        windows = rearrange((features - mean) / std, "clip pipeline window dim -> (clip window) pipeline dim")
+        errors = self.errors(windows).double()
+        return rearrange(errors, "(clip window) pipeline -> clip pipeline window", clip=len(features))
+
+    def errors(self, windows: Tensor) -> Tensor:
+        """Mean squared errors (window, pipeline) of (window, pipeline, dim)."""
+        parts = zip(self.network.children(), windows.unbind(1), strict=True)
+        return torch.stack([(autoencoder(x) - x).float().square().mean(1) for autoencoder, x in parts], dim=1)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from datamodules.clips import Clip
 from lightning_modules.asd.front_ends import PIPELINES
-from lightning_modules.asd.report import decide
-from lightning_modules.callbacks.figures import roc_figure
+from lightning_modules.asd.machine_report import decide
+from lightning_modules.figures.detection import roc_figure
 from lightning_modules.metrics.functional import auc, partial_auc
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 ENSEMBLES = {"all": "ABCDEFGH", "only BD": "EFGH", "only ASE": "BCD", "proposed": "BCDFGH"}
 """The paper's ensembles."""

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from datamodules.clips import Batch
 from lightning_modules.asd.window_detector import WindowDetector
-from lightning_modules.asd.windows import random_windows
+from lightning_modules.frontends.windows import random_windows
 from lightning_modules.package.scorers import WindowScorer
 
 
@@ -37,17 +37,6 @@ class ProxyOutlierClassifier(WindowDetector):
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
         return loss
 
-    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
-        """Returns the log odds of being an outlier."""
-        return self.network(windows).logits[:, 0]
-
     def scorer(self) -> WindowScorer:
         """Returns front end, network and scoring rule alone, for an inference package."""
-        return WindowScorer(
-            self.network,
-            self.frontend,
-            window=self.window,
-            hop=self.hop,
-            aggregation=self.aggregation,
-            windows_per_pass=self.windows_per_pass,
-        )
+        return WindowScorer(self.network, self.frontend, **self.windows)

@@ -1,19 +1,19 @@
-"""Detectors that score windows of a clip's spectrogram and sum them up."""
+"""What detectors share that look at windows of a spectrogram."""
 
 from abc import ABC, abstractmethod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from datamodules.clips import Batch
 from lightning_modules.asd.detector import AnomalousSoundDetector
-from lightning_modules.asd.windows import Aggregation, aggregate, place_windows, take_windows
 from lightning_modules.frontends import MelDecibel
+from lightning_modules.package.scorers import WindowScorer
+from lightning_modules.package.scorers.windows import Aggregation
 
 
 class WindowDetector(AnomalousSoundDetector, ABC):
-    """Scores windows of consecutive frames; a method adds a `training_step` and `window_scores`.
+    """Scores windows of consecutive frames; a method adds a `training_step` and a `scorer`.
 
     Args:
         network: The method's network.
@@ -36,25 +36,25 @@ class WindowDetector(AnomalousSoundDetector, ABC):
         windows_per_pass: int = 512,
         **settings: Any,
     ) -> None:
-        super().__init__(**settings)
-        self.network = network
-        self.frontend = frontend if frontend is not None else MelDecibel()
+        super().__init__(network, frontend if frontend is not None else MelDecibel(), **settings)
         self.window = window
         self.hop = hop
         self.aggregation: Aggregation = aggregation
         self.windows_per_pass = windows_per_pass
 
     @abstractmethod
-    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
-        """Scores windows.
+    def scorer(self) -> WindowScorer:
+        """Returns front end, network and scoring rule; it is called with the clips' machine instances."""
 
-        Args:
-            windows: (window, band, frame).
-            instance: int64 (window,), index of the machine instance; -1 where it is unknown.
-
-        Returns:
-            (window,), higher = more anomalous.
-        """
+    @property
+    def windows(self) -> dict[str, Any]:
+        """How a scorer places windows and sums them up."""
+        return {
+            "window": self.window,
+            "hop": self.hop,
+            "aggregation": self.aggregation,
+            "windows_per_pass": self.windows_per_pass,
+        }
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Refuses clips shorter than a window, while their lengths are still on the CPU."""
@@ -68,16 +68,5 @@ class WindowDetector(AnomalousSoundDetector, ABC):
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns (batch, band, frame) features of the first channel and int64 (batch,) frames of each clip."""
-        features = self.frontend(batch.waveform[:, 0], batch.length)
+        features = self.scorer().features(batch.waveform, batch.length)
         return features, self.frontend.num_frames(batch.length)
-
-    def score(self, batch: Batch) -> Tensor:
-        """Returns one float64 score a clip, (batch,)."""
-        features, num_frames = self.features(batch)
-        clip, first = place_windows(num_frames, self.window, self.hop)
-        instance = self.instance_index(batch)[clip]
-        scores = [
-            self.window_scores(take_windows(features, clip[part], first[part], self.window), instance[part])
-            for part in torch.arange(len(clip), device=clip.device).split(self.windows_per_pass)
-        ]
-        return aggregate(torch.cat(scores).float(), clip, len(features), self.aggregation)

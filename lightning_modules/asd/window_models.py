@@ -9,10 +9,11 @@ from torch import Tensor
 from datamodules.clips import Batch
 from lightning_modules.asd.many_steps import ManyStepsPerBatch
 from lightning_modules.asd.window_detector import WindowDetector
-from lightning_modules.asd.windows import place_windows, take_windows
-from lightning_modules.frontends import Standardize
+from lightning_modules.frontends import MelDecibel, Standardize
+from lightning_modules.frontends.windows import place_windows, take_windows
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.networks import MAF, Autoencoder
+from lightning_modules.package.scorers import ReconstructionScorer
 
 
 class WindowModel(ManyStepsPerBatch, WindowDetector, ABC):
@@ -40,11 +41,6 @@ class WindowModel(ManyStepsPerBatch, WindowDetector, ABC):
         self.windows_per_step = windows_per_step
         self.standardize = standardize
 
-    def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Returns features, scaled where asked for, and frames of each clip."""
-        features, num_frames = super().features(batch)
-        return features if self.standardize is None else self.standardize(features), num_frames
-
     @torch.no_grad()
     def on_fit_start(self) -> None:
         """Measures the scale of the features, once a run."""
@@ -52,8 +48,10 @@ class WindowModel(ManyStepsPerBatch, WindowDetector, ABC):
             return
         table = RowTable().to(self.device)
         for batch in self.reference_batches():
-            table.update(self.standardize.moments(*super().features(batch)), batch.index)
-        self.standardize.fit(table.compute()[1])
+            decibels = self.frontend(batch.waveform[:, 0], batch.length)
+            moments = self.standardize.moments(decibels, self.frontend.num_frames(batch.length))
+            table.update(moments, batch.index)
+        self.standardize.fit(table.gathered()[1])
 
     def training_windows(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns (window, band, frame) and the instance of each, int64 (window,)."""
@@ -63,7 +61,7 @@ class WindowModel(ManyStepsPerBatch, WindowDetector, ABC):
 
     def window_losses(self, windows: Tensor, instance: Tensor) -> Tensor:
         """Returns the scores, which are what training makes small."""
-        return self.window_scores(windows, instance)
+        return self.scorer().window_scores(windows, instance)
 
 
 class AutoencoderDetector(WindowModel):
@@ -78,10 +76,9 @@ class AutoencoderDetector(WindowModel):
     def __init__(self, network: Autoencoder, *, window: int = 5, **settings: Any) -> None:
         super().__init__(network, window=window, **settings)
 
-    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
-        """Returns the mean squared error of every window."""
-        windows = windows.flatten(1)
-        return (self.network(windows) - windows).float().square().mean(1)
+    def scorer(self) -> ReconstructionScorer:
+        """Returns front end, network and scoring rule alone, for an inference package."""
+        return ReconstructionScorer(self.network, self.frontend, self.standardize, **self.windows)
 
 
 class FlowDetector(WindowModel):
@@ -125,10 +122,46 @@ class FlowDetector(WindowModel):
             self.check_instances(batch)
         return super().on_before_batch_transfer(batch, dataloader_idx)
 
-    def window_scores(self, windows: Tensor, instance: Tensor) -> Tensor:
+    def scorer(self) -> "FlowScorer":
+        """Returns front end, flow and scoring rule; training sees the likelihood of a clip's own instance."""
+        marginal = self.marginal and not self.training
+        num_marginal = len(self.instances) if marginal else 0
+        return FlowScorer(
+            self.network, self.frontend, self.standardize, num_marginal=num_marginal, **self.windows
+        )
+
+
+class FlowScorer(ReconstructionScorer):
+    """Negative log-likelihood of a flow, in nats, of windows of a clip's spectrogram, summed up.
+
+    Args:
+        network: Density of windows of band x frame values, flattened band by band, given an instance.
+        frontend: As in `WindowScorer`.
+        standardize: As in `ReconstructionScorer`.
+        num_marginal: Of so many instances alike the likelihood is taken; 0 takes that of the clip's own.
+        **settings: Of `WindowScorer`.
+    """
+
+    of_windows = "negative log-likelihood"
+    network: MAF
+
+    def __init__(
+        self,
+        network: MAF,
+        frontend: MelDecibel,
+        standardize: Standardize | None = None,
+        *,
+        num_marginal: int = 0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(network, frontend, standardize, **settings)
+        self.num_marginal, self.needs_instance = num_marginal, not num_marginal
+
+    def window_scores(self, windows: Tensor, instance: Tensor | None = None) -> Tensor:
         """Returns the negative log-likelihood of every window, in nats."""
         windows = windows.flatten(1)
-        if self.marginal and not self.training:
-            known = torch.arange(len(self.instances), device=windows.device)
+        if self.num_marginal:
+            known = torch.arange(self.num_marginal, device=windows.device)
             return -self.network.marginal_log_prob(windows, known)
+        assert instance is not None
         return -self.network.log_prob(windows, instance)

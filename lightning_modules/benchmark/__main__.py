@@ -23,11 +23,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lightning_modules import cli, cost
+from lightning_modules.benchmark import cost
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
-from lightning_modules.benchmark.ranks import scaling_efficiency
+from lightning_modules.benchmark.rank_speed import scaling_efficiency
 from lightning_modules.benchmark.steps import step_figures, take_turns
+from lightning_modules.config import cli
 
 _TITLE = "Training on this machine"
 
@@ -62,23 +63,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lightning_modules.benchmark", description=__doc__, add_help=False, allow_abbrev=False
     )
-    parser.add_argument("--json", type=Path, help="Also write the figures to this file.")
-    parser.add_argument("--markdown", type=Path, help="Also write the table to this file.")
-    parser.add_argument(
-        "--budget_s", type=float, default=120.0, help="Seconds for the steps of both loops together."
-    )
-    parser.add_argument("--ranks", type=int, nargs="+", default=[], help="Numbers of ranks of this machine.")
-    parser.add_argument("--reference", help="module.path:factory of a module that takes the same waveforms.")
-    parser.add_argument("--profile", type=Path, help="Write a trace of three steps to this file.")
-    of_cost = parser.add_argument_group("cost of the network")
-    of_cost.add_argument("--cost", action="store_true", help="Measure the network alone; needs no data.")
-    of_cost.add_argument(
-        "--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds."
-    )
-    of_cost.add_argument(
-        "--cost_frames", type=int, nargs="+", default=[], help="Lengths of the network's input."
-    )
-    of_cost.add_argument("--cost_clips", type=int, default=2, help="Clips a batch.")
+    add = parser.add_argument
+    add("--json", type=Path, help="Also write the figures to this file.")
+    add("--markdown", type=Path, help="Also write the table to this file.")
+    add("--budget_s", type=float, default=120.0, help="Seconds for the steps of both loops together.")
+    add("--ranks", type=int, nargs="+", default=[], help="Numbers of ranks of this machine.")
+    add("--reference", help="module.path:factory of a module that takes the same waveforms.")
+    add("--profile", type=Path, help="Write a trace of three steps to this file.")
+    add = parser.add_argument_group("cost of the network").add_argument
+    add("--cost", action="store_true", help="Measure the network alone; needs no data.")
+    add("--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds.")
+    add("--cost_frames", type=int, nargs="+", default=[], help="Lengths of the network's input.")
+    add("--cost_clips", type=int, default=2, help="Clips a batch.")
     return parser
 
 
@@ -138,4 +134,4 @@ def _markdown(cells: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    cli.main(main)
+    cli.one_line_errors(main)

@@ -2,18 +2,19 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from datamodules.pack import pack
-from datamodules.pack_check import compare_speed
-from datamodules.pack_writer import audio_names
-from datamodules.packed import SHARDS
+from datamodules.audio.packed import SHARDS
+from datamodules.pack.verify import compare_speed
+from datamodules.pack.writer import audio_names, pack
 from lightning_modules.benchmark.steps import now
 from lightning_modules.benchmark.trace import Trace
-from lightning_modules.cli import Platform
+
+if TYPE_CHECKING:
+    from lightning_modules.config.cli import Platform
 
 _PACKED_FILES = 100
 
@@ -92,7 +93,7 @@ def packed_over_files(root: Path, folder: Path) -> dict[str, float]:
     }
 
 
-def data_wait_share(platform: Platform, trace: Path | None = None) -> float:
+def data_wait_share(platform: "Platform", trace: Path | None = None) -> float:
     """Trains with the real loader; returns the share of the time spent waiting for it.
 
     Args:

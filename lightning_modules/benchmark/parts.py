@@ -1,7 +1,7 @@
 """Front end and network by themselves: batched against clip by clip, and against another implementation."""
 
 import copy
-import importlib
+import pkgutil
 import statistics
 import time
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lightning_modules.benchmark.steps import ROUNDS, now
-from lightning_modules.cli import Platform
+from lightning_modules.config.cli import Platform
 
 
 def frontend_figures(model: Any, waveform: Tensor) -> dict[str, float]:
     """Clips per second of the front end: a batch on the training device, and clip by clip on the CPU.
 
     Args:
-        model: Perhaps with a ``frontend``.
+        model: An `EvaluatedModule`.
         waveform: (batch, channel, time).
     """
-    frontend = getattr(model, "frontend", None)
+    frontend = model.frontend
     if frontend is None or isinstance(frontend, nn.Identity):
         return {}
     on_cpu, on_device = copy.deepcopy(frontend).cpu(), waveform.to(model.device)
@@ -70,9 +70,8 @@ def reference_figures(platform: Platform, waveform: Tensor, reference: str) -> d
 
 
 def _make(reference: str) -> nn.Module:
-    module, _, name = reference.partition(":")
     try:
-        factory = getattr(importlib.import_module(module), name)
+        factory = pkgutil.resolve_name(reference)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
             f"--reference {reference}: {error}; expected module.path:factory, with its folder in PYTHONPATH"

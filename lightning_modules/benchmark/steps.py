@@ -4,13 +4,16 @@ import statistics
 import time
 from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from lightning_modules.cli import Platform
+from lightning_modules.base import EvaluatedModule
+
+if TYPE_CHECKING:
+    from lightning_modules.config.cli import Platform
 
 WARMUP_STEPS = 1
 ROUNDS = 9
@@ -90,7 +93,7 @@ class TakeTurns(Callback):
 
     def _bare_steps(self, trainer: Trainer, pl_module: LightningModule, steps: int) -> None:
         optimizer = trainer.optimizers[0]
-        after_step = getattr(pl_module, "after_optimizer_step", None)
+        assert isinstance(pl_module, EvaluatedModule)
         batches = list(islice(cycle(self.batches), steps))
         with _silenced(pl_module):
             for index, batch in enumerate(batches):
@@ -103,8 +106,7 @@ class TakeTurns(Callback):
                     loss: Any = pl_module.training_step(batch, index)
                 loss.backward()
                 optimizer.step()
-                if after_step is not None:
-                    after_step()
+                pl_module.after_optimizer_step()
 
 
 class _silenced:  # noqa: N801
@@ -122,7 +124,7 @@ class _silenced:  # noqa: N801
             object.__delattr__(self.module, name)
 
 
-def take_turns(platform: Platform, batches: Sequence[Any], budget_s: float) -> TakeTurns:
+def take_turns(platform: "Platform", batches: Sequence[Any], budget_s: float) -> TakeTurns:
     """Trains on ``batches``, over and over, and returns the times; the model is trained a little by it.
 
     Args:

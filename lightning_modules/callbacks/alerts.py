@@ -4,7 +4,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_modules.callbacks.finite_loss import NonFiniteLossError
 from lightning_modules.callbacks.preemption import Preempted
-from lightning_modules.callbacks.wandb_loggers import wandb_runs
+from lightning_modules.run.tracking import wandb_runs
 
 
 class Alerts(Callback):

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from datamodules.clips import Clip
-from lightning_modules.callbacks.evaluation_media import EVERY
-from lightning_modules.callbacks.wandb_loggers import wandb_loggers
-from lightning_modules.figure_text import plain
-from lightning_modules.runs import Run
+from lightning_modules.base import EvaluatedModule, data_of
+from lightning_modules.callbacks.cadence import Cadence
+from lightning_modules.figures.embeddings import embedding_figure
+from lightning_modules.run.folder import Run
+from lightning_modules.run.tracking import wandb_loggers
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from datamodules.clips import Clip
 
 MAX_CLIPS = 2000  # t-SNE of so many takes seconds
-_PERPLEXITY = 30.0  # at most; a quarter of few clips
 _MIN_CLIPS = 20  # for a perplexity of 5, the least that its authors use
-_MAX_LABELS = 20
 
 
 class EmbeddingMap(Callback):
@@ -52,14 +47,12 @@ class EmbeddingMap(Callback):
         self._embeddings: list[Tensor] = []
         self._seen = 0
         self._stride = 1
-        self._validations = 0
+        self._cadence = Cadence()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listens to the network in some validations within training; nothing is computed twice."""
-        if trainer.state.fn == TrainerFn.FITTING:
-            self._validations += 1
-            if self._validations % EVERY == 1:
-                self._begin(pl_module)
+        if self._cadence.is_due(trainer):
+            self._begin(pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listens to the network."""
@@ -87,12 +80,15 @@ class EmbeddingMap(Callback):
 
     def _begin(self, pl_module: LightningModule) -> None:
         self._rows, self._embeddings, self._seen = [], [], 0
-        network = getattr(pl_module, "network", None)
-        self._hook = network.register_forward_hook(self._listen) if isinstance(network, nn.Module) else None
+        if isinstance(pl_module, EvaluatedModule) and pl_module.network is not None:
+            self._hook = pl_module.network.register_forward_hook(self._listen)
 
     def _listen(self, network: nn.Module, inputs: Any, output: Any) -> None:
-        embedding = getattr(output, "embedding", None)  # of an `Output`
-        self._embedding = embedding.detach() if isinstance(embedding, Tensor) else None
+        from lightning_modules.networks.output import (
+            Output,  # and with it all networks, which a start does without
+        )
+
+        self._embedding = output.embedding.detach() if isinstance(output, Output) else None
 
     def _keep(self, trainer: Trainer, batch: Any, *, num_batches: Sequence[int | float]) -> None:
         """Does not wait for the device."""
@@ -109,6 +105,7 @@ class EmbeddingMap(Callback):
     def _draw(self, trainer: Trainer, split: str) -> None:
         if self._hook is not None:
             self._hook.remove()
+            self._hook = None
         rows, embeddings, self._rows, self._embeddings = self._rows, self._embeddings, [], []
         if sum(map(len, rows)) < _MIN_CLIPS:
             return
@@ -118,8 +115,8 @@ class EmbeddingMap(Callback):
                 f"{split}_embeddings: no map of embeddings of one dimension, not finite or all equal"
             )
             return
-        data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        clips = [data.clips[split][row] for row in torch.cat(rows).tolist()]
+        data = data_of(trainer)
+        clips = [data.rows[split][row] for row in torch.cat(rows).tolist()]
         figure = embedding_figure(points, [label_of(clip, data.heads) for clip in clips], split=split)
         path = self._run.folder / "figures" / f"{split}_embeddings.png"
         path.parent.mkdir(exist_ok=True)
@@ -143,31 +140,3 @@ def label_of(clip: Clip, heads: Any) -> str:
         return clip.attributes["attack"]
     target = clip.target[0] if isinstance(clip.target, tuple) else clip.target
     return next(iter(heads.values()))[target] if target >= 0 else "unknown"
-
-
-def embedding_figure(embeddings: Tensor, labels: Sequence[str], *, split: str) -> Figure:
-    """Maps embeddings by t-SNE.
-
-    Args:
-        embeddings: float32 (clip, dim), at least 20 clips.
-        labels: One a clip; the 20 most frequent have colours.
-        split: Whose clips, for the title.
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from sklearn.manifold import TSNE
-
-    perplexity = min(_PERPLEXITY, len(embeddings) / 4)
-    points = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(embeddings.numpy())
-    names = sorted(name for name, _ in Counter(labels).most_common(_MAX_LABELS))
-    figure = Figure((7.0, 5.0), layout="constrained")
-    axes = figure.add_subplot()
-    of_label = np.array(labels)
-    colors = mpl.colormaps["tab10" if len(names) <= 10 else "tab20"]
-    others = ~np.isin(of_label, names)
-    axes.scatter(*points[others].T, s=6, color="0.8", label="others" if others.any() else None)
-    for number, name in enumerate(names):
-        axes.scatter(*points[of_label == name].T, s=8, color=colors(number), label=plain(name))
-    axes.set(xticks=[], yticks=[], title=f"t-SNE of the embeddings of {len(labels)} {split} clips")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, markerscale=2)
-    return figure

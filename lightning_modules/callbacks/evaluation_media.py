@@ -3,22 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from datamodules.clips import Clip, ClipDataset
-from lightning_modules.callbacks.history import history_figure
+from lightning_modules.base import EvaluatedModule, data_of
+from lightning_modules.callbacks.cadence import Cadence
 from lightning_modules.callbacks.mistakes import Mistake, find_mistakes
-from lightning_modules.callbacks.spectrograms import color_image, contact_sheet
-from lightning_modules.callbacks.wandb_loggers import wandb_loggers
-from lightning_modules.results import save_figures, write_table
-from lightning_modules.runs import Run
+from lightning_modules.figures.history import history_figure
+from lightning_modules.figures.spectrograms import color_image, contact_sheet
+from lightning_modules.run.folder import Run
+from lightning_modules.run.results import save_figures, write_table
+from lightning_modules.run.tracking import wandb_loggers
 
-EVERY = 10  # validations
+if TYPE_CHECKING:
+    from datamodules.clips import Clip
+
 NUM_SHOWN = 16
 MAX_S = 10.0  # of a clip
 
@@ -37,19 +39,17 @@ class EvaluationMedia(Callback):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._validations = 0
+        self._cadence = Cadence()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Shows some validations within training."""
-        if trainer.state.fn != TrainerFn.FITTING:
-            return
-        self._validations += 1
-        if self._validations % EVERY != 1 or not trainer.is_global_zero:
+        if not self._cadence.is_due(trainer) or not trainer.is_global_zero:
             return
         self._save_history(trainer)
         evaluated = _evaluated(trainer, pl_module, "validation")
         if evaluated is not None:
-            report = pl_module.report(_data(trainer), "validation")  # pyright: ignore[reportCallIssue]
+            assert isinstance(pl_module, EvaluatedModule)
+            report = pl_module.report(data_of(trainer), "validation")
             save_figures(self._run.folder / "figures", "validation", report, trainer.loggers)
             self._save_mistakes(trainer, "validation", *evaluated)
 
@@ -73,8 +73,10 @@ class EvaluationMedia(Callback):
             path.parent.mkdir(exist_ok=True)
             figure.savefig(path, dpi=100)
 
-    def _save_mistakes(self, trainer: Trainer, split: _Split, clips: Sequence[Clip], scores: Tensor) -> None:
-        found = find_mistakes(clips, scores, _data(trainer).heads)
+    def _save_mistakes(
+        self, trainer: Trainer, split: _Split, clips: Sequence["Clip"], scores: Tensor
+    ) -> None:
+        found = find_mistakes(clips, scores, data_of(trainer).heads)
         path = self._run.folder / "mistakes" / f"{split}.csv"
         path.unlink(missing_ok=True)
         path.with_suffix(".png").unlink(missing_ok=True)
@@ -87,20 +89,14 @@ class EvaluationMedia(Callback):
             rank_zero_warn(f"{path}: the mistakes cannot be heard: {error}")
 
 
-def _data(trainer: Trainer) -> Any:
-    return trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def _evaluated(
     trainer: Trainer, pl_module: LightningModule, split: _Split
-) -> tuple[list[Clip], Tensor] | None:
+) -> tuple[list["Clip"], Tensor] | None:
     """The clips and scores that the loop gathered, None without clips of several known classes."""
-    table = getattr(_data(trainer), "clips", {}).get(split)
-    gathered: Any = getattr(pl_module, "gathered", None)
-    if not table or gathered is None:
+    if not isinstance(pl_module, EvaluatedModule) or pl_module.scorer() is None or pl_module.gathered is None:
         return None
-    clips = [table[row] for row in gathered[0].tolist()]
-    return (clips, gathered[1]) if len({clip.target for clip in clips} - {-1}) > 1 else None
+    clips, scores = pl_module.scored(data_of(trainer), split)
+    return (clips, scores) if len({clip.target for clip in clips} - {-1}) > 1 else None
 
 
 def _row(mistake: Mistake) -> dict[str, str | float]:
@@ -113,7 +109,9 @@ def _row(mistake: Mistake) -> dict[str, str | float]:
 
 
 def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, split: _Split) -> None:
-    rate = _data(trainer).sample_rate
+    from datamodules.clips import ClipDataset  # and with it the decoders
+
+    rate = data_of(trainer).sample_rate
     clips = [replace(mistake.clip, stop_s=_stop_s(mistake.clip)) for mistake in mistakes]
     dataset = ClipDataset(clips, sample_rate=rate)
     waveforms = [dataset[row, 0].waveform for row in range(len(clips))]
@@ -131,6 +129,6 @@ def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, split: _Spl
         logger.log_table(f"{split}/mistakes", columns=[*rows[0], "audio", "spectrogram"], data=data)
 
 
-def _stop_s(clip: Clip) -> float:
+def _stop_s(clip: "Clip") -> float:
     end = clip.start_s + MAX_S
     return end if clip.stop_s is None else min(clip.stop_s, end)

@@ -1,13 +1,18 @@
 """Which clips a detector or classifier gets most wrong."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from datamodules.clips import Clip
 from lightning_modules.metrics.functional import equal_error_rate
+
+if TYPE_CHECKING:
+    from datamodules.clips import Clip
 
 Heads = Mapping[str, Sequence[str]]
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 from torch.utils.checkpoint import checkpoint
 
+from lightning_modules.base import EvaluatedModule
+
 
 class CompileNetwork(Callback):
     """Runs the model's ``network`` and its copies (a momentum encoder) through torch.compile.
@@ -81,8 +83,8 @@ def blocks_of(network: nn.Module) -> Iterable[nn.Module]:
 
 
 def _network(module: LightningModule) -> nn.Module:
-    network = getattr(module, "network", None)
-    if not isinstance(network, nn.Module):
+    network = module.network if isinstance(module, EvaluatedModule) else None
+    if network is None:
         raise ValueError(f"{type(module).__name__} has no single network: leave the overlay out")
     return network
 

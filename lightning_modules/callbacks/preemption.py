@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.rank_zero import rank_zero_info
 
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
-from lightning_modules.stop_signals import PREEMPTED, STOP
+from lightning_modules.processes.stop_signals import PREEMPTED, STOP
 
 
 class Preempted(SystemExit):

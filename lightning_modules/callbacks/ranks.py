@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.distributed.distributed_c10d import _set_pg_timeout, default_pg_timeout
 
-from lightning_modules.config_files import changed_lines
+from lightning_modules.run.provenance import changed_lines
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ from lightning_modules.callbacks.alerts import Alerts
 from lightning_modules.callbacks.embedding_map import EmbeddingMap
 from lightning_modules.callbacks.evaluation_media import EvaluationMedia
 from lightning_modules.callbacks.finite_loss import FiniteLoss
+from lightning_modules.callbacks.fitted_state import FittedState
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
 from lightning_modules.callbacks.optimizer_monitor import OptimizerMonitor
 from lightning_modules.callbacks.preemption import Preemption
@@ -17,7 +18,7 @@ from lightning_modules.callbacks.provenance import Provenance
 from lightning_modules.callbacks.random_state import RandomState
 from lightning_modules.callbacks.ranks import Agreement, Ranks
 from lightning_modules.callbacks.throughput import Throughput
-from lightning_modules.runs import Run
+from lightning_modules.run.folder import Run
 
 
 @dataclass(kw_only=True)
@@ -37,9 +38,10 @@ class Checkpoints:
     every_n_train_steps: int = 500
 
     def __post_init__(self) -> None:
-        for key, least in (("save_top_k", -1), ("every_n_train_steps", 1)):
-            if getattr(self, key) < least:
-                raise ValueError(f"checkpoints.{key}: expected at least {least}, found {getattr(self, key)}")
+        limits = {"save_top_k": (self.save_top_k, -1), "every_n_train_steps": (self.every_n_train_steps, 1)}
+        for key, (value, least) in limits.items():
+            if value < least:
+                raise ValueError(f"checkpoints.{key}: expected at least {least}, found {value}")
 
 
 class ConfigInCheckpoint(Callback):
@@ -69,7 +71,9 @@ def best_checkpoint(run: Run, settings: Checkpoints) -> ModelCheckpoint:
     )
 
 
-def standard_callbacks(run: Run, settings: Checkpoints, ranks: Ranks, config: str) -> list[Callback]:
+def standard_callbacks(
+    run: Run, settings: Checkpoints, ranks: Ranks, config: str, checkpoint: str | None
+) -> list[Callback]:
     """Returns the callbacks in the order in which they must act; the best checkpoint is known before ``last``."""
     last = LastCheckpoint(
         run.last_checkpoint,
@@ -81,6 +85,7 @@ def standard_callbacks(run: Run, settings: Checkpoints, ranks: Ranks, config: st
         ConfigInCheckpoint(config),
         RandomState(),
         FiniteLoss(),
+        FittedState(run, config, checkpoint),
         *monitoring(run, config),
         Preemption(last),
         *([best_checkpoint(run, settings)] if settings.monitor else []),

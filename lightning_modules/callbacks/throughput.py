@@ -10,6 +10,8 @@ from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
+from lightning_modules.base import data_of
+
 _GIB = 1024**3
 _COMPUTE_TYPES = {"bf16-mixed": torch.bfloat16, "bf16-true": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -70,9 +72,7 @@ class Throughput(Callback):
         self._since = None  # until the next fetch: validation and checkpoints lie between
         self._steps += 1
         self._clips += len(batch[0])
-        waveform = getattr(batch, "waveform", None)
-        if waveform is not None and waveform.ndim == 3:  # no packed spectrograms
-            self._audio_s += len(waveform) * waveform.shape[-1] / trainer.datamodule.sample_rate  # pyright: ignore[reportAttributeAccessIssue]
+        self._audio_s += data_of(trainer).seconds_of(batch)
         accumulating = trainer.fit_loop._should_accumulate()  # Lightning logs with the step alone
         if trainer._logger_connector.should_update_logs and not accumulating:
             pl_module.log_dict(

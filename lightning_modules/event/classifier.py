@@ -1,38 +1,26 @@
 """Training and scoring of a classifier of audio events."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.clips import Batch, Clip
+from datamodules.base import ClipDataModule
+from datamodules.clips import Batch
 from lightning_modules import optimization
-from lightning_modules.event.report import Heads, event_report, head_metrics
+from lightning_modules.base import EvaluatedModule, Split
+from lightning_modules.event.event_report import Heads, event_report, head_metrics
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.output import Output
 from lightning_modules.objectives.mixup import Mixup, one_hot
 from lightning_modules.package.scorers import ClassScorer
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 
-class EventData(Protocol):
-    """What the classifier asks of a data module."""
-
-    clips: Mapping[str, Sequence[Clip]]
-    coverage: Mapping[str, Any]
-
-    @property
-    def heads(self) -> Heads:
-        """Name of each head -> its class names by index."""
-        ...
-
-
-class EventClassifier(LightningModule):
+class EventClassifier(EvaluatedModule[ClipDataModule]):
     """Trains any network that returns `Output` by cross entropy, averaged over the heads of its classes.
 
     A clip's scores are the probabilities of all classes, heads side by side, averaged over its views.
@@ -64,18 +52,13 @@ class EventClassifier(LightningModule):
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__()
-        self.network, self.frontend, self.mixup = network, frontend, mixup
-        self.label_smoothing = label_smoothing
-        self.optimizer_factory = optimizer
-        self.lr_scheduler_factory = lr_scheduler
+        super().__init__(network, frontend, table=MeanTable, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        self.mixup, self.label_smoothing = mixup, label_smoothing
         if weights is not None:
-            network.load_official(weights)  # pyright: ignore[reportCallIssue]
+            self.network.load_official(weights)
         if compile_network:
             network.compile()
         self.heads: Heads = {}
-        self.probabilities = MeanTable()
-        self.gathered: tuple[Tensor, Tensor] | None = None  # index and probabilities of the last split
 
     def setup(self, stage: str) -> None:
         """Takes the classes from the data; prediction has those of the checkpoint.
@@ -85,7 +68,7 @@ class EventClassifier(LightningModule):
         """
         if stage == "predict" and self.heads:
             return
-        found = {head: list(names) for head, names in self._data.heads.items()}
+        found = {head: list(names) for head, names in self.data.heads.items()}
         if self.heads and self.heads != found:
             raise ValueError(
                 f"trained on the classes {_summary(self.heads)}, and data.root has {_summary(found)}: take the same"
@@ -99,11 +82,7 @@ class EventClassifier(LightningModule):
             rank_zero_info(
                 f"the network's head of {self.network.num_classes} classes gives way to one of the data's {wanted}"
             )
-            self.network.reset_classifier(wanted)  # pyright: ignore[reportCallIssue]
-
-    @property
-    def _data(self) -> EventData:
-        return cast(EventData, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
+            self.network.reset_classifier(wanted)
 
     @property
     def num_classes(self) -> list[int]:
@@ -112,18 +91,25 @@ class EventClassifier(LightningModule):
 
     def forward(self, waveform: Tensor, length: Tensor | None = None) -> Output:
         """Maps (batch, channel, time) waveforms of `length` samples (batch,) to embeddings and logits."""
-        return self.network(self.frontend(waveform, length))
+        return self.of_features(self.frontend(waveform, length))
+
+    def of_features(self, features: Tensor) -> Output:
+        """Maps what the front end makes of clips to embeddings and logits."""
+        return self.network(features)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the cross entropy, the mean over heads and clips; an unknown label adds nothing."""
-        waveform = batch.waveform
-        if self.mixup is None:
+        if batch.features is not None:  # there is no sound to mix
+            output, target = self.of_features(batch.features), one_hot(batch.target, self.num_classes)
+        elif self.mixup is None:
+            output = self(batch.waveform, batch.length)
             target = one_hot(batch.target, self.num_classes)
         else:
-            waveform, target = self.mixup(
-                waveform, batch.target, num_classes=self.num_classes, length=batch.length
+            mixed, target = self.mixup(
+                batch.waveform, batch.target, num_classes=self.num_classes, length=batch.length
             )
-        logits = self(waveform, batch.length).logits.float()
+            output = self(mixed, batch.length)
+        logits = output.logits.float()
         losses = [
             _cross_entropy(predicted, wanted, self.label_smoothing)
             for predicted, wanted in zip(
@@ -134,51 +120,24 @@ class EventClassifier(LightningModule):
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
         return loss
 
-    def configure_optimizers(self) -> Any:
-        """Builds the optimizer and its schedule."""
-        return optimization.configure(
-            self,
-            self.optimizer_factory,
-            self.lr_scheduler_factory,
-            parameters=optimization.decay_weights_only(self),
-        )
-
-    def score(self, batch: Batch) -> Tensor:
-        """Returns the probabilities of all classes, float32 (batch, sum of classes), each head adding up to 1."""
-        logits = self(batch.waveform, batch.length).logits.float()
-        return torch.cat([head.softmax(dim=1) for head in logits.split(self.num_classes, 1)], dim=1)
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters that decay, and biases, norms and tables, which do not."""
+        return optimization.decay_weights_only(self)
 
     def scorer(self) -> ClassScorer:
         """Returns front end, network and scoring rule alone, for an inference package."""
         return ClassScorer(self.network, self.frontend, heads=self.heads)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects probabilities."""
-        self.probabilities.update(self.score(batch), batch.index)
+    def score(self, batch: Batch) -> Tensor:
+        """Returns the probabilities of all classes, float32 (batch, sum of classes), each head adding up to 1."""
+        if batch.features is not None:
+            return self.scorer().of_features(batch.features)
+        return super().score(batch)
 
-    test_step = predict_step = validation_step
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val/top1`` and the like, fractions, over all clips of all ranks."""
-        self._gather()
-        assert self.gathered is not None
-        index, probabilities = self.gathered
-        clips = self._data.clips["validation"]
-        target = torch.tensor([clips[row].target for row in index.tolist()], device=probabilities.device)
-        metrics = head_metrics(probabilities, target, self.heads)
-        self.log_dict({f"val/{name}": value for name, value in metrics.items()}, prog_bar=True)
-
-    def on_test_epoch_end(self) -> None:
-        """Gathers the probabilities of all ranks."""
-        self._gather()
-
-    on_predict_epoch_end = on_test_epoch_end
-
-    def _gather(self) -> None:
-        index, probabilities = self.probabilities.compute()
-        # torchmetrics squeezes one row
-        self.gathered = (index.flatten(), probabilities.reshape(-1, sum(self.num_classes)))
-        self.probabilities.reset()
+    def validation_metrics(self) -> dict[str, Any]:
+        """Top-1 accuracy and the like, fractions."""
+        clips, probabilities = self.scored(self.data, "validation")
+        return head_metrics(probabilities, torch.tensor([clip.target for clip in clips]), self.heads)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the classes."""
@@ -188,11 +147,9 @@ class EventClassifier(LightningModule):
         """Restores the classes, and makes a head for them."""
         self._set_heads({head: list(names) for head, names in checkpoint["heads"].items()})
 
-    def report(self, datamodule: EventData, split: Literal["validation", "test"]) -> Report:
+    def report(self, datamodule: ClipDataModule, split: Split) -> Report:
         """Evaluates the probabilities that the last validation or test loop gathered."""
-        assert self.gathered is not None, "a validation or test loop comes first"
-        index, probabilities = (column.cpu() for column in self.gathered)
-        clips = [datamodule.clips[split][row] for row in index.tolist()]
+        clips, probabilities = self.scored(datamodule, split)
         return event_report(clips, probabilities, self.heads, coverage=datamodule.coverage.get(split))
 
 

@@ -9,8 +9,8 @@ from lightning_modules.frontends.lfcc import LFCC
 from lightning_modules.frontends.log_mel import LogMel
 from lightning_modules.frontends.mel_decibel import MelDecibel
 from lightning_modules.frontends.nmf import NMF, NMU, NNE
-from lightning_modules.frontends.packed import Packed
 from lightning_modules.frontends.panotti_melgram import PanottiMelgram
+from lightning_modules.frontends.precomputed import Precomputed
 from lightning_modules.frontends.rawboost import RawBoost
 from lightning_modules.frontends.slowfast_log_mel import SlowFastLogMel
 from lightning_modules.frontends.spec_augment import SpecAugment
@@ -32,8 +32,8 @@ __all__ = [
     "Fbank",
     "LogMel",
     "MelDecibel",
-    "Packed",
     "PanottiMelgram",
+    "Precomputed",
     "RawBoost",
     "SlowFastLogMel",
     "SpecAugment",
@@ -41,3 +41,5 @@ __all__ = [
     "Standardize",
     "VGGSoundSpectrogram",
 ]
+
+Packed = Precomputed  # what older configurations call it

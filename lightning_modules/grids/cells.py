@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_modules.grids.grid_file import Block, Grid
-from lightning_modules.runs import Run
+from lightning_modules.run.folder import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lightning_modules.grids.cells import Cell
 
-PRELOAD = ["lightning_modules.workflow"]  # seconds of imports, paid once
+PRELOAD = ["lightning_modules.commands.workflow"]  # seconds of imports, paid once
 _TAKEN = os.EX_UNAVAILABLE  # exit code where another grid took the cell while this one started its process
 GRACE_S = 60.0  # from the request to stop to the kill: a step and a checkpoint
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightning_modules.grids.estimates import AVERAGE, Table
 from lightning_modules.grids.finished import Gathered
-from lightning_modules.metrics.clip_table import read_ranks
+from lightning_modules.metrics.class_ranks import read_ranks
 from lightning_modules.metrics.functional.paired import compare_paired
 from lightning_modules.metrics.functional.paired_values import compare_values
 

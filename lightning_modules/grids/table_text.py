@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lightning_modules.grids.estimates import AVERAGE, SEVERAL, Estimate, Series, Table, label
@@ -75,7 +76,7 @@ def as_csv(table: Table, output: Output) -> str:
             line += [_published(table, output, (name, x), column)] if output.published is not None else []
             found = table.differences.get((name, x), {}).get(column)
             if found is not None:
-                line += [output.baseline, *(getattr(found, key, None) for key in _DIFFERENCE)]
+                line += [output.baseline, *(asdict(found).get(key) for key in _DIFFERENCE)]
             writer.writerow(_padded(line, len(header)))
     return file.getvalue()
 

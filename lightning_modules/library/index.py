@@ -4,15 +4,18 @@ import io
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.files import write_bytes_atomically
-from lightning_modules.library.listening import Listener
 from lightning_modules.library.names import escape, unescape
 from lightning_modules.library.scan import SoundFile, Stamp, scan
+
+if TYPE_CHECKING:
+    from lightning_modules.library.listening import Listener
 
 NAME = ".select.npz"
 """Name of the index in a library."""
@@ -37,7 +40,7 @@ class Index:
     is_kept: bool = True
 
 
-def index_library(library: Path, *, listener: Listener, path: Path | None = None) -> Index:
+def index_library(library: Path, *, listener: "Listener", path: Path | None = None) -> Index:
     """Bring the index of a library up to date.
 
     Args:

@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules import audio
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch, Clip, ClipDataset, Item, Padding, collate
-from datamodules.loader import worker_settings
-from datamodules.samplers import EvaluationBatchSampler, Request
-from lightning_modules import cli
-from lightning_modules.checkpoints import load_weights
+from datamodules.folders.audio_folder import AudioFolder
+from datamodules.loading.loader import worker_settings
+from datamodules.loading.samplers import EvaluationBatchSampler, Request
+from lightning_modules.config import cli
 from lightning_modules.production import Tagger
+from lightning_modules.run.checkpoints import load_weights
 
 _MIN_S = 0.005  # a click of fewer samples has no spectrum to speak of
 _SILENT = 1e-4  # largest sample, -80 dB below full scale
@@ -149,9 +150,8 @@ class Listener:
     def hear(self, paths: Sequence[str], what: Callable[[Batch], Tensor]) -> Iterator[tuple[int, Any]]:
         """Number of each file and its row of what `what` makes of a batch, on the CPU, or why there is none."""
         data = self.data
-        stop_s = (
-            data.train_crop_s if getattr(data, "from_start", False) else None
-        )  # as the clips it was trained on
+        from_start = isinstance(data, AudioFolder) and data.from_start  # as the clips it was trained on
+        stop_s = data.train_crop_s if from_start else None
         clips = ClipDataset(
             [Clip(key="", path=path, stop_s=stop_s) for path in paths],
             sample_rate=data.sample_rate,

@@ -1,5 +1,7 @@
-"""The mapper: control values from a handful of examples, learnt and used live, as Wekinator does it."""
+"""A trained mapping in use: control values live, and new examples learnt on the way, as Wekinator does it."""
 
-from lightning_modules.mapper.models import NearestNeighbours, Perceptron
+from functools import partial
 
-__all__ = ["NearestNeighbours", "Perceptron"]
+from datamodules.former_names import present
+
+__getattr__ = partial(present, __name__)  # networks that this package once had

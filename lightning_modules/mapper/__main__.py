@@ -15,10 +15,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lightning_modules import cli, workflow
+from lightning_modules.commands import workflow
+from lightning_modules.commands.arguments import command_parser
+from lightning_modules.config import cli
 from lightning_modules.mapper.osc import Server
 from lightning_modules.mapper.session import Session
-from lightning_modules.production.mapper import Mapper
+from lightning_modules.production.mapping import Mapper
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,11 +61,7 @@ def _play(server: Server, windows: Iterable[Tensor], hop_s: float) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.mapper",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("mapper", description=__doc__)
     add = parser.add_argument
     add("--ckpt_path", required=True, metavar="FILE", help="of lightning_modules.fit")
     add(
@@ -84,4 +82,4 @@ def _address(text: str) -> tuple[str, int]:
 
 
 if __name__ == "__main__":
-    cli.main(main)
+    cli.one_line_errors(main)

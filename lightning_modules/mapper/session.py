@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lightning_modules.production.mapper import Mapper
+from lightning_modules.production.mapping import Mapper
 
 
 class Session:

@@ -1,6 +1,6 @@
 """Metrics: functions of scores and labels in `functional`, torchmetrics classes of the same here."""
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,4 +34,4 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = "score_table" if name == "ScoreTable" else "detection"
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    return resolve_name(f"{__name__}.{home}:{name}")

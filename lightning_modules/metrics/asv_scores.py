@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_modules.metrics.asvspoof_protocols import find_layout, members_of
 from lightning_modules.metrics.breakdown import Condition, Groups
-from lightning_modules.metrics.functional import AsvErrorRates, asv_error_rates, equal_error_rate
+from lightning_modules.metrics.functional.tandem import AsvErrorRates, asv_error_rates, asv_threshold
 from lightning_modules.metrics.text_columns import as_numbers, fail, first_fields, read_columns
 
 
@@ -36,18 +36,21 @@ class AsvScores:
         Raises:
             ValueError: The condition has no target, nontarget or spoof trial.
         """
-        members = self.groups.members(condition)
-        is_bonafide = self.groups.is_bonafide
-        target, nontarget, spoof = (
-            self.scores[torch.from_numpy(members & kind)]
-            for kind in (self.is_target, is_bonafide & ~self.is_target, ~is_bonafide)
-        )
+        target, nontarget, spoof = self._by_kind(condition)
         bonafide_side = tuple(each for each in condition if each[0].among != "spoof")
         if bonafide_side not in self._thresholds and len(target) and len(nontarget):
-            is_target = torch.arange(len(target) + len(nontarget)) < len(target)
-            pooled = torch.cat([target, nontarget])
-            self._thresholds[bonafide_side] = equal_error_rate(pooled, is_target)[1]
+            self._thresholds[bonafide_side] = asv_threshold(target, nontarget)
         return asv_error_rates(target, nontarget, spoof, threshold=self._thresholds.get(bonafide_side))
+
+    def covers(self, condition: Condition) -> bool:
+        """Whether the condition has trials of every kind; without, its t-DCF is undefined."""
+        return all(map(len, self._by_kind(condition)))
+
+    def _by_kind(self, condition: Condition) -> list[Tensor]:
+        """Scores of the condition's target, nontarget and spoofed trials."""
+        members, is_bonafide = self.groups.members(condition), self.groups.is_bonafide
+        kinds = (self.is_target, is_bonafide & ~self.is_target, ~is_bonafide)
+        return [self.scores[torch.from_numpy(members & kind)] for kind in kinds]
 
 
 def read_asv_scores(path: str | Path, *, subset: str | None = None) -> AsvScores:
@@ -87,13 +90,9 @@ def _read_asv_folder(folder: Path, subset: str | None) -> AsvScores:
         metadata, [layout.columns.index(name) for name in names], width=len(layout.columns)
     )
     score_speakers, score_utterances, score_texts = read_columns(found[0], [0, 1, 2], width=3)
-    for row, (ours, theirs) in enumerate(
-        zip(
-            zip(speakers, utterances, strict=True),
-            zip(score_speakers, score_utterances, strict=True),
-            strict=False,
-        )
-    ):
+    listed = zip(speakers, utterances, strict=True)
+    scored = zip(score_speakers, score_utterances, strict=True)
+    for row, (ours, theirs) in enumerate(zip(listed, scored, strict=False)):
         if ours != theirs:
             fail(found[0], row, f"trial {' '.join(theirs)}, but {metadata} lists {' '.join(ours)} there")
     if len(utterances) != len(score_utterances):

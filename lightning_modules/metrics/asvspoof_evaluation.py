@@ -85,19 +85,11 @@ def evaluate(
     for condition in conditions(trials.groups, rows, across):
         members = torch.from_numpy(trials.groups.members(condition))
         if isinstance(asv, AsvScores):  # pooled, an uncovered kind of trial is a fault of the file
-            rates = asv.error_rates(condition) if not condition or _covers(asv, condition) else None
+            rates = asv.error_rates(condition) if not condition or asv.covers(condition) else None
         else:
             rates = asv
         results.append(_result(scores[members], is_bonafide[members], condition, rates, revision))
     return results
-
-
-def _covers(asv: AsvScores, condition: Condition) -> bool:
-    """Whether the condition has ASV trials of every kind; without, its t-DCF is undefined."""
-    members = asv.groups.members(condition)
-    is_bonafide = asv.groups.is_bonafide
-    kinds = (asv.is_target, is_bonafide & ~asv.is_target, ~is_bonafide)
-    return all((members & kind).any() for kind in kinds)
 
 
 def _result(
@@ -110,15 +102,14 @@ def _result(
         return Result(named, num_bonafide, num_spoof)
     eer, threshold = equal_error_rate(scores, is_bonafide)
     soft = not condition or len(scores.unique()) > 2
+    tdcf = min_tdcf(scores, is_bonafide, asv=rates, revision=revision) if rates and soft else math.nan
     return Result(
         named,
         num_bonafide,
         num_spoof,
         eer=float(eer),
         threshold=float(threshold),
-        min_tdcf=float(min_tdcf(scores, is_bonafide, asv=rates, revision=revision))
-        if rates and soft
-        else math.nan,
+        min_tdcf=float(tdcf),
         min_dcf=float(min_dcf(scores, is_bonafide)),
         act_dcf=float(act_dcf(scores, is_bonafide)),
         cllr=float(cllr(scores, is_bonafide)),

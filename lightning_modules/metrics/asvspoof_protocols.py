@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_modules.metrics.breakdown import Factor
-from lightning_modules.metrics.text_columns import (
-    check_unique,
-    fail,
-    first_fields,
-    read_columns,
-)
+from lightning_modules.metrics.text_columns import check_unique, fail, first_fields, read_columns
 
 SUBSETS = ("eval", "progress", "hidden", "hidden1_PA", "hidden2_PA")
 _PA_TRIM = {"hidden1_PA": "notrim", "hidden2_PA": "trim"}
@@ -37,79 +32,34 @@ class Layout:
 
 
 _ATTACK, _CODEC = Factor("attack", "spoof"), Factor("codec")
-_PA_ROWS = (Factor("asv_room"), Factor("asv_mic"), Factor("dis_to_asv", "bonafide"))
+_ASV, _REPLAY = ("asv_room", "asv_mic"), ("att_room", "att_mic")
+_PA_ROWS = (*map(Factor, _ASV), Factor("dis_to_asv", "bonafide"))
 _PA_ACROSS = (
-    *(Factor(name, "spoof") for name in ("att_room", "att_mic", "att_to_spk", "att_d")),
+    *(Factor(name, "spoof") for name in (*_REPLAY, "att_to_spk", "att_d")),
     Factor("dis_to_asv", "spoof", label="dis_to_asv (spoof)"),
 )
+_TRIAL, _KEY, _PHASE = ("speaker", "utterance"), ("attack", "label"), ("trim", "subset")
 _LAYOUTS = (
     Layout(
-        "ASVspoof 2019",
-        ("speaker", "utterance", "environment", "attack", "label"),
-        (_ATTACK,),
-        (Factor("environment"),),
-        revision=2019,
+        "ASVspoof 2019", (*_TRIAL, "environment", *_KEY), (_ATTACK,), (Factor("environment"),), revision=2019
     ),
-    Layout("ASVspoof 5", ("speaker", "utterance", "gender", "-", "attack", "label"), (_ATTACK,)),
-    Layout(
-        "ASVspoof 2021 LA",
-        ("speaker", "utterance", "codec", "trans", "attack", "label", "trim", "subset"),
-        (_ATTACK,),
-        (_CODEC,),
-    ),
+    Layout("ASVspoof 5", (*_TRIAL, "gender", "-", *_KEY), (_ATTACK,)),
+    Layout("ASVspoof 2021 LA", (*_TRIAL, "codec", "trans", *_KEY, *_PHASE), (_ATTACK,), (_CODEC,)),
     Layout(
         "ASVspoof 5",
-        (
-            "speaker",
-            "utterance",
-            "gender",
-            "codec",
-            "codec_q",
-            "codec_seed",
-            "attack_tag",
-            "attack",
-            "label",
-            "-",
-        ),
+        (*_TRIAL, "gender", "codec", "codec_q", "codec_seed", "attack_tag", *_KEY, "-"),
         (_ATTACK,),
         (_CODEC,),
     ),
     Layout(
         "ASVspoof 2021 PA",
-        (
-            "speaker",
-            "utterance",
-            "asv_room",
-            "asv_mic",
-            "dis_to_asv",
-            "att_room",
-            "att_mic",
-            "att_d",
-            "att_to_spk",
-            "label",
-            "trim",
-            "subset",
-        ),
+        (*_TRIAL, *_ASV, "dis_to_asv", *_REPLAY, "att_d", "att_to_spk", "label", *_PHASE),
         _PA_ROWS,
         _PA_ACROSS,
     ),
     Layout(
         "ASVspoof 2021 DF",
-        (
-            "speaker",
-            "utterance",
-            "compr",
-            "source",
-            "attack",
-            "label",
-            "trim",
-            "subset",
-            "vocoder",
-            "task",
-            "team",
-            "gender-pair",
-            "language",
-        ),
+        (*_TRIAL, "compr", "source", *_KEY, *_PHASE, "vocoder", "task", "team", "gender-pair", "language"),
         (Factor("vocoder", "spoof"),),
         (Factor("compr"),),
     ),

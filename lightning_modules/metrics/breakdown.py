@@ -72,9 +72,9 @@ class Groups:
 
 def conditions(groups: Groups, rows: Sequence[Factor], columns: Sequence[Factor]) -> list[Condition]:
     """Pooled, each value of each factor, and every row value crossed with every column value."""
-    row_values: list[Condition] = [((factor, value),) for factor in rows for value in groups.values(factor)]
-    column_values: list[Condition] = [
-        ((factor, value),) for factor in columns for value in groups.values(factor)
-    ]
+    row_values, column_values = (
+        [((factor, value),) for factor in factors for value in groups.values(factor)]
+        for factors in (rows, columns)
+    )
     crossed = [row + column for row in row_values for column in column_values]
     return [(), *row_values, *column_values, *crossed]

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from lightning_modules.metrics.functional import auc, partial_auc
 
 YEARS = range(2020, 2026)
 Names = Sequence[str] | NDArray[np.str_]
+_Clips = Mapping[str, NDArray]  # name -> column (clip,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,6 @@ class DcaseEvaluation:
     means: list[Row]
     summary: dict[str, float]
     warnings: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Clips:
-    """Columns of (clip,) each."""
-
-    scores: NDArray[np.float64]
-    is_anomaly: NDArray[np.bool_]
-    domain: NDArray[np.str_]
-    decisions: NDArray[np.bool_] | None
-
-    def at(self, index: list[int]) -> "_Clips":
-        decisions = None if self.decisions is None else self.decisions[index]
-        return _Clips(self.scores[index], self.is_anomaly[index], self.domain[index], decisions)
 
 
 def evaluate_dcase(
@@ -90,11 +77,12 @@ def evaluate_dcase(
         first = int(np.flatnonzero(~np.isfinite(numbers))[0])
         raise ValueError(f"score {first} is {numbers[first]}: every score must be a finite number")
     domains = np.array(domain) if domain is not None and year > 2020 else np.full(len(machine), "")
-    decided = None if decisions is None else _binary(decisions, "decisions")
-    clips = _Clips(numbers, _binary(is_anomaly, "is_anomaly"), domains, decided)
+    decided = {} if decisions is None else {"decisions": _binary(decisions, "decisions")}
+    flags = _binary(is_anomaly, "is_anomaly")
+    clips = {"scores": numbers, "is_anomaly": flags, "domain": domains, **decided}
     rows, warnings = [], []
     for (name, part), members in _sections(clips, machine, section):
-        for value in np.unique(members.domain).tolist():
+        for value in np.unique(members["domain"]).tolist():
             row, warning = _row(members, value, year=year)
             rows.append({"machine": name, "section": part, "domain": value} | row)
             warnings += [" ".join(filter(None, (name, part, value))) + f": {warning}"] if warning else []
@@ -116,29 +104,31 @@ def _binary(values: Tensor | ArrayLike, name: str) -> NDArray[np.bool_]:
 
 def _sections(clips: _Clips, machine: Names, section: Names) -> list[tuple[tuple[str, str], _Clips]]:
     """Clips by machine and section, sorted by name."""
-    columns = (clips.scores, clips.is_anomaly, clips.domain, clips.decisions, machine, section)
-    lengths = [len(column) for column in columns if column is not None]
+    lengths = [len(column) for column in (*clips.values(), machine, section)]
     if len(set(lengths)) > 1:
         raise ValueError(f"scores, labels and names of the clips must be equally many, found {lengths}")
     members: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for index, place in enumerate(zip(machine, section, strict=True)):
         members[str(place[0]), str(place[1])].append(index)  # numpy strings too
-    return [(place, clips.at(index)) for place, index in sorted(members.items())]
+    return [
+        (place, {name: column[index] for name, column in clips.items()})
+        for place, index in sorted(members.items())
+    ]
 
 
 def _row(clips: _Clips, domain: str, *, year: int) -> tuple[Row, str]:
     """Figures of a section in a domain, and why its AUC is undefined if it is."""
-    inside, everywhere = clips.domain == domain, np.ones_like(clips.is_anomaly)
-    scored = inside | clips.is_anomaly if year > 2021 else inside
+    inside, everywhere = clips["domain"] == domain, np.ones_like(clips["is_anomaly"])
+    scored = inside | clips["is_anomaly"] if year > 2021 else inside
     figures: Row = {
         "auc": _area(auc, clips, scored),
         "pauc": _area(partial_auc, clips, everywhere if year > 2021 else inside),
     }
     if year > 2021:
         figures["auc_all"] = _area(auc, clips, everywhere)
-    if clips.decisions is not None:
-        figures |= _decision_figures(clips.is_anomaly[inside], clips.decisions[inside])
-    num_anomalies = int(clips.is_anomaly[scored].sum())
+    if "decisions" in clips:
+        figures |= _decision_figures(clips["is_anomaly"][inside], clips["decisions"][inside])
+    num_anomalies = int(clips["is_anomaly"][scored].sum())
     if 0 < num_anomalies < scored.sum():
         return figures, ""
     missing = "normal" if num_anomalies else "anomalous"
@@ -146,8 +136,8 @@ def _row(clips: _Clips, domain: str, *, year: int) -> tuple[Row, str]:
 
 
 def _area(area: Callable[..., Tensor], clips: _Clips, keep: NDArray[np.bool_]) -> float:
-    labels = clips.is_anomaly[keep]
-    return float(area(clips.scores[keep], labels)) if labels.any() and not labels.all() else math.nan
+    labels = clips["is_anomaly"][keep]
+    return float(area(clips["scores"][keep], labels)) if labels.any() and not labels.all() else math.nan
 
 
 def _decision_figures(is_anomaly: NDArray[np.bool_], decisions: NDArray[np.bool_]) -> Row:

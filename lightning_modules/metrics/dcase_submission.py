@@ -71,20 +71,16 @@ def read_submission(folder: str | Path, truth: GroundTruth | None = None) -> Sub
         submission.machine += [part.machine] * len(names)
         submission.section += [part.section] * len(names)
         submission.domain += [each.domain for each in truths]
-        key = clip_key if truth is None else truth.key
-        _add_scored(scored, path, [key(part.machine, name) for name in names])
+        key_of = clip_key if truth is None else truth.key
+        for key in (key_of(part.machine, name) for name in names):
+            if key in scored:
+                raise ValueError(
+                    f"{path}: {key} already has a score in {scored[key]}; keep the files of one system in a folder"
+                )
+            scored[key] = path.name
     if truth is not None and (missing := [key for key in truth.clips if key not in scored]):
         _fail_missing(folder, parts, missing, truth)
     return submission
-
-
-def _add_scored(scored: dict[str, str], path: Path, keys: list[str]) -> None:
-    for key in keys:
-        if key in scored:
-            raise ValueError(
-                f"{path}: {key} already has a score in {scored[key]}; keep the files of one system in a folder"
-            )
-        scored[key] = path.name
 
 
 def _year(parts: list[Part]) -> int:

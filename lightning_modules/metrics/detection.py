@@ -1,8 +1,8 @@
 """Torchmetrics classes of the detection metrics: target 1 = bona fide or anomalous, 0 = spoofed or normal."""
 
-from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,10 +15,15 @@ from lightning_modules.metrics.score_table import ScoreTable
 
 
 class _DetectionMetric(ScoreTable):
-    """A number computed from a split's scores and labels; lower is better unless a class says otherwise."""
+    """A number computed from a split's scores and labels; lower is better unless a class says otherwise.
+
+    Attributes:
+        value: The metric as a function of (trials,) scores and labels.
+    """
 
     higher_is_better = False
     is_differentiable = False
+    value: ClassVar[Callable[..., Tensor]]
 
     def compute(self) -> Tensor:
         """Returns the metric as a float64 scalar; NaN, with a warning, where it is undefined.
@@ -36,14 +41,10 @@ class _DetectionMetric(ScoreTable):
                 f"{unknown} of {len(target)} targets are neither 1 (bona fide, anomalous) nor 0 (spoofed, normal)"
             )
         try:
-            return self.value(scores, target == 1)
+            return self.value(scores, target == 1).to(scores.device)
         except ValueError as reason:
             rank_zero_warn(f"{type(self).__name__} is undefined, logged as NaN: {reason}")
             return scores.new_tensor(torch.nan)
-
-    @abstractmethod
-    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
-        """The metric as a function of (trials,) scores and labels."""
 
 
 class EqualErrorRate(_DetectionMetric):
@@ -80,33 +81,25 @@ class MinTDCF(_DetectionMetric):
 class MinDCF(_DetectionMetric):
     """Minimum normalised detection cost in [0, 1]; see `functional.min_dcf`."""
 
-    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
-        """See the class."""
-        return functional.min_dcf(scores, is_positive)
+    value = staticmethod(functional.min_dcf)
 
 
 class ActDCF(_DetectionMetric):
     """Normalised detection cost at the Bayes threshold; see `functional.act_dcf`."""
 
-    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
-        """See the class."""
-        return functional.act_dcf(scores, is_positive)
+    value = staticmethod(functional.act_dcf)
 
 
 class Cllr(_DetectionMetric):
     """Cost of log likelihood ratios in bits; see `functional.cllr`."""
 
-    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
-        """See the class."""
-        return functional.cllr(scores, is_positive)
+    value = staticmethod(functional.cllr)
 
 
 class MinCllr(_DetectionMetric):
     """Cost of the scores' best monotone calibration, in bits; see `functional.min_cllr`."""
 
-    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
-        """See the class."""
-        return functional.min_cllr(scores, is_positive).to(scores.device)
+    value = staticmethod(functional.min_cllr)
 
 
 # torchmetrics has both areas too, but passes scores outside [0, 1] through a sigmoid in float32: large ones
@@ -115,10 +108,7 @@ class AreaUnderROC(_DetectionMetric):
     """Area under the ROC, a fraction in [0, 1]; see `functional.auc`."""
 
     higher_is_better = True
-
-    def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
-        """See the class."""
-        return functional.auc(scores, is_positive)
+    value = staticmethod(functional.auc)
 
 
 class PartialAUC(_DetectionMetric):
@@ -133,9 +123,8 @@ class PartialAUC(_DetectionMetric):
     def __init__(self, *, max_fpr: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.max_fpr = max_fpr
-        functional.partial_auc(
-            [0, 1], [False, True], max_fpr=max_fpr
-        )  # a wrong one shows before the first epoch
+        # a wrong one shows before the first epoch
+        functional.partial_auc([0, 1], [False, True], max_fpr=max_fpr)
 
     def value(self, scores: Tensor, is_positive: Tensor) -> Tensor:
         """See the class."""

@@ -9,7 +9,6 @@ from torch import Tensor
 _NUM_MELS, _NUM_PARTS = 40, 4
 _FLOOR_DB = -40.0
 _WINDOW_S = 0.064
-NUM_FIGURES = _NUM_MELS * _NUM_PARTS + _NUM_PARTS
 
 
 class Description(NamedTuple):

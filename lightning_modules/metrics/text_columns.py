@@ -1,5 +1,6 @@
 """Columns of whitespace-separated text files, up to millions of lines; errors name file and line."""
 
+import math
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -83,12 +84,10 @@ def as_numbers(path: Path, texts: list[str], keys: list[str], *, first_row: int 
     """
     try:
         numbers = np.fromiter(map(float, texts), np.float64, len(texts))
-        bad = np.flatnonzero(~np.isfinite(numbers))
-        row = int(bad[0]) if len(bad) else None
     except ValueError:
-        numbers = np.empty(0)
-        row = next(row for row, text in enumerate(texts) if not _is_number(text))
-    if row is not None:
+        numbers = np.array(np.nan)
+    if not np.isfinite(numbers).all():
+        row = next(row for row, text in enumerate(texts) if not _is_finite(text))
         fail(path, row + first_row, f"score {texts[row]!r} of {keys[row]} is not a finite number; rescore it")
     return numbers
 
@@ -104,12 +103,11 @@ def check_unique(path: Path, keys: list[str], *, first_row: int = 0) -> None:
         seen.add(key)
 
 
-def _is_number(text: str) -> bool:
+def _is_finite(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def _fail_decoding(path: Path) -> NoReturn:

@@ -9,6 +9,7 @@ from lightning_modules.networks.input_adaptor import InputAdaptor, NoiseAdaptor
 from lightning_modules.networks.lcnn import LCNN
 from lightning_modules.networks.lstm_denoiser import LSTMDenoiser
 from lightning_modules.networks.maf import MAF
+from lightning_modules.networks.mapping_models import NearestExamples, Perceptron
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.panotti_cnn import PanottiCNN
 from lightning_modules.networks.rfr_resnet import RFRResNet
@@ -32,9 +33,11 @@ __all__ = [
     "Autoencoder",
     "InputAdaptor",
     "LSTMDenoiser",
+    "NearestExamples",
     "NoiseAdaptor",
     "Output",
     "PanottiCNN",
+    "Perceptron",
     "RFRResNet",
     "ShiftPredictor",
     "SignalTrain",

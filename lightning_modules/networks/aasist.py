@@ -14,14 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from lightning_modules.networks.graph_attention import (
-    GraphAttention,
-    GraphPool,
-    HeterogeneousGraphAttention,
-)
+from lightning_modules.networks.graph_attention import GraphAttention, GraphPool, HeterogeneousGraphAttention
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.sinc import sinc_filters
-from lightning_modules.weights import load_strictly, read_state_dict
+from lightning_modules.networks.weights import load_strictly, read_state_dict
 
 
 class ResidualBlock(nn.Module):

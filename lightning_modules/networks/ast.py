@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from lightning_modules.networks.output import Output
-from lightning_modules.weights import keep_own_head, load_strictly, read_state_dict
+from lightning_modules.networks.weights import keep_own_head, load_strictly, read_state_dict
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.output import Output
-from lightning_modules.weights import keep_own_head, load_strictly, read_state_dict
+from lightning_modules.networks.weights import keep_own_head, load_strictly, read_state_dict
 
 _FRAMES_RATIO = 4  # alpha, frames of the fast pathway to one of the slow
 _CHANNELS_RATIO = 8  # 1 / beta, channels of the slow pathway to one of the fast

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from lightning_modules.networks.datar_weights import adapt_official, read_official
 from lightning_modules.networks.deformable_attention import ChannelNorm, DeformableAttention
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.weights import load_strictly
 from lightning_modules.networks.window_attention import LocalAttention, ShiftWindowAttention
-from lightning_modules.weights import load_strictly
 
 _PATCH = 4
 _REDUCTION = 32  # from the spectrogram to the last map

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from lightning_modules.weights import keep_own_head, read_state_dict
+from lightning_modules.networks.weights import keep_own_head, read_state_dict
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.output import Output
-from lightning_modules.weights import load_strictly, read_state_dict
+from lightning_modules.networks.weights import load_strictly, read_state_dict
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Modules as class paths and arguments, and back, of networks, front ends and scorers alone."""
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from inspect import isclass, ismethod, signature
+from pkgutil import resolve_name
 from typing import Any
 
 from torch import nn
@@ -67,24 +67,15 @@ def find(path: Any, place: str) -> Callable[..., nn.Module]:
         ValueError: The path leads elsewhere.
     """
     wrong = ValueError(f"{place}: {path!r} is no module of {', '.join(FLOORS)}; nothing else is run")
-    home = next((floor for floor in FLOORS if str(path).startswith(f"{floor}.")), None)
-    if home is None:
+    if not str(path).startswith(tuple(f"{floor}." for floor in FLOORS)):
         raise wrong
-    found: Any = import_module(home)
-    names = path.removeprefix(f"{home}.").split(".")
-    while len(names) > 1 and not isclass(getattr(found, names[0], None)):  # modules of the floor
-        home, names = f"{home}.{names[0]}", names[1:]
-        try:
-            found = import_module(home)
-        except ImportError:
-            raise wrong from None
-    owner = getattr(found, names[0], None)
+    try:
+        found: Any = resolve_name(path)
+    except (ImportError, AttributeError, ValueError):
+        raise wrong from None
+    owner = found.__self__ if ismethod(found) else found
     if not (isclass(owner) and issubclass(owner, nn.Module) and owner.__module__.startswith(FLOORS)):
         raise wrong
-    if len(names) == 1:
-        return owner
-    maker = owner.__dict__.get(names[1])
-    method = getattr(owner, names[1], None)
-    if len(names) > 2 or not isinstance(maker, classmethod) or not ismethod(method):
+    if found is not owner and not isinstance(owner.__dict__.get(found.__name__), classmethod):
         raise wrong
-    return method
+    return found

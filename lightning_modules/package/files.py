@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.clips import Clip, ClipDataset, collate
-from datamodules.files import clips_to_predict
-from datamodules.samplers import EvaluationBatchSampler
+from datamodules.clips.search import clips_to_predict
+from datamodules.loading.samplers import EvaluationBatchSampler
 from lightning_modules.package.folder import Package
 
 _CLIPS_AT_ONCE = 16  # of one length; whole clips are scored one by one

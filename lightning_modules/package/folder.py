@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save
 from datamodules.clips import Padding
 from datamodules.files import write_bytes_atomically, write_text_atomically
 from lightning_modules.metrics.functional import Calibration
+from lightning_modules.networks.weights import describe_difference
 from lightning_modules.package.classes import build
 from lightning_modules.package.scorers import Scorer
-from lightning_modules.weights import describe_difference
 
 KIND, VERSION = "audio-research-platform", 1
 JSON, WEIGHTS = "package.json", "model.safetensors"

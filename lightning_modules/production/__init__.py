@@ -3,7 +3,7 @@
 from lightning_modules.production.aligner import TimeAligner
 from lightning_modules.production.denoiser import Denoiser
 from lightning_modules.production.effect import LearnedEffect
-from lightning_modules.production.mapper import Mapper
+from lightning_modules.production.mapping import Mapper
 from lightning_modules.production.tagger import Tagger
 from lightning_modules.production.wavegan import Synthesizer
 

@@ -9,14 +9,14 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from datamodules import audio
-from datamodules.pairs import Pair, PairBatch
+from datamodules.production.pairs.pairs import Pair, PairBatch
 from lightning_modules import optimization
 from lightning_modules.metrics.functional.onset import detect_onsets
 from lightning_modules.networks.shift_predictor import ShiftPredictor
 from lightning_modules.production.aligner_report import align_report, figures_of_pair
 from lightning_modules.production.pair_module import PairModule
 from lightning_modules.production.quantise import quantise
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 _GUARD_S = 0.01  # how long before the next hit the network's view ends
 
@@ -53,16 +53,11 @@ class TimeAligner(PairModule):
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
         return loss
 
-    def configure_optimizers(self) -> Any:
-        """Builds the optimizer and its schedule."""
-        return optimization.configure(
-            self,
-            self.optimizer_factory,
-            self.lr_scheduler_factory,
-            parameters=optimization.decay_weights_only(self),
-        )
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters that decay, and biases and norms, which do not."""
+        return optimization.decay_weights_only(self)
 
-    def figures_of(self, batch: PairBatch) -> Tensor:
+    def score(self, batch: PairBatch) -> Tensor:
         """Evaluates windows, whose hit is moved to the middle, and bars, whose hits are moved to their grid."""
         tempi = [float(bpm) for bpm in batch.attributes["bpm"]]
         if any(tempi):  # bars differ in length: a batch is one

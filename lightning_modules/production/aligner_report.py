@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from datamodules.pairs import Pair
+from datamodules.production.pairs.pairs import Pair
 from lightning_modules.metrics.functional.onset import detect_onsets, onset_errors_ms
 from lightning_modules.production.pair_module import named_columns
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 _CLOSE_MS = 5.0
 _BESIDE_S = 0.02  # a hit found at most this far from its place counts as kept

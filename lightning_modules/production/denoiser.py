@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from datamodules.pairs import Pair, PairBatch
+from datamodules.production.pairs.pairs import Pair, PairBatch
 from lightning_modules.frontends.spectral_subtraction import SpectralSubtraction
 from lightning_modules.production.denoiser_report import denoiser_report, figures_of_pairs
 from lightning_modules.production.overlap import in_blocks, overlap_add
 from lightning_modules.production.pair_module import PairModule
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 _SILENT = 1e-5  # RMS below which a signal's level stays as it is
 
@@ -103,7 +103,7 @@ class Denoiser(PairModule):
         context = {"past": self.past, "look_ahead": self.look_ahead}
         return in_blocks(self.network, waveform * gain, knobs, **context, block=self.window) / gain
 
-    def figures_of(self, batch: PairBatch) -> Tensor:
+    def score(self, batch: PairBatch) -> Tensor:
         """Evaluates pairs; those of a window's length are denoised in one piece."""
         noisy, clean = batch.waveform, batch.target
         estimate = self(noisy).float() if noisy.shape[-1] <= self.window else self.render(noisy)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.pairs import Pair
+from datamodules.production.pairs.pairs import Pair
 from lightning_modules.metrics.functional.audio import SILENCE, si_sdr, snr
 from lightning_modules.production.pair_module import named_columns
-from lightning_modules.results import Report, Row
+from lightning_modules.run.rows import Report, Row
 
 COLUMNS = (
     "snr_in",  # of the input, dB

@@ -8,12 +8,13 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.pairs import Pair, PairBatch
+from datamodules.production.pairs.pairs import Pair, PairBatch
 from lightning_modules.metrics.functional.audio import multi_resolution_stft, powers
+from lightning_modules.networks import SignalTrain
 from lightning_modules.production.effect_report import effect_report, figures_of_pairs
 from lightning_modules.production.overlap import in_blocks
 from lightning_modules.production.pair_module import PairModule
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 Loss = Literal["log_cosh", "l1_stft", "esr"]
 _QUIET = 1e-4  # power, -40 dB to full scale: quieter clips weigh less
@@ -53,13 +54,13 @@ class LearnedEffect(PairModule):
         super().__init__(network, optimizer=optimizer, lr_scheduler=lr_scheduler)
         if loss not in ("log_cosh", "l1_stft", "esr"):
             raise ValueError(f"loss {loss!r}: expected log_cosh, l1_stft or esr")
-        if spectral_decay and not hasattr(network, "with_magnitude"):
+        if spectral_decay and not isinstance(network, SignalTrain):
             raise ValueError(
                 f"spectral_decay {spectral_decay}: {type(network).__name__} has no magnitudes; set it to 0"
             )
         self.loss, self.spectral_decay = loss, spectral_decay
         shape = cast(Any, network)
-        self.stride: int = getattr(network, "stride", 1)
+        self.stride = getattr(network, "stride", 1)
         self.look_ahead: int = shape.look_ahead
         self.past: int = shape.receptive_field - 1 - shape.look_ahead
         self.block = block
@@ -73,7 +74,7 @@ class LearnedEffect(PairModule):
         """
         is_new = not self.sample_rate
         super().setup(stage)
-        data = self._data
+        data = self.data
         knobs = {name: list(limits) for name, limits in zip(data.knob_names, data.knob_ranges, strict=True)}
         if not is_new and self.knobs != knobs:
             raise ValueError(
@@ -90,7 +91,7 @@ class LearnedEffect(PairModule):
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Returns the loss over those samples of the chunks that have all their context."""
         if self.spectral_decay:
-            estimate, magnitude = self.network.with_magnitude(batch.waveform, batch.knobs)  # pyright: ignore[reportCallIssue]
+            estimate, magnitude = self.network.with_magnitude(batch.waveform, batch.knobs)
             ramp = torch.linspace(0, 7, magnitude.shape[1] + 1, device=magnitude.device)[:-1].exp()
             penalty = self.spectral_decay * (magnitude * ramp[:, None]).abs().mean()
         else:
@@ -128,7 +129,7 @@ class LearnedEffect(PairModule):
         # more than one piece at once leave the CPU's cache: half as fast
         return in_blocks(self.network, waveform, knobs, **context, block=size, batch_size=1)
 
-    def figures_of(self, batch: PairBatch) -> Tensor:
+    def score(self, batch: PairBatch) -> Tensor:
         """Evaluates whole recordings."""
         estimates = [
             self.render(waveform[None], knobs[None])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from datamodules.pairs import Pair
+from datamodules.production.pairs.pairs import Pair
 from lightning_modules.metrics.functional.audio import (
     gain_reduction_error,
     lufs_error,
@@ -14,7 +14,7 @@ from lightning_modules.metrics.functional.audio import (
     powers,
 )
 from lightning_modules.production.pair_module import named_columns
-from lightning_modules.results import Report, Row
+from lightning_modules.run.rows import Report, Row
 
 COLUMNS = (
     *("error", "dry_error", "power", "samples", "mae", "mr_stft", "lufs_error"),

@@ -1,25 +1,25 @@
 """What training and evaluation on pairs of audio share, whatever the network makes of them."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, cast
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from numpy.lib.recfunctions import unstructured_to_structured
 from torch import Tensor, nn
 
-from datamodules.pairs import Pair, PairBatch, PairDataModule
-from lightning_modules import optimization
+from datamodules.production.pairs import Pair, PairBatch, PairDataModule
+from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics.row_table import MeanTable
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 
-class PairModule(LightningModule):
+class PairModule(EvaluatedModule[PairDataModule]):
     """Trains a network on pairs and evaluates it by figures of each pair, gathered from all ranks.
 
-    A subclass adds `training_step`, `figures_of` and `summary`.
+    A subclass adds `training_step`, `score` and `summary`.
 
     Args:
         network: (batch, 1, time) and knobs -> (batch, 1, time).
@@ -29,9 +29,13 @@ class PairModule(LightningModule):
     Attributes:
         logged: Metrics of the validation's report that are logged, as ``val/<name>``.
         sample_rate: Of the training data, in Hz; checkpoints keep it.
+        knobs: Name of each knob -> its range, in its own unit.
+        stride: Samples that the network's output comes in multiples of.
     """
 
     logged: ClassVar[Sequence[str]]
+    knobs: Mapping[str, Sequence[float]] = MappingProxyType({})
+    stride: int = 1
 
     def __init__(
         self,
@@ -40,24 +44,19 @@ class PairModule(LightningModule):
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None,
     ) -> None:
-        super().__init__()
-        self.network = network
-        self.optimizer_factory, self.lr_scheduler_factory = optimizer, lr_scheduler
+        super().__init__(network, table=MeanTable, optimizer=optimizer, lr_scheduler=lr_scheduler)
         self.sample_rate = 0
-        self.figures = MeanTable()
-        self.gathered: tuple[Tensor, Tensor] | None = None  # index and figures of the last split's pairs
+
+    def scorer(self) -> None:
+        """None: a recording is processed and has no score; see `render` of those that do."""
 
     @abstractmethod
-    def figures_of(self, batch: PairBatch) -> Tensor:
+    def score(self, batch: PairBatch) -> Tensor:
         """Evaluates the pairs of a batch: (batch, figure)."""
 
     @abstractmethod
     def summary(self, pairs: Sequence[Pair], figures: Tensor) -> Report:
         """Sums up a split: its rows and their figures, float64 (pair, figure)."""
-
-    @property
-    def _data(self) -> PairDataModule:
-        return cast(PairDataModule, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
 
     def setup(self, stage: str) -> None:
         """Takes the sample rate from the data.
@@ -65,7 +64,7 @@ class PairModule(LightningModule):
         Raises:
             ValueError: The model works at another rate.
         """
-        rate = self._data.sample_rate
+        rate = self.data.sample_rate
         if self.sample_rate not in (0, rate):
             raise ValueError(
                 f"the model works at {self.sample_rate} Hz, and the data have {rate} Hz: set data.sample_rate to"
@@ -77,34 +76,15 @@ class PairModule(LightningModule):
         """What the network makes of (batch, 1, time)."""
         return self.network(waveform, knobs)
 
-    def configure_optimizers(self) -> Any:
-        """Builds the optimizer and its schedule."""
-        return optimization.configure(self, self.optimizer_factory, self.lr_scheduler_factory)
+    def validation_metrics(self) -> Mapping[str, float]:
+        """Those of the report that are `logged`."""
+        metrics = self.report(self.data, "validation").metrics
+        return {name: metrics[name] for name in self.logged}
 
-    def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
-        """Collects the figures of pairs."""
-        self.figures.update(self.figures_of(batch), batch.index)
-
-    test_step = validation_step
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs `logged` over all pairs of all ranks."""
-        self.on_test_epoch_end()
-        metrics = self.report(self._data, "validation").metrics
-        self.log_dict({f"val/{name}": metrics[name] for name in self.logged}, prog_bar=True)
-
-    def on_test_epoch_end(self) -> None:
-        """Gathers the figures of all ranks."""
-        index, figures = self.figures.compute()
-        index = index.flatten()  # torchmetrics squeezes what has one element
-        self.gathered = index, figures.reshape(len(index), -1)
-        self.figures.reset()
-
-    def report(self, datamodule: PairDataModule, split: Literal["validation", "test"]) -> Report:
+    def report(self, datamodule: PairDataModule, split: Split) -> Report:
         """Evaluates what the last validation or test loop gathered."""
-        assert self.gathered is not None, "a validation or test loop comes first"
-        index, figures = (column.cpu() for column in self.gathered)
-        return self.summary([datamodule.pairs[split][row] for row in index.tolist()], figures.double())
+        pairs, figures = self.scored(datamodule, split)
+        return self.summary(pairs, figures.double())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the sample rate."""

@@ -1,13 +1,18 @@
 """Evaluation of generated sounds."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_modules.metrics.generation import likeness
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COPY = 0.98  # likeness from which a sound counts as a copy
 _COLUMNS, _ROWS = 4, 4  # of the figure
@@ -39,6 +44,8 @@ def synthesis_report(
 
 def _figure(sounds: Tensor, sample_rate: int) -> Figure:
     """The first sounds as spectrograms."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(2.5 * _COLUMNS, 1.8 * _ROWS), layout="constrained")
     for axes, sound in zip(
         figure.subplots(_ROWS, _COLUMNS, sharex=True, sharey=True).flat, sounds, strict=False

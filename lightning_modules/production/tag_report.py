@@ -10,10 +10,12 @@ from torch import Tensor
 from torchmetrics.functional.classification import multilabel_average_precision
 
 from datamodules.clips import Clip
-from lightning_modules.callbacks.figures import SIZE_INCHES, confusion_figure
-from lightning_modules.event.report import READABLE, Coverage, Heads, class_table, coverage_warnings
+from datamodules.clips.coverage import Coverage
+from lightning_modules.event.event_report import READABLE, Heads, class_table, coverage_warnings
+from lightning_modules.figures.confusion import confusion_figure
+from lightning_modules.figures.detection import SIZE_INCHES
 from lightning_modules.metrics.functional import auc, roc_curve
-from lightning_modules.results import Report, Row
+from lightning_modules.run.rows import Report, Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

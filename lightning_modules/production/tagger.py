@@ -1,18 +1,20 @@
 """Training and scoring of a tagger: what a sound is, in the user's own classes or tags."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
-from lightning_modules.event.classifier import EventClassifier, EventData
-from lightning_modules.event.report import Heads
+from datamodules.base import ClipDataModule
+from lightning_modules.base import Split
+from lightning_modules.event.classifier import EventClassifier
+from lightning_modules.event.event_report import Heads
 from lightning_modules.networks.output import Output
 from lightning_modules.package.scorers import ClassScorer
 from lightning_modules.production.tag_report import tag_metrics, tag_report
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 
 class Tagger(EventClassifier):
@@ -63,11 +65,11 @@ class Tagger(EventClassifier):
         wanted = len(heads) if self.is_multi_tag else sum(self.num_classes)
         if wanted != self.network.num_classes:
             rank_zero_info(f"the network's head of {self.network.num_classes} gives way to one of {wanted}")
-            self.network.reset_classifier(wanted)  # pyright: ignore[reportCallIssue]
+            self.network.reset_classifier(wanted)
 
-    def forward(self, waveform: Tensor, length: Tensor | None = None) -> Output:
-        """Maps (batch, channel, time) waveforms to embeddings (batch, 128) and logits of all heads side by side."""
-        output = super().forward(waveform, length)
+    def of_features(self, features: Tensor) -> Output:
+        """Maps (batch, channel, mel, frame) to embeddings (batch, 128) and logits of all heads side by side."""
+        output = super().of_features(features)
         if not self.is_multi_tag:
             return output
         # A sigmoid is a softmax over a logit of zero and its own.
@@ -78,15 +80,10 @@ class Tagger(EventClassifier):
         """Returns front end, network and scoring rule alone, for an inference package."""
         return ClassScorer(self.network, self.frontend, heads=self.heads, is_multi_tag=self.is_multi_tag)
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val/accuracy`` and the like over all clips of all ranks."""
-        self._gather()
-        assert self.gathered is not None
-        index, probabilities = (column.cpu() for column in self.gathered)
-        clips = self._data.clips["validation"]
-        target = torch.tensor([clips[row].target for row in index.tolist()])
-        metrics = tag_metrics(probabilities, target, self.heads)
-        self.log_dict({f"val/{name}": value for name, value in metrics.items()}, prog_bar=True)
+    def validation_metrics(self) -> dict[str, float]:
+        """Accuracy and the like."""
+        clips, probabilities = self.scored(self.data, "validation")
+        return tag_metrics(probabilities, torch.tensor([clip.target for clip in clips]), self.heads)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the classes and how the features are made."""
@@ -101,15 +98,13 @@ class Tagger(EventClassifier):
         """
         super().on_load_checkpoint(checkpoint)
         for name, value in checkpoint["features"].items():
-            if self.frontend.settings.get(name) != value:  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+            if self.frontend.settings.get(name) != value:
                 raise ValueError(
-                    f"frontend.{name} is {self.frontend.settings.get(name)}, and the checkpoint was trained with"  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+                    f"frontend.{name} is {self.frontend.settings.get(name)}, and the checkpoint was trained with"
                     f" {value}: give the same, or leave out --config to take the checkpoint's own"
                 )
 
-    def report(self, datamodule: EventData, split: Literal["validation", "test"]) -> Report:
+    def report(self, datamodule: ClipDataModule, split: Split) -> Report:
         """Evaluates the probabilities that the last validation or test loop gathered."""
-        assert self.gathered is not None, "a validation or test loop comes first"
-        index, probabilities = (column.cpu() for column in self.gathered)
-        clips = [datamodule.clips[split][row] for row in index.tolist()]
+        clips, probabilities = self.scored(datamodule, split)
         return tag_report(clips, probabilities, self.heads, coverage=datamodule.coverage.get(split))

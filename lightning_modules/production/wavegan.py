@@ -1,37 +1,28 @@
 """Synthesis of short sounds by a generator and a discriminator that train each other."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
+from datamodules.base import ClipDataModule
 from datamodules.clips import Batch
-from lightning_modules.metrics.generation import NUM_FIGURES, Description, compare, describe
+from lightning_modules.base import EvaluatedModule, Split
+from lightning_modules.metrics.generation import Description, compare, describe
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.specgan import SpecGAN
 from lightning_modules.networks.wavegan import WaveGAN
 from lightning_modules.objectives import adversarial
 from lightning_modules.production.synthesis_report import synthesis_report
-from lightning_modules.results import Report
+from lightning_modules.run.rows import Report
 
 _NUM_GENERATED = 128  # sounds that validation and test judge by
 
 
-class SoundData(Protocol):
-    """What synthesis asks of a data module."""
-
-    sample_rate: int
-
-    def reference_dataloader(self) -> Iterable[Batch]:
-        """The training clips, each once."""
-        ...
-
-
-class Synthesizer(LightningModule):
+class Synthesizer(EvaluatedModule[ClipDataModule]):
     """Trains a `WaveGAN` or `SpecGAN` (Donahue et al., ICLR 2019).
 
     Every batch trains the discriminator, and every `critic_steps`-th the generator too. With several ranks set
@@ -60,18 +51,16 @@ class Synthesizer(LightningModule):
         random_polarity: bool = False,
         optimizer: OptimizerCallable = torch.optim.Adam,
     ) -> None:
-        super().__init__()
+        super().__init__(network, table=MeanTable, optimizer=optimizer)
         if critic_steps < 1:
             raise ValueError(
                 f"critic_steps is {critic_steps}: the generator learns from the discriminator, give 1 or more"
             )
         self.automatic_optimization = False
-        self.network, self.sample_rate, self.loss = network, sample_rate, loss
+        self.sample_rate, self.loss = sample_rate, loss
         self.critic_steps, self.penalty = critic_steps, penalty
         self.real_label, self.random_polarity = real_label, random_polarity
-        self.optimizer_factory = optimizer
         self.num_batches = 0  # seen in training
-        self.figures = MeanTable()
         self.metrics: dict[str, float] = {}
 
     def forward(self, z: Tensor) -> Tensor:
@@ -89,9 +78,8 @@ class Synthesizer(LightningModule):
     def on_fit_start(self) -> None:
         """Measures the scale of spectrograms on the training clips, once a run; the checkpoint keeps it."""
         if isinstance(self.network, SpecGAN) and not self.network.spectrogram.is_fitted:
-            data = cast(SoundData, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
             self.network.spectrogram.fit(
-                batch.waveform.to(self.device) for batch in data.reference_dataloader()
+                batch.waveform.to(self.device) for batch in self.data.reference_dataloader()
             )
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -154,31 +142,29 @@ class Synthesizer(LightningModule):
         z = torch.rand(num_sounds, self.network.latent_dim, generator=random) * 2 - 1
         return torch.cat([self(part.to(self.device)).float() for part in z.split(batch_size)])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Describes real clips."""
+    def scorer(self) -> None:
+        """None: sounds are made, and no clip has a score."""
+
+    def score(self, batch: Batch) -> Tensor:
+        """Describes real clips, (batch, figure)."""
         features, power = describe(batch.waveform, sample_rate=self.sample_rate)
-        self.figures.update(torch.cat([features, power], dim=1), batch.index)
+        return torch.cat([features, power], dim=1)
 
-    test_step = validation_step
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val/frechet`` and the like."""
-        self.on_test_epoch_end()
-        self.log_dict({f"val/{name}": value for name, value in self.metrics.items()})
-
-    def on_test_epoch_end(self) -> None:
+    def gather(self) -> None:
         """Compares generated sounds with the real ones of all ranks."""
-        _, rows = self.figures.compute()
-        self.figures.reset()
-        rows = rows.reshape(-1, NUM_FIGURES).cpu()  # torchmetrics squeezes one row
+        _, rows = self.collected.gathered()
         generated = self.generate(_NUM_GENERATED, seed=0)
         description = describe(generated, sample_rate=self.sample_rate)
-        features, power = rows.tensor_split([description.features.shape[1]], dim=1)
+        features, power = rows.cpu().tensor_split([description.features.shape[1]], dim=1)
         self.metrics = compare(
             Description(*(part.cpu() for part in description)), Description(features, power)
         )
 
-    def report(self, datamodule: SoundData, split: Literal["validation", "test"]) -> Report:
+    def validation_metrics(self) -> dict[str, float]:
+        """Distances of the generated sounds from the real ones."""
+        return self.metrics
+
+    def report(self, datamodule: ClipDataModule, split: Split) -> Report:
         """Sums up the last loop, and listens for copies of training clips."""
         training = [batch.waveform[:, 0] for batch in datamodule.reference_dataloader()]
         sounds = self.generate(_NUM_GENERATED, seed=0)[:, 0].cpu()

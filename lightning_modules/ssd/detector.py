@@ -1,38 +1,23 @@
 """Training and scoring of a synthetic speech detector."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, Protocol
-
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.clips import Batch, Clip
-from lightning_modules import optimization
-from lightning_modules.metrics import ScoreTable
+from datamodules.base import ClipDataModule
+from datamodules.clips import Batch
+from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics.functional import equal_error_rate
 from lightning_modules.networks.output import Output
 from lightning_modules.objectives import InterFrequency, InterInstance
 from lightning_modules.package.scorers import SpoofingScorer
-from lightning_modules.results import Report
-from lightning_modules.ssd.report import detection_report
+from lightning_modules.run.rows import Report
+from lightning_modules.ssd.spoofing_report import detection_report
 
 
-class SpoofingData(Protocol):
-    """What a report asks of a data module: the rows of a split and, if any, the ASV scores of its trials."""
-
-    clips: Mapping[str, Sequence[Clip]]
-
-    def asv_scores(self, split: Literal["validation", "test"]) -> Path | None:
-        """File of the speaker verification scores that the t-DCF needs."""
-        ...
-
-
-class SyntheticSpeechDetector(LightningModule):
+class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
     """Trains any network that returns `Output`, with or without the InF and InI objectives.
 
     The loss is eq. 6 of the InF + InI paper, of which every part is optional but the first::
@@ -73,27 +58,22 @@ class SyntheticSpeechDetector(LightningModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__()
-        self.network = network
-        self.frontend = frontend if frontend is not None else nn.Identity()
+        frontend = frontend if frontend is not None else nn.Identity()
+        super().__init__(network, frontend, optimizer=optimizer, lr_scheduler=lr_scheduler)
         self.inter_frequency = inter_frequency
         self.inter_instance = inter_instance
         self.augment = augment if augment is not None else nn.Identity()
         self.spec_augment = spec_augment if spec_augment is not None else nn.Identity()
-        self.optimizer_factory = optimizer
-        self.lr_scheduler_factory = lr_scheduler
         self.class_weights: Tensor | None
         self.register_buffer(
             "class_weights", torch.tensor(class_weights) if class_weights else None, persistent=False
         )
         if weights is not None:
-            network.load_official(weights)  # pyright: ignore[reportCallIssue]
+            self.network.load_official(weights)
         if inter_instance is not None:
             inter_instance.bind(network)
         if compile_network:
             network.compile()
-        self.scores = ScoreTable()
-        self.gathered: tuple[Tensor, Tensor, Tensor] | None = None  # index, score, target of the last split
 
     def forward(self, waveform: Tensor) -> Output:
         """Maps (batch, channel, time) waveforms to embeddings and logits."""
@@ -134,63 +114,28 @@ class SyntheticSpeechDetector(LightningModule):
         if len(terms) > 1:
             self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=1)
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Steps the optimizer, then what follows the weights."""
-        super().optimizer_step(*args, **kwargs)
-        self.after_optimizer_step()
-
     def after_optimizer_step(self) -> None:
         """Moves the momentum encoder towards the network (eq. 3)."""
         if self.inter_instance is not None:
             self.inter_instance.update(self.network)
 
-    def configure_optimizers(self) -> Any:
-        """Builds the optimizer and its schedule."""
-        return optimization.configure(self, self.optimizer_factory, self.lr_scheduler_factory)
-
-    def score(self, batch: Batch) -> Tensor:
-        """Returns one float32 score a clip, (batch,), higher = bona fide."""
-        return two_class_logits(self(batch.waveform).logits)[:, 1].float()
-
     def scorer(self) -> SpoofingScorer:
         """Returns front end, network and scoring rule alone, for an inference package."""
         return SpoofingScorer(self.network, None if isinstance(self.frontend, nn.Identity) else self.frontend)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects scores; `report` evaluates them."""
-        self.scores.update(self.score(batch), batch.target, batch.index)
-
-    test_step = predict_step = validation_step
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val/eer``, a fraction, over all clips of all ranks."""
-        self._gather_scores()
-        assert self.gathered is not None
-        _, scores, target = self.gathered
-        if target.unique().numel() < 2:
+    def validation_metrics(self) -> dict[str, Tensor]:
+        """The equal error rate, a fraction."""
+        clips, scores = self.scored(self.data, "validation")
+        is_bonafide = torch.tensor([clip.target == 1 for clip in clips])
+        if is_bonafide.unique().numel() < 2:
             rank_zero_warn("val/eer is undefined: the validated clips are all of one class")
-            eer = torch.tensor(torch.nan)
-        else:
-            eer = equal_error_rate(scores, target == 1)[0]
-        self.log("val/eer", eer.float().to(self.device), prog_bar=True)
+            return {"eer": torch.tensor(torch.nan)}
+        return {"eer": equal_error_rate(scores.double(), is_bonafide)[0]}
 
-    def on_test_epoch_end(self) -> None:
-        """Gathers the scores of all ranks."""
-        self._gather_scores()
-
-    on_predict_epoch_end = on_test_epoch_end
-
-    def _gather_scores(self) -> None:
-        index, scores, target = self.scores.compute()
-        self.gathered = (index.flatten(), scores.flatten(), target.flatten())  # torchmetrics squeezes one row
-        self.scores.reset()
-
-    def report(self, datamodule: SpoofingData, split: Literal["validation", "test"]) -> Report:
+    def report(self, datamodule: ClipDataModule, split: Split) -> Report:
         """Evaluates the scores that the last validation or test loop gathered, as the challenge does."""
-        assert self.gathered is not None, "a validation or test loop comes first"
-        index, scores, _ = (column.cpu() for column in self.gathered)
-        clips = [datamodule.clips[split][row] for row in index.tolist()]
-        return detection_report(clips, scores, asv_scores=datamodule.asv_scores(split))
+        clips, scores = self.scored(datamodule, split)
+        return detection_report(clips, scores.double(), asv_scores=datamodule.asv_scores(split))
 
 
 def two_class_logits(logits: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """fit, test, validate, predict and score on machines: what a run leaves, and faults in one line each."""
 
 import csv
+import json
 import re
 import shutil
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from safetensors import safe_open
 
-from lightning_modules import cli, fit, predict, score, test, validate
-from lightning_modules.checkpoints import FITTED, read_checkpoint
+from lightning_modules import fit, predict, score, test, validate
+from lightning_modules.config import cli
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -24,7 +26,7 @@ def in_repository(monkeypatch, demo_machines):
 
 def run(monkeypatch, command, *arguments):
     monkeypatch.setattr(sys, "argv", [command.__name__, *arguments])
-    cli.main(command.main)
+    cli.one_line_errors(command.main)
 
 
 def quick(method, tmp_path, *more):
@@ -80,10 +82,13 @@ def test_a_run_leaves_official_files_and_can_be_scored_again(
 
     checkpoint = next(iter((folder / "checkpoints").glob("best*")), folder / "checkpoints/last.ckpt")
     instances = {f"{machine}/{section}" for machine, section in machines}
-    assert read_checkpoint(checkpoint)[FITTED]["thresholds"].keys() >= instances
+    (fitted,) = (folder / "fitted").iterdir()
+    with safe_open(fitted, "pt") as file:
+        assert json.loads(file.metadata()["thresholds"]).keys() >= instances
 
     monkeypatch.chdir(tmp_path)
     run(monkeypatch, test, f"--ckpt_path={checkpoint}")
+    assert list((folder / "fitted").iterdir()) == [fitted]
     again = rows(folder / "results.csv")[-1]
     assert {name: again[name] for name in ("auc", "pauc", "f1")} == {
         name: result[name] for name in ("auc", "pauc", "f1")

@@ -1,16 +1,13 @@
 """Detectors as a Trainer sees them, on clips of unequal length, without a data set."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from datamodules.clips import Batch, pad
-from lightning_modules.asd import (
-    AutoencoderDetector,
-    EmbeddingDetector,
-    FlowDetector,
-    ProxyOutlierClassifier,
-)
+from datamodules.clips import Batch, Clip, pad
+from lightning_modules.asd import AutoencoderDetector, EmbeddingDetector, FlowDetector, ProxyOutlierClassifier
 from lightning_modules.asd.backends import Mahalanobis, NearestNeighbours
 from lightning_modules.frontends import MelDecibel, Standardize
 from lightning_modules.networks import MAF, Autoencoder, RFRResNet
@@ -118,9 +115,9 @@ def test_the_flow_scores_under_the_own_instance_or_under_all(clips):
         each = torch.stack(
             [detector.network.log_prob(windows.flatten(1), torch.full((7,), number)) for number in range(3)]
         )
-        own = detector.window_scores(windows, instance)
+        own = detector.scorer().window_scores(windows, instance)
         detector.marginal = True
-        marginal = detector.window_scores(windows, instance)
+        marginal = detector.scorer().window_scores(windows, instance)
     torch.testing.assert_close(own, -each.gather(0, instance[None])[0])
     torch.testing.assert_close(marginal, -(each.logsumexp(0) - torch.tensor(3.0).log()))
 
@@ -139,31 +136,23 @@ def test_an_unknown_machine_is_no_class():
 
 
 def test_too_few_classes_are_refused_before_training():
-    class Data:
-        instances = INSTANCES
-
-    class Trainer:
-        datamodule = Data()
+    data = SimpleNamespace(rows={"train": [Clip(name, "", 0, {"instance": name}) for name in INSTANCES]})
 
     for detector, key in (
         (FlowDetector(MAF(input_dim=128, hidden_dim=8, num_conditions=2)), "num_conditions=3"),
         (EmbeddingDetector(resnet(), ArcFace(2, 32)), "num_classes=3"),
     ):
-        detector._trainer = Trainer()  # pyright: ignore[reportAttributeAccessIssue]
+        detector._trainer = SimpleNamespace(datamodule=data)  # pyright: ignore[reportAttributeAccessIssue]
         with pytest.raises(ValueError, match=key):
             detector.setup("fit")
 
 
 def test_a_run_does_not_continue_on_other_machines():
-    class Data:
-        instances = INSTANCES[:2]
-
-    class Trainer:
-        datamodule = Data()
+    data = SimpleNamespace(rows={"train": [Clip(name, "", 0, {"instance": name}) for name in INSTANCES[:2]]})
 
     detector = detectors()["proxy outliers"]
     detector.on_load_checkpoint({"instances": INSTANCES})
-    detector._trainer = Trainer()  # pyright: ignore[reportAttributeAccessIssue]
+    detector._trainer = SimpleNamespace(datamodule=data)  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(ValueError, match=r"trained on fan/id_00, fan/id_02, pump/id_00.*now holds"):
         detector.setup("fit")
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from matplotlib.patches import Rectangle
 
-from lightning_modules.callbacks.figures import confusion_figure, det_figure, roc_figure, score_histogram
+from lightning_modules.figures.confusion import confusion_figure
+from lightning_modules.figures.detection import det_figure, roc_figure, score_histogram
 from lightning_modules.metrics.functional import partial_auc
 
 

@@ -10,21 +10,24 @@ from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import DataLoader
 
 from datamodules.clips import Clip
-from datamodules.pairs import PairBatch
+from datamodules.loading.resumable import ResumableDataModule
+from datamodules.production.pairs.pairs import PairBatch
 from lightning_modules.callbacks.alerts import Alerts
-from lightning_modules.callbacks.embedding_map import EmbeddingMap, embedding_figure, label_of
+from lightning_modules.callbacks.embedding_map import EmbeddingMap, label_of
 from lightning_modules.callbacks.finite_loss import NonFiniteLossError
-from lightning_modules.callbacks.history import history_figure
 from lightning_modules.callbacks.optimizer_monitor import OptimizerMonitor
 from lightning_modules.callbacks.preemption import Preempted
-from lightning_modules.callbacks.spectrograms import color_image, contact_sheet, spectrogram
 from lightning_modules.callbacks.throughput import Throughput, gpu_figures
-from lightning_modules.runs import Run
-from lightning_modules.tracking import MetricsCSV
+from lightning_modules.figures.embeddings import embedding_figure
+from lightning_modules.figures.history import history_figure
+from lightning_modules.figures.spectrograms import color_image, contact_sheet, spectrogram
+from lightning_modules.run.folder import Run
+from lightning_modules.run.tracking import MetricsCSV
 
 
 class Data(LightningDataModule):
     sample_rate = 100
+    seconds_of = ResumableDataModule.seconds_of
 
     def train_dataloader(self):
         batch = PairBatch(
@@ -181,7 +184,7 @@ def test_map_keeps_clusters_apart():
 )
 def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path):
     callback = EmbeddingMap(Run(id="x", root=str(tmp_path)))
-    data = SimpleNamespace(clips={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)})
+    data = SimpleNamespace(rows={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)})
     trainer: Any = SimpleNamespace(is_global_zero=True, num_test_batches=[1], datamodule=data, loggers=[])
     callback._run.folder.mkdir(parents=True)
     callback._embedding = embeddings

@@ -1,20 +1,20 @@
 """Compiled and checkpointed networks compute what plain ones do."""
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
+from plain_method import PlainMethod
 from torch import nn
 
+from lightning_modules.benchmark.cost_counters import peak_bytes
 from lightning_modules.callbacks.network import ActivationCheckpointing, CompileNetwork
-from lightning_modules.cost_counters import peak_bytes
 from lightning_modules.networks import AST, DATAR
 
 
 def set_up(callback, **parts):
     for stage in ("fit", "test"):
-        callback.setup(None, nn.ModuleDict(parts), stage)  # pyright: ignore[reportArgumentType]
+        callback.setup(None, PlainMethod(**parts), stage)  # pyright: ignore[reportArgumentType]
 
 
 def step(network, features):
@@ -74,8 +74,8 @@ def test_compiled_networks_agree(mode, monkeypatch):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (SimpleNamespace(network=nn.Linear(1, 1)), "Linear names no blocks"),
-        (SimpleNamespace(), "SimpleNamespace has no single network"),
+        (PlainMethod(nn.Linear(1, 1)), "Linear names no blocks"),
+        (PlainMethod(), "PlainMethod has no single network"),
     ],
 )
 def test_models_that_do_not_fit_are_refused(module, message):

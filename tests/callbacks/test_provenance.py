@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from datamodules.clips import Clip
-from lightning_modules.callbacks.provenance import data_hash
+from lightning_modules.run.provenance import data_hash
 
 CLIPS = [Clip(f"c{row}", f"{row}.wav", row % 2) for row in range(4)]
 

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from lightning_modules.callbacks.random_state import RandomState
-from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_modules.run.checkpoints import AtomicCheckpointIO, read_checkpoint
 
 
 def draws():

@@ -10,8 +10,8 @@ from lightning_modules import fit
 from lightning_modules.callbacks.alerts import Alerts
 from lightning_modules.callbacks.finite_loss import NonFiniteLossError
 from lightning_modules.callbacks.preemption import Preempted
-from lightning_modules.runs import Run
-from lightning_modules.tracking import PatientWandbLogger, Tracking
+from lightning_modules.run.folder import Run
+from lightning_modules.run.tracking import PatientWandbLogger, Tracking
 
 pytest.importorskip("wandb")
 

@@ -10,8 +10,10 @@ import soundfile
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from datamodules.asvspoof import ASVspoof
-from datamodules.clips import Batch
+from datamodules.base import ClipDataModule
+from datamodules.clips import Batch, ClipDataset
+from datamodules.production.pairs.noisy_pairs import NoisyPairs
+from datamodules.ssd.asvspoof import ASVspoof
 
 
 def _data(root, **settings) -> ASVspoof:
@@ -39,7 +41,7 @@ def test_test_batches_keep_rows_and_attributes(demo_corpus) -> None:
     data = _data(demo_corpus, eval_batch_size=7)
     for batch in data.test_dataloader():
         for i, index in enumerate(batch.index.tolist()):
-            clip = data.clips["test"][index]
+            clip = data.rows["test"][index]
             assert (batch.key[i], batch.target[i].item()) == (clip.key, clip.target)
             assert batch.attributes["attack"][i] == clip.attributes["attack"]
 
@@ -76,6 +78,25 @@ def test_ranks_score_every_clip_and_see_the_same_batches(world_size, demo_corpus
     assert all(torch.equal(test[rows], expected[rows]) for rows in test)
     batch = next(iter(alone.train_dataloader()))
     assert torch.equal(torch.cat([part.waveform for part in train]), batch.waveform)
+
+
+def test_reference_batches_are_the_training_clips_in_order_on_every_rank(demo_corpus) -> None:
+    data = _data(demo_corpus)
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2, num_devices=2)  # pyright: ignore[reportAttributeAccessIssue]
+    batches = list(data.reference_dataloader())
+    assert torch.cat([batch.index for batch in batches]).tolist() == list(range(len(data.rows["train"])))
+    item = ClipDataset(data.rows["train"], crop_s=0.5)[3, 0]
+    assert torch.equal(batches[0].waveform[3], item.waveform)
+
+
+def test_what_most_data_sets_lack_has_a_default(demo_corpus, tmp_path) -> None:
+    data = ASVspoof(root=str(demo_corpus))
+    data.setup()
+    assert list(data.rows) == ["train", "validation", "test", "predict"]
+    assert (data.coverage, data.reference(0), data.heads) == ({}, None, {"class": ("spoof", "bonafide")})
+    assert ClipDataModule.asv_scores(data, "test") is None
+    with pytest.raises(ValueError, match="NoisyPairs has no demo corpus: set root"):
+        NoisyPairs(root="-").make_demo(tmp_path)
 
 
 def test_data_do_not_depend_on_workers(demo_corpus) -> None:

@@ -19,7 +19,10 @@ def corpus(demo_corpus, tmp_path) -> Path:
 
 def _config(folder: Path, root: Path, **extra) -> str:
     path = folder / "experiment.yaml"
-    section = {"class_path": "datamodules.asvspoof.ASVspoof", "init_args": {"root": "${data_root}", **extra}}
+    section = {
+        "class_path": "datamodules.ssd.asvspoof.ASVspoof",
+        "init_args": {"root": "${data_root}", **extra},
+    }
     path.write_text(yaml.safe_dump({"data_root": str(root), "trainer": {"max_epochs": 1}, "data": section}))
     return str(path)
 
@@ -91,8 +94,8 @@ def test_overrides_replace_the_config(demo_corpus, tmp_path, capsys) -> None:
     [
         ("trainer: {}", "no data.class_path"),
         ("data: {class_path: datamodules.nothing.Nothing}", "cannot be imported"),
-        ("data: {class_path: datamodules.asvspoof.ASVspoof, init_args: {rot: x}}", "rot"),
-        ("data: {class_path: datamodules.asvspoof.ASVspoof, init_args: {root: '${unknown}'}}", "unknown"),
+        ("data: {class_path: datamodules.ssd.asvspoof.ASVspoof, init_args: {rot: x}}", "rot"),
+        ("data: {class_path: datamodules.ssd.asvspoof.ASVspoof, init_args: {root: '${unknown}'}}", "unknown"),
     ],
 )
 def test_faulty_config_is_wrong_use(content, message, tmp_path, capsys) -> None:

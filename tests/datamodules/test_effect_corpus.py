@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from datamodules import EffectPairs
-from datamodules.audio_effects import distort
 from datamodules.effect_corpus import main
+from datamodules.production.pairs.audio_effects import distort
 
 RATE = 8000
 
@@ -36,9 +36,9 @@ def test_clips_of_own_recordings_are_shared_out_by_file_and_pass_the_effect(call
     data.setup()
     levels = {}
     for name, count in (("train", 12), ("validation", 3), ("test", 3)):
-        assert len(data.pairs[name]) == count
+        assert len(data.rows[name]) == count
         levels[name] = set()
-        for pair in data.pairs[name]:
+        for pair in data.rows[name]:
             source, target = (soundfile.read(path)[0] for path in (pair.input, pair.target))  # pyright: ignore[reportAttributeAccessIssue]
             assert source.shape == (RATE // 4,)
             expected = distort(np.asarray(source[None], np.float64), np.array([pair.knobs]), RATE)[0]
@@ -65,7 +65,7 @@ def test_an_effect_to_undo_has_its_output_as_input(call):
     call("denoise", "corpus", *SMALL)
     data = EffectPairs(root="corpus", sample_rate=RATE, chunk=1000, num_workers=0)
     data.setup("test")
-    pair = max(data.pairs["test"], key=lambda pair: pair.knobs)
+    pair = max(data.rows["test"], key=lambda pair: pair.knobs)
     noisy, clean = (soundfile.read(path)[0] for path in (pair.input, pair.target))  # pyright: ignore[reportAttributeAccessIssue]
     assert np.abs(noisy - clean).max() == pytest.approx(pair.knobs[0], rel=0.02)
 

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from datamodules.clips import Batch, Clip
-from lightning_modules import cli, fit, predict, test
+from lightning_modules import fit, predict, test
+from lightning_modules.config import cli
 from lightning_modules.event import EventClassifier
-from lightning_modules.event.report import event_report, head_metrics
+from lightning_modules.event.event_report import event_report, head_metrics
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks import AST, DATAR, AudioSlowFast, Output, VGGSoundResNet
 from lightning_modules.objectives import Mixup
@@ -170,7 +171,7 @@ def test_report_names_every_clip_and_leaves_unlabelled_ones_without_figures():
 
 def run(monkeypatch, command, *arguments):
     monkeypatch.setattr(sys, "argv", [command.__name__, *arguments])
-    cli.main(command.main)
+    cli.one_line_errors(command.main)
 
 
 def test_a_run_leaves_scores_classes_and_ranks_and_predicts(demo_events, monkeypatch, tmp_path, capsys):

@@ -8,13 +8,9 @@ import time
 import pytest
 import torch
 
-from lightning_modules.checkpoints import (
-    AtomicCheckpointIO,
-    first_readable,
-    read_checkpoint,
-    remove_leftovers,
-)
-from lightning_modules.runs import Run
+from datamodules.files import remove_leftovers
+from lightning_modules.run.checkpoints import AtomicCheckpointIO, first_readable, read_checkpoint
+from lightning_modules.run.folder import Run
 
 
 def write_forever(target):
@@ -82,7 +78,7 @@ def test_a_file_system_without_links_keeps_the_previous_too(run, monkeypatch):
 def test_fifty_kills_while_writing(tmp_path):
     target, draw = tmp_path / "last.ckpt", random.Random(0)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lightning_modules.checkpoints"])
+    context.set_forkserver_preload(["lightning_modules.run.checkpoints"])
     littered, newest = 0, 0
     for _ in range(50):
         process = context.Process(target=write_forever, args=(target,))

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 import torch
 
-from lightning_modules.checkpoints import AtomicCheckpointIO, read_checkpoint
-from lightning_modules.run_folder import probe, take
+from lightning_modules.run.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_modules.run.lock import probe, take
 
 
 @pytest.fixture

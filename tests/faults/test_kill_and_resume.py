@@ -15,7 +15,7 @@ from equality import assert_equal
 from lightning.pytorch import LightningModule
 
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
-from lightning_modules.checkpoints import read_checkpoint
+from lightning_modules.run.checkpoints import read_checkpoint
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = "ssd_aasist_inf_ini/x"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lightning_modules.launch import Processes, devices_and_nodes, processes
+from lightning_modules.processes.started import Processes, devices_and_nodes, processes
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_several_nodes_need_a_launcher(slurm, monkeypatch):
 
 def test_wrong_job_ends_before_torch_is_imported(slurm):
     slurm(NTASKS="4", NNODES="2")
-    command = "import sys; from lightning_modules import launch\n"
-    command += "try: launch.main(None)\nfinally: print('torch' in sys.modules)"
+    command = "import sys; from lightning_modules.commands.launch import launch\n"
+    command += "try: launch(None)\nfinally: print('torch' in sys.modules)"
     process = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=60)
     assert process.returncode == 2
     assert process.stderr.startswith("error: SLURM started 4 tasks by --ntasks=4")

@@ -8,7 +8,7 @@ import time
 import pytest
 from equality import assert_equal
 
-from lightning_modules.checkpoints import read_checkpoint
+from lightning_modules.run.checkpoints import read_checkpoint
 
 PLACES = [
     "training:7",

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from lightning_modules import run_folder
+from lightning_modules.run import lock as run_folder
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from lightning_modules.run_folder import take
+from lightning_modules.run.lock import take
 take(Path(sys.argv[1]))
 print("taken", flush=True)
 time.sleep(600)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules import cli
-from lightning_modules.weights import read_state_dict
+from lightning_modules.config import cli
+from lightning_modules.networks.weights import read_state_dict
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "0123456789abcdef" * 2 + "deadbeef"

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from lightning_modules import launch
+from lightning_modules.commands.launch import launch
 
 DEFAULTS = {
     "devices": "1",
@@ -28,16 +28,16 @@ def main() -> None:
     from lightning.pytorch.callbacks import EMAWeightAveraging
     from torch.utils.data import DataLoader, TensorDataset
 
-    from datamodules.loader import ResumableLoader
+    from datamodules.loading.loader import ResumableLoader
     from lightning_modules.callbacks.finite_loss import FiniteLoss
     from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
     from lightning_modules.callbacks.preemption import Preemption
     from lightning_modules.callbacks.random_state import RandomState
     from lightning_modules.callbacks.ranks import Agreement, Ranks
     from lightning_modules.callbacks.standard import Checkpoints, best_checkpoint
-    from lightning_modules.checkpoints import AtomicCheckpointIO, first_readable
-    from lightning_modules.rank_launcher import watch_ranks
-    from lightning_modules.runs import Run
+    from lightning_modules.processes.rank_launcher import watch_ranks
+    from lightning_modules.run.checkpoints import AtomicCheckpointIO, first_readable
+    from lightning_modules.run.folder import Run
 
     given = DEFAULTS | dict(argument.split("=", 1) for argument in sys.argv[1:])
     Path(given["root"]).mkdir(parents=True, exist_ok=True)
@@ -144,4 +144,4 @@ FAULTS = {
 }
 
 if __name__ == "__main__":
-    launch.main(main)
+    launch(main)

@@ -9,7 +9,7 @@ import torch
 from library_samples import CONFIG, NASTY, FirstByte
 
 from datamodules.demo.one_shots import write_one_shots
-from lightning_modules import cli
+from lightning_modules.config import cli
 from lightning_modules.library.rule import Rule
 from lightning_modules.library.sorter import sort_library
 

@@ -10,9 +10,10 @@ import soundfile
 import torch
 from library_samples import CONFIG, run, tree
 
-from lightning_modules import cli, select, sort
-from lightning_modules.checkpoints import load_weights
+from lightning_modules import select, sort
+from lightning_modules.config import cli
 from lightning_modules.library.listening import Listener
+from lightning_modules.run.checkpoints import load_weights
 
 RATE = 22050
 

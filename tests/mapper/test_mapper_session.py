@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.mapper import NearestNeighbours, Perceptron
 from lightning_modules.mapper.session import Session
+from lightning_modules.networks import NearestExamples, Perceptron
 from lightning_modules.production import Mapper
 
 
 def session(network=None):
-    mapper = Mapper(network or NearestNeighbours())
+    mapper = Mapper(network or NearestExamples())
     mapper.input_names, mapper.outputs = ["x", "y"], {"level": [], "scene": ["dark", "bright"]}
     mapper.learn(torch.tensor([[0.0, 0], [1, 1]]), torch.tensor([[0.25, 0], [0.75, 1]]))
     return Session(mapper)
 
 
-@pytest.mark.parametrize("network", [NearestNeighbours(), Perceptron(3)])
+@pytest.mark.parametrize("network", [NearestExamples(), Perceptron(3)])
 def test_an_example_counts_once_it_is_learnt_and_no_more_when_deleted(network):
     live = session(network)
     before = live.receive([0.0, 1])
@@ -52,7 +52,7 @@ def test_wrong_values_are_refused_in_one_line():
     with pytest.raises(ValueError, match="scene: no class of index 2 among"):
         live.set_outputs([0.5, 2])
     with pytest.raises(ValueError, match="has learnt nothing"):
-        Session(Mapper(NearestNeighbours()))
+        Session(Mapper(NearestExamples()))
 
 
 def test_osc_loopback_with_the_addresses_of_wekinator(capsys):

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from datamodules.audio import SUFFIXES
-from lightning_modules import cli, export, workflow
+from lightning_modules import export
+from lightning_modules.commands import workflow
+from lightning_modules.config import cli
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {
@@ -77,7 +79,7 @@ def _export(patch: pytest.MonkeyPatch, name: str, folder: Path) -> Exported:
     checkpoint = run_folder / "checkpoints" / "last.ckpt"
     graphs = GRAPHS.get(name, ["--torch_export", "--onnx"])
     patch.setattr(sys, "argv", ["export", f"--ckpt_path={checkpoint}", *graphs])
-    cli.main(export.main)
+    cli.one_line_errors(export.main)
     return Exported(checkpoint, run_folder / "package")
 
 

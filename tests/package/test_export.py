@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from datamodules.clips import ClipDataset
-from datamodules.files import clips_to_predict
-from lightning_modules import cli, export, predict
+from datamodules.clips.search import clips_to_predict
+from lightning_modules import export, predict
+from lightning_modules.config import cli
 from lightning_modules.package.folder import read_package
 from lightning_modules.package.graphs import LIMIT, difference
 
@@ -24,14 +25,14 @@ MODELS = [
 COMMAND = """
 import runpy, sys
 runpy.run_module("lightning_modules.predict", run_name="__main__")
-heavy = ("lightning", "wandb", "pytorch_lightning", "datamodules.base", "datamodules.asvspoof", "datamodules.dcase")
+heavy = ("lightning", "wandb", "pytorch_lightning", "datamodules.base", "datamodules.ssd", "datamodules.asd")
 print("imported", [name for name in heavy if name in sys.modules])
 """
 
 
 def run(monkeypatch, module, *arguments):
     monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
-    cli.main(module.main)
+    cli.one_line_errors(module.main)
 
 
 def by_checkpoint(monkeypatch, capsys, checkpoint, files):

@@ -186,7 +186,7 @@ def test_damaged_packages_say_so_in_one_line(make, recording, monkeypatch, capsy
     "path",
     [
         "os.system",
-        "lightning_modules.workflow.predict",
+        "lightning_modules.commands.workflow.predict",
         "lightning_modules.networks.aasist.torch.hub.load",
         "lightning_modules.networks.lcnn.read_state_dict",
         "lightning_modules.networks.lcnn.nn.Linear",

@@ -6,8 +6,8 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from datamodules.noisy_mixtures import NoisyMixtures
-from datamodules.pairs import Pair, PairBatch
+from datamodules.production.pairs.noisy_mixtures import NoisyMixtures
+from datamodules.production.pairs.pairs import Pair, PairBatch
 from lightning_modules.networks import LSTMDenoiser, WaveNetDenoiser
 from lightning_modules.production.denoiser import Denoiser
 from lightning_modules.production.denoiser_report import COLUMNS, denoiser_report, figures_of_pairs

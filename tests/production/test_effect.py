@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from datamodules import EffectPairs
-from datamodules.pairs import PairBatch
-from lightning_modules.checkpoints import read_checkpoint
+from datamodules.production.pairs.pairs import PairBatch
+from lightning_modules.commands.trained import trained_model
 from lightning_modules.networks import TCN, SignalTrain
 from lightning_modules.production import LearnedEffect
 from lightning_modules.production.effect import log_cosh
-from lightning_modules.trained import trained_model
+from lightning_modules.run.checkpoints import read_checkpoint
 
 
 def rows(path):
@@ -57,7 +57,7 @@ def test_checkpoints_keep_rate_and_knobs(learned):
 
 def test_figures_are_those_of_the_rendered_files(learned, turned_down):
     (result,) = rows(learned / "results.csv")
-    model = trained_model(str(learned / "checkpoints" / result["checkpoint"]), "render", wanted="")
+    model = trained_model(str(learned / "checkpoints" / result["checkpoint"]), LearnedEffect, wanted="")
     errors, dry_errors, powers, deviations, sizes = [], [], [], [], []
     for number, level in enumerate((-13, -3, -9)):
         source, target = (

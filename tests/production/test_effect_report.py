@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from datamodules.pairs import Pair
+from datamodules.production.pairs.pairs import Pair
 from lightning_modules.production.effect_report import COLUMNS, effect_report, figures_of_pairs, split_metrics
 
 

@@ -10,9 +10,9 @@ import soundfile
 import torch
 
 from lightning_modules import process
+from lightning_modules.commands.trained import trained_model
 from lightning_modules.networks import LSTMDenoiser
-from lightning_modules.production import Denoiser
-from lightning_modules.trained import trained_model
+from lightning_modules.production import Denoiser, Synthesizer
 
 RANGES = {"threshold": [-30.0, 0.0], "ratio": [1.0, 5.0]}
 
@@ -175,7 +175,7 @@ def test_a_model_of_another_kind_is_named(aligner):
     with pytest.raises(
         ValueError, match=r"last.ckpt: holds a TimeAligner: name a checkpoint of production_wavegan"
     ):
-        trained_model(aligner, "generate", wanted="production_wavegan")
+        trained_model(aligner, Synthesizer, wanted="production_wavegan")
 
 
 def test_drums_of_two_channels_move_together_at_their_own_rate(aligner, call):

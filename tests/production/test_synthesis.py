@@ -108,7 +108,7 @@ def test_every_rank_hears_all_training_clips():
     data.setup("fit")
     data.trainer = type("T", (), {"global_rank": 1, "world_size": 2, "num_devices": 2})()  # pyright: ignore[reportAttributeAccessIssue]
     heard = torch.cat([batch.index for batch in data.reference_dataloader()])
-    assert heard.tolist() == list(range(len(data.clips["train"])))
+    assert heard.tolist() == list(range(len(data.rows["train"])))
 
 
 def test_a_short_list_of_clips_goes_on_from_its_beginning():

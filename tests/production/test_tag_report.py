@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from datamodules.clips import Clip
+from datamodules.clips.coverage import ABSENT, Coverage
 from lightning_modules.production.tag_report import roc_of_classes, tag_metrics, tag_report
 
 CLASSES = {"class": ["kick", "snare", "tom"]}
@@ -99,14 +100,9 @@ def test_accuracy_by_source():
 
 
 def test_an_incomplete_list_is_a_warning():
-    class Part:
-        share = 0.5
-
-        def __str__(self):
-            return "1 of 2"
-
-    (warning,) = tag_report(clips([0]), torch.eye(3)[:1], CLASSES, coverage=Part()).warnings
-    assert warning.startswith("1 of 2: ")
+    part = Coverage(listed=4, found=3, digest="", left_out={"gone": ABSENT})
+    (warning,) = tag_report(clips([0]), torch.eye(3)[:1], CLASSES, coverage=part).warnings
+    assert warning.startswith("3 of 4 listed clips")
 
 
 def test_the_roc_names_the_worst_classes():

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from datamodules.clips import Batch
 from datamodules.demo.one_shots import write_one_shots
-from lightning_modules import cli, fit, predict
+from lightning_modules import fit, predict
+from lightning_modules.config import cli
 from lightning_modules.frontends import PanottiMelgram
 from lightning_modules.networks import Output
 from lightning_modules.production import Tagger
@@ -146,7 +147,7 @@ def run(sounds, monkeypatch, tmp_path, capsys):
 
     def call(command, *arguments):
         monkeypatch.setattr(sys, "argv", [command.__name__, *arguments])
-        cli.main(command.main)
+        cli.one_line_errors(command.main)
         return capsys.readouterr().out
 
     def train(*overlays):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules import cli, predict
+from lightning_modules import predict
+from lightning_modules.config import cli
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ def test_genuine_files_are_scored_with_the_right_sign(name, corpora, monkeypatch
     arguments += ["--data.num_workers=0", "--trainer.enable_progress_bar=false", f"--run.root={tmp_path}"]
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr(sys, "argv", ["predict", *arguments])
-    cli.main(predict.main)
+    cli.one_line_errors(predict.main)
     scores = {key: float(score) for key, score in map(str.split, output.read_text().splitlines())}
     bonafide = [scores[row[1]] for row in rows if row[4] == "bonafide"]
     spoof = [scores[row[1]] for row in rows if row[4] == "spoof"]

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from datamodules.clips import Clip
-from datamodules.epic_submission import write_submission
+from datamodules.event.epic_submission import write_submission
 from lightning_modules.metrics.epic_evaluation import epic_evaluation, epic_report_rows
 
 NUM_CLIPS = 2000

@@ -6,7 +6,7 @@ import csv
 import psutil
 import pytest
 
-from lightning_modules.checkpoints import read_checkpoint
+from lightning_modules.run.checkpoints import read_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TWO_BY_TWO = ["--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2"]

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from lightning_modules import grid
-from lightning_modules.checkpoints import read_checkpoint
+from lightning_modules.run.checkpoints import read_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 EPOCHS = ["--trainer.max_epochs=6", "--trainer.check_val_every_n_epoch=6"]

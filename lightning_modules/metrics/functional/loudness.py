@@ -37,9 +37,8 @@ def loudness_lufs(waveform: Tensor, sample_rate: int) -> Tensor:
     with torch.autocast(waveform.device.type, enabled=False):
         power = k_weighted(waveform, sample_rate).square()
         block = min(round(_BLOCK_S * sample_rate), power.shape[-1])
-        blocks = (
-            power.unfold(-1, block, round(_HOP_S * sample_rate)).mean(dim=-1).sum(dim=1)
-        )  # (batch, block)
+        windows = power.unfold(-1, block, round(_HOP_S * sample_rate))
+        blocks = windows.mean(dim=-1).sum(dim=1)  # (batch, block)
         passed = blocks > _to_power(_FLOOR_LUFS)
         relative = _gated_mean(blocks, passed) * 10 ** (_RELATIVE_GATE_DB / 10)
         gated = _gated_mean(blocks, passed & (blocks > relative.unsqueeze(1)))
@@ -88,9 +87,6 @@ def k_filters(sample_rate: int) -> tuple[tuple[tuple[float, ...], tuple[float, .
     a = [1 + k / q + k * k, 2 * (k * k - 1), 1 - k / q + k * k]
     high_pass = ([a[0], -2 * a[0], a[0]], a)  # the recommendation leaves the numerator 1, -2, 1
     return tuple(
-        (
-            tuple(value / denominator[0] for value in numerator),
-            tuple(value / denominator[0] for value in denominator),
-        )
-        for numerator, denominator in (shelf, high_pass)
+        (tuple(value / a[0] for value in b), tuple(value / a[0] for value in a))
+        for b, a in (shelf, high_pass)
     )

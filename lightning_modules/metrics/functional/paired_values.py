@@ -52,9 +52,8 @@ def compare_values(a: ArrayLike, b: ArrayLike) -> PairedDifference:
         return PairedDifference(num_pairs=1, difference=mean, se=math.nan, p=math.nan, p_wilcoxon=math.nan)
     se = float(differences.std(ddof=1)) / math.sqrt(num_pairs)
     p = float(2 * t.sf(abs(mean) / se, num_pairs - 1)) if se else float(mean == 0)
-    doubled = np.zeros(
-        num_pairs, np.int64
-    )  # signed ranks, doubled because ties share one; equal pairs have none
+    # signed ranks, doubled because ties share one; equal pairs have none
+    doubled = np.zeros(num_pairs, np.int64)
     unequal = differences != 0
     doubled[unequal] = np.sign(differences[unequal]) * 2 * rankdata(np.abs(differences[unequal]))
     return PairedDifference(

@@ -76,14 +76,18 @@ def asv_error_rates(
             f"ASV scores hold {len(target)} target, {len(nontarget)} nontarget and {len(spoof)} spoof "
             "trials: each class needs one or more, all finite"
         )
-    if threshold is None:
-        is_target = torch.arange(len(target) + len(nontarget), device=target.device) < len(target)
-        _, threshold = equal_error_rate(torch.cat([target, nontarget]), is_target)
+    threshold = asv_threshold(target, nontarget) if threshold is None else threshold
     return AsvErrorRates(
         miss=float((target < threshold).double().mean()),
         false_alarm=float((nontarget >= threshold).double().mean()),
         spoof_false_alarm=float((spoof >= threshold).double().mean()),
     )
+
+
+def asv_threshold(target: Tensor, nontarget: Tensor) -> Tensor:
+    """EER point of the scores of (targets,) against (nontargets,)."""
+    is_target = torch.arange(len(target) + len(nontarget), device=target.device) < len(target)
+    return equal_error_rate(torch.cat([target, nontarget]), is_target)[1]
 
 
 def min_tdcf(

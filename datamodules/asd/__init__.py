@@ -1,0 +1,1 @@
+"""Machine sounds: DCASE Task 2, and proxy outliers among them."""

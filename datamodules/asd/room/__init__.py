@@ -1,0 +1,1 @@
+"""Machines heard by several microphones in a simulated room."""

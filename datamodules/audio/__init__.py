@@ -1,0 +1,18 @@
+"""Audio files as tensors: the only place that knows containers and codecs."""
+
+from datamodules.audio.errors import CHECK_COMMAND, AudioError, NoAudioTrackError
+from datamodules.audio.reading import SUFFIXES, AudioInfo, blocks, info, read, track_names
+from datamodules.audio.resampling import resample
+
+__all__ = [
+    "CHECK_COMMAND",
+    "SUFFIXES",
+    "AudioError",
+    "AudioInfo",
+    "NoAudioTrackError",
+    "blocks",
+    "info",
+    "read",
+    "resample",
+    "track_names",
+]

@@ -1,0 +1,19 @@
+"""Faults of audio files, each told in one line with the way out."""
+
+from pathlib import Path
+from typing import NoReturn
+
+CHECK_COMMAND = "`python -m datamodules.check --config FILE` lists every bad file"
+
+
+class AudioError(ValueError):
+    """A file that cannot be used; one line that names the file and the way out."""
+
+
+class NoAudioTrackError(AudioError):
+    """A container without an audio track."""
+
+
+def fail(path: str | Path, fault: str, way_out: str) -> NoReturn:
+    """Raise `AudioError` for a file."""
+    raise AudioError(f"{path}: {fault}; {way_out} ({CHECK_COMMAND})") from None

@@ -1,0 +1,98 @@
+"""From rows to samples: decoded when asked for, or all at once into memory that loader workers share."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.audio import packed, reading
+from datamodules.audio.errors import AudioError
+from datamodules.clips.table import Clip, ClipTable
+
+
+class Span(NamedTuple):
+    """A part of a file: its rate in Hz, its first sample and the one after its last."""
+
+    rate: int
+    begin: int
+    end: int
+
+
+def span(clip: Clip) -> Span:
+    """Where a clip lies in its file.
+
+    Raises:
+        AudioError: If the file cannot be used, or the clip is empty.
+    """
+    rate, num_frames, _ = reading.info(clip.path)
+    begin = round(clip.start_s * rate)
+    end = num_frames if clip.stop_s is None else min(round(clip.stop_s * rate), num_frames)
+    if begin >= end:
+        raise AudioError(
+            f"{clip.path}: clip {clip.key} from {clip.start_s} s to {clip.stop_s or 'the end'} is empty:"
+            f" the file lasts {num_frames / rate:.3f} s; correct the times or leave the clip out"
+        )
+    return Span(rate, begin, end)
+
+
+def packed_lengths(clips: ClipTable, sample_rate: int) -> NDArray[np.int64]:
+    """Samples of clips of packed files at `sample_rate`, int64 (clip,): as `span` has them, many at once.
+
+    0 or less where a clip is empty or its file is not packed.
+    """
+    rates, num_frames = packed.headers(list(clips.paths))
+    begins = np.rint(clips.starts_s * rates)
+    ends = np.minimum(np.rint(clips.stops_s * np.maximum(rates, 1)), num_frames)
+    return np.ceil((ends - begins) * sample_rate / np.maximum(rates, 1)).astype(np.int64)
+
+
+def decode(path: str, part: Span, *, mono: bool) -> Tensor:
+    """Decode a part of a file: float32 (channel, time) at the file's own rate; `mono` averages the channels."""
+    waveform, _ = reading.read(path, part.begin, part.end - part.begin)
+    return waveform.mean(dim=0, keepdim=True) if mono and waveform.shape[0] > 1 else waveform
+
+
+class Recordings:
+    """Clips decoded once, by threads, into one tensor; any part of a clip is then a view of it.
+
+    One tensor costs workers one shared block of memory, whatever their number: ten minutes of mono at 16 kHz
+    take 38 MB.
+
+    Args:
+        clips: Rows of a split.
+        mono: Average the channels.
+    """
+
+    def __init__(self, clips: Sequence[Clip], *, mono: bool) -> None:
+        def load(clip: Clip) -> tuple[Span, Tensor]:
+            part = span(clip)
+            return part, decode(clip.path, part, mono=mono)
+
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 4) as pool:
+            loaded = list(pool.map(load, clips))
+        self._spans = [part for part, _ in loaded]
+        self._channels = [waveform.shape[0] for _, waveform in loaded]
+        sizes = [waveform.numel() for _, waveform in loaded]
+        self._samples = torch.empty(sum(sizes))
+        self._starts: list[int] = []
+        start = 0
+        for size in sizes:  # a clip's own tensor is freed as soon as it is copied: not twice the memory
+            self._starts.append(start)
+            self._samples[start : start + size] = loaded.pop(0)[1].flatten()
+            start += size
+
+    def span(self, index: int) -> Span:
+        """Where clip `index` lay in its file."""
+        return self._spans[index]
+
+    def read(self, index: int, part: Span) -> Tensor:
+        """Samples (channel, time) of a part of clip `index`: what `decode` gives, without a copy."""
+        _, begin, end = self._spans[index]
+        channels, start = self._channels[index], self._starts[index]
+        waveform = self._samples[start : start + channels * (end - begin)].view(channels, -1)
+        return waveform[:, part.begin - begin : part.end - begin]

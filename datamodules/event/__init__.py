@@ -1,0 +1,1 @@
+"""Data sets of audio events, and what of their lists is there."""

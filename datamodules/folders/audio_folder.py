@@ -1,0 +1,241 @@
+"""A folder of labelled sounds: one folder a class, or a list of tags; split by source, twins on one side."""
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from numpy.typing import ArrayLike
+
+from datamodules.clips import Clip
+from datamodules.demo.one_shots import ONE_SHOTS_ROOT, write_one_shots
+from datamodules.event.events import EventDataModule, read_classes
+from datamodules.files import write_csv
+from datamodules.folders.near_duplicates import Survey
+from datamodules.folders.sound_files import Part, Sound, SoundFiles, sounds_in_folders, tagged_sounds
+from datamodules.folders.source_split import hold_out, join_sources
+from datamodules.protocol import ProtocolError
+
+
+class AudioFolder(EventDataModule):
+    """Sounds in ``<root>/<class>/``, at any depth, or in the layout ``<root>/{Train,Val,Test}/<class>/``.
+
+    One head, ``class``, of the folders' names; with `labels` one head a tag, of the classes ``no <tag>`` and
+    ``<tag>``. A clip's key is its path in `root`, its attribute ``source`` what `source` finds. Files that cannot be
+    decoded or begin silent are left out and named in `coverage`.
+
+    A random split of one-shots tests on other hits of the drums that were trained. Here a source is on one side as a
+    whole, and so are files of the same recording; a class of a single source can only be trained.
+
+    Args:
+        root: Folder of the sounds. The default is a synthetic corpus, made where it is missing.
+        labels: CSV file of tags in `root`, whose header names the column ``file`` and those of `tag_columns`; None
+            takes the folders as classes.
+        tag_columns: Columns of tags, several tags in one separated by ``;``.
+        classes_file: Classes and their order, as CSV with the header ``head,index,name``; None sorts the names.
+        source: Regular expression whose first group, searched in the path within `root`, names a file's source; a
+            file without is a source of its own, and so is every file with null. The default is what stands before
+            ``__`` in the file's name; ``([^/]+)/[^/]*$`` is the folder.
+        validation: Part of each class to hold out for validation, or the names of sources; not used where folders
+            give the split.
+        test: As `validation`, for the test.
+        fold: Another number holds out other sources.
+        near_duplicates: Normalised cross-correlation above which files are the same recording; null listens to none,
+            which spares large libraries the time.
+        from_start: Train on the beginning of a clip, where one-shots have their attack; otherwise on random crops.
+        **settings: Of `EventDataModule`.
+    """
+
+    demo_root = Path(ONE_SHOTS_ROOT)
+
+    def __init__(
+        self,
+        *,
+        root: str = ONE_SHOTS_ROOT,
+        labels: str | None = None,
+        tag_columns: Sequence[str] = ("tags",),
+        classes_file: str | None = None,
+        source: str | None = r"([^/]+?)__[^/]*$",
+        validation: float | list[str] = 0.1,
+        test: float | list[str] = 0.2,
+        fold: int = 0,
+        near_duplicates: float | None = 0.9,
+        from_start: bool = True,
+        **settings: Any,
+    ) -> None:
+        super().__init__(root=root, **settings)
+        for name, part in (("validation", validation), ("test", test)):
+            if isinstance(part, float | int) and not 0 <= part < 1:
+                raise ValueError(
+                    f"{name} is {part}: give at least 0 and less than 1, or the names of sources"
+                )
+        self.labels, self.tag_columns = labels, list(tag_columns)
+        self.classes_file = Path(classes_file).expanduser() if classes_file else None
+        self.source = _pattern(source)
+        self.held_out: dict[Part, float | list[str]] = {"test": test, "validation": validation}
+        self.fold, self.near_duplicates, self.from_start = fold, near_duplicates, from_start
+
+    def make_demo(self, folder: Path) -> None:
+        """Write drum hits of six synthetic kits."""
+        write_one_shots(folder)
+
+    def prepare_data(self) -> None:
+        """Make the demo corpus where it is the root, and listen to all files once."""
+        super().prepare_data()
+        if self.root.is_dir():
+            _ = self._survey
+
+    @cached_property
+    def files(self) -> SoundFiles:
+        """What lies in the root, which may still change until the first look."""
+        return SoundFiles(self.root)
+
+    @cached_property
+    def heads(self) -> Mapping[str, Sequence[str]]:
+        """``class`` -> names of the folders; with tags, each tag -> ``no <tag>`` and itself."""
+        if self.classes_file:
+            return read_classes(self.classes_file)
+        names = sorted({name for sound in self._sounds for name in sound.labels})
+        if self.labels is None:
+            return {"class": names}
+        if len(names) == 1:
+            raise ValueError(
+                f"{self.root / self.labels}: one tag, {names[0]!r}: name at least two, or put the files in folders of"
+                " two classes"
+            )
+        return {name: [f"no {name}", name] for name in names}
+
+    def split(self, name: Part) -> list[Clip]:
+        """Clips of the split in the order of their paths.
+
+        Raises:
+            ValueError: If there is no sound, the list of tags is faulty, or no source can be held out.
+        """
+        return self._splits[name]
+
+    def write_scores(
+        self, path: str | Path, keys: Sequence[str], scores: ArrayLike, decisions: Sequence[int] | None = None
+    ) -> Path:
+        """Write probabilities as CSV: ``key`` and one column a class or tag; `path` gets the suffix ``.csv``.
+
+        All else is as in `EventDataModule`.
+        """
+        checked = self._checked_scores(path, keys, scores)
+        names, columns = (self.heads, checked[:, 1::2]) if self.labels else (self.classes, checked)
+        rows = (
+            [key, *(f"{score:.9g}" for score in row)] for key, row in zip(keys, columns.tolist(), strict=True)
+        )
+        return write_csv(Path(path).with_suffix(".csv"), [("key", *names), *rows])
+
+    def _exclusions(self) -> dict[str, str]:
+        """Files that cannot be used, and those of the list `excluded`."""
+        faults = {self._clips[row].key: why for row, why in self._survey.faults.items()}
+        return faults | super()._exclusions()
+
+    @cached_property
+    def _sounds(self) -> list[Sound]:
+        """Every sound, sorted by its path."""
+        if self.labels is None:
+            found = sounds_in_folders(self.files.keys())
+        else:
+            listed = tagged_sounds(self.root / self.labels, self.tag_columns)
+            found = (sound for sound in listed if self.files.has(sound.key))
+        sounds = sorted(found, key=lambda sound: sound.key)
+        if not sounds:
+            raise ValueError(
+                f"{self.root}: no sound in folders of classes: set root to a folder with <class>/<name>.wav, or labels"
+                " to a list of tags"
+            )
+        return sounds
+
+    @cached_property
+    def _clips(self) -> list[Clip]:
+        index = {name: i for i, name in enumerate(self.heads["class"])} if self.labels is None else {}
+        stop_s = self.train_crop_s if self.from_start else None
+        clips = []
+        for key, _, labels in self._sounds:
+            if self.labels is None and labels[0] not in index:
+                raise ProtocolError(
+                    f"{self.classes_file}: class {labels[0]!r} of {key} is missing: add it, or set null"
+                )
+            target = index[labels[0]] if index else tuple(int(tag in labels) for tag in self.heads)
+            found = self.source.search(key) if self.source else None
+            source = found[1] if found else key
+            path = f"{self.root}/{key}{self.files.suffix}"
+            clips.append(Clip(key, path, target, {"source": source}, stop_s=stop_s))
+        return clips
+
+    @cached_property
+    def _survey(self) -> Survey:
+        if self.near_duplicates is None:
+            return Survey({}, [])
+        return self.files.survey([clip.key for clip in self._clips], self.near_duplicates)
+
+    @cached_property
+    def _splits(self) -> dict[Part, list[Clip]]:
+        clips, given = self._clips, [sound.part for sound in self._sounds]
+        parts = join_sources([clip.attributes["source"] for clip in clips], self._survey.pairs)
+        targets = np.array([clip.target for clip in clips])
+        labels = targets.astype(bool) if self.labels else np.eye(len(self.classes), dtype=bool)[targets]
+        side = np.array([part or "train" for part in given], dtype="<U10")
+        for name, wanted in self.held_out.items():
+            free = side == "train"
+            if name in given or wanted in (0, []) or not free.any():
+                continue
+            keys = [f"{self.fold} {clip.key}" for clip in compress(clips, free)]
+            if isinstance(wanted, list):
+                chosen = np.isin(parts[free], parts[self._rows_of(wanted)])
+            else:
+                chosen = hold_out(parts[free], labels[free], fraction=wanted, order=keys)
+            if not chosen.any():
+                raise ValueError(
+                    f"{self.root}: no source can be held out for {name} ({wanted}): every one is the only source of a"
+                    f" class; set source to null to split single files, or {name} to 0"
+                )
+            side[np.flatnonzero(free)[chosen]] = name
+        self._tell(labels, side, is_given=any(given))
+        return {name: list(compress(clips, side == name)) for name in ("train", "validation", "test")}
+
+    def _rows_of(self, sources: Sequence[str]) -> list[int]:
+        known = {clip.attributes["source"] for clip in self._clips}
+        for source in sources:
+            if source not in known:
+                near = ", ".join(get_close_matches(source, known) or sorted(known)[:5])
+                raise ValueError(f"{self.root}: no source {source!r} to hold out: name one of {near}")
+        return [row for row, clip in enumerate(self._clips) if clip.attributes["source"] in sources]
+
+    def _tell(self, labels: np.ndarray, side: np.ndarray, *, is_given: bool) -> None:
+        """Print what the split cannot do."""
+        names = list(self.heads) if self.labels else list(self.classes)
+        tested = {names[k] for k in labels[side == "test"].nonzero()[1]}
+        untested = [name for name in names if name not in tested]
+        if tested and untested:
+            rank_zero_info(
+                f"{self.root}: trained but not tested, for want of a second source: {', '.join(untested)}"
+            )
+        leaks = [pair for pair in self._survey.pairs if side[pair[0]] != side[pair[1]]]
+        if is_given and leaks:
+            a, b = (self._clips[row].key for row in leaks[0])
+            rank_zero_warn(
+                f"{self.root}: {len(leaks)} pairs of files hold the same recording on two sides of the given split,"
+                f" e.g. {a} and {b}: figures are too good"
+            )
+
+
+def _pattern(source: str | None) -> re.Pattern[str] | None:
+    if source is None:
+        return None
+    try:
+        pattern = re.compile(source)
+    except re.error as error:
+        raise ValueError(
+            f"source {source!r} is no regular expression ({error}): correct the data section"
+        ) from None
+    if not pattern.groups:
+        raise ValueError(f"source {source!r} has no group: put what names a file's source in parentheses")
+    return pattern

@@ -1,0 +1,1 @@
+"""Order, batches and resumption: loaders that know of ranks and of checkpoints."""

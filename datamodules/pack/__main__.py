@@ -1,0 +1,104 @@
+"""Decode a data set once, for loaders that only copy samples: ``python -m datamodules.pack``.
+
+The packed root holds what the data set's root holds, with the samples of all audio in large shards in place of the
+files; set ``data.root`` to it and nothing else. Samples are those that decoding gives, to the last bit: 16 bits where
+files have no more, else float32; of films only the sound is kept. Files that cannot be decoded are copied as they are
+and named. A run that was stopped goes on where it was; it does not look again at what is packed, so that data which
+have changed since go into a new folder. Why plain files: read by position they gave 89 times the crops a second of
+FLAC, mapped into memory 78, Arrow 78, HDF5 6, WebDataset (in order) 3, litdata 0.4.
+
+    python -m datamodules.pack --config configs/ssd_aasist.yaml --data.root /data/LA --into /fast/LA
+    python -m datamodules.pack --config configs/ssd_aasist.yaml --data.root /data/LA --into /fast/LA --verify
+    python -m datamodules.pack --config configs/ssd_aasist.yaml --data.root /data/LA --into /fast/LA --benchmark
+    python -m lightning_modules.fit --config configs/ssd_aasist.yaml --data.root /fast/LA
+
+Where FOLDER lies on a slow disk, ``PACK_CACHE=/local/scratch`` lets each node copy a shard to its own when it is first
+read. Tracks in an HDF5 file stay there, they need no decoding.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from datamodules.audio.packed import Pack
+from datamodules.checks.config import parse_arguments
+from datamodules.pack.verify import compare_speed, verify
+from datamodules.pack.writer import pack
+
+_SHOWN = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, pack, verify or measure; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m datamodules.pack",
+        description="Decode a data set once into shards, which the same data modules read.",
+        epilog="example: python -m datamodules.pack --config configs/ssd_aasist.yaml --into /fast/LA",
+    )
+    parser.add_argument("--into", type=Path, required=True, help="folder of the packed data set")
+    parser.add_argument(
+        "--shard-bytes", type=int, default=1 << 30, help="size at which a shard is closed, 1 GiB by default"
+    )
+    task = parser.add_mutually_exclusive_group()
+    task.add_argument("--verify", action="store_true", help="look at what was packed before instead")
+    task.add_argument(
+        "--benchmark", action="store_true", help="time reading crops of 4 s from files and pack"
+    )
+    options, data = parse_arguments(parser, arguments)
+    if data.root == Path():  # what modules that draw their signals have
+        print(
+            f"{parser.prog}: data.root is the working folder: give the data set's full path", file=sys.stderr
+        )
+        return 1
+    try:
+        if options.verify:
+            return _verify(data.root, options.into)
+        data.prepare_data()
+        if options.benchmark:
+            return _benchmark(data.root, options.into)
+        faults = pack(data.root, options.into, shard_bytes=options.shard_bytes, progress=sys.stderr.isatty())
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    _print_lines("not decoded, copied as it is", list(faults.values()))
+    print(_summary(options.into))
+    return 0
+
+
+def _verify(root: Path, into: Path) -> int:
+    problems = verify(root, into)
+    _print_lines("problem", problems)
+    if not root.is_dir():
+        print(f"{root}: not there to compare with, only checksums were")
+    print("something is wrong" if problems else f"ok: {_summary(into)}")
+    return 1 if problems else 0
+
+
+def _benchmark(root: Path, into: Path) -> int:
+    for speed in compare_speed(root, into):
+        print(
+            f"{speed.suffix}: {speed.files:.0f} crops/s from files, {speed.packed:.0f} from the pack:"
+            f" {speed.packed / speed.files:.1f} times"
+        )
+    return 0
+
+
+def _summary(into: Path) -> str:
+    clips = [clip for pack in [Pack(into)] for clip in map(pack.clip, range(len(pack.names)))]
+    kinds = Counter(clip.dtype.name for clip in clips)
+    size = sum(clip.num_samples * clip.num_channels * clip.dtype.itemsize for clip in clips)
+    shown = ", ".join(f"{count} as {kind}" for kind, count in sorted(kinds.items()))
+    return f"{into}: {len(clips)} files in {size / 1e9:.2f} GB, {shown}"
+
+
+def _print_lines(title: str, lines: Sequence[str]) -> None:
+    for line in lines[:_SHOWN]:
+        print(f"{title}: {line}")
+    if len(lines) > _SHOWN:
+        print(f"{title}: and {len(lines) - _SHOWN} more")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Sounds and pairs of sounds that production tools learn from."""

@@ -1,0 +1,1 @@
+"""Samples of a library, to learn to make."""

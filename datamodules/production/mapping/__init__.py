@@ -1,0 +1,1 @@
+"""Examples of a mapping from inputs to controls."""

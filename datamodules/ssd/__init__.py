@@ -1,0 +1,1 @@
+"""Genuine and spoofed speech: the ASVspoof challenges."""

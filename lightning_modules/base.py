@@ -1,0 +1,153 @@
+"""What every method shares: optimizer, the scores of a split over all ranks, its report, what scoring fitted."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from lightning_modules import optimization
+from lightning_modules.metrics.row_table import RowTable
+from lightning_modules.run.fitted import Fitted
+from lightning_modules.run.rows import Report
+
+if TYPE_CHECKING:  # what commands do without until something is built
+    from datamodules.loading.resumable import ResumableDataModule
+    from lightning_modules.package.scorers import Scorer
+
+Data = TypeVar("Data", bound="ResumableDataModule")
+Split = Literal["validation", "test"]
+
+
+class EvaluatedModule(LightningModule, ABC, Generic[Data]):
+    """A method: how it trains, what a clip scores, how a scored split is reported.
+
+    Commands and callbacks ask a method for what stands here. A method adds `training_step`, `scorer`, `report` and
+    `validation_metrics`; one whose scoring rule needs more than a waveform has a `score` of its own.
+
+    Args:
+        network: What learns, where it is one network.
+        frontend: What makes the network's input of waveforms, where it is one module.
+        table: How the rows of a split are collected: each clip once, or averaged over its views.
+        optimizer: Made from the trainable parameters.
+        lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+
+    Attributes:
+        heads: Head -> class names by index of scores (clip, class); empty where a clip has one score.
+        gathered: Row of each clip, int64 (clip,), and its scores, (clip,) or (clip, column), of the last loop.
+    """
+
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Prefixes of entries of the state that scoring does not need."""
+
+    fits_on_training_clips: ClassVar[bool] = False
+    """Whether scoring needs more of the training clips than the weights; see `fitted`."""
+
+    heads: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    def __init__(
+        self,
+        network: nn.Module | None = None,
+        frontend: nn.Module | None = None,
+        *,
+        table: type[RowTable] = RowTable,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.frontend: Any = frontend
+        self.optimizer_factory, self.lr_scheduler_factory = optimizer, lr_scheduler
+        self.collected = table()
+        self.gathered: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def data(self) -> Data:
+        """The data module of the running loop."""
+        return cast(Data, data_of(self.trainer))
+
+    def parameter_groups(self) -> Iterable[Parameter] | Iterable[dict[str, Any]]:
+        """What the optimizer is made from."""
+        return (parameter for parameter in self.parameters() if parameter.requires_grad)
+
+    def configure_optimizers(self) -> Any:
+        """Builds the optimizer and its schedule."""
+        return optimization.configure(
+            self, self.optimizer_factory, self.lr_scheduler_factory, parameters=self.parameter_groups()
+        )
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Steps the optimizer, then what follows the weights."""
+        super().optimizer_step(*args, **kwargs)
+        self.after_optimizer_step()
+
+    def after_optimizer_step(self) -> None:
+        """Moves what follows the weights, such as a momentum encoder."""
+
+    @abstractmethod
+    def scorer(self) -> "Scorer | None":
+        """Returns front end, network and scoring rule alone, as packages hold them; None where no clip has a score."""
+
+    def score(self, batch: Any) -> Tensor:
+        """Returns what a clip is evaluated by, (batch,) or (batch, column)."""
+        scorer = self.scorer()
+        assert scorer is not None, "a method without a scorer has a score of its own"
+        return scorer(batch.waveform, batch.length)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Collects scores; `report` evaluates them."""
+        self.collected.update(self.score(batch), batch.index)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """As in validation."""
+        self.validation_step(batch, batch_idx)
+
+    predict_step = test_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Gathers the scores of all ranks, and logs ``val/<name>`` of them."""
+        self.gather()
+        metrics = self.validation_metrics()
+        self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, prog_bar=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Gathers the scores of all ranks."""
+        self.gather()
+
+    on_predict_epoch_end = on_test_epoch_end
+
+    def gather(self) -> None:
+        """Takes what the steps of all ranks collected."""
+        self.gathered = self.collected.gathered()
+
+    def scored(self, datamodule: Data, split: Split) -> tuple[list[Any], Tensor]:
+        """Rows of the clips that the last loop scored, and their scores on the CPU, (clip,) or (clip, column)."""
+        assert self.gathered is not None, "a validation or test loop comes first"
+        index, scores = (column.cpu() for column in self.gathered)
+        rows = datamodule.rows[split]
+        return [rows[row] for row in index.tolist()], scores
+
+    @abstractmethod
+    def validation_metrics(self) -> Mapping[str, float | Tensor]:
+        """Figures of the validation that has been gathered, by name; the best checkpoint is chosen by one of them."""
+
+    @abstractmethod
+    def report(self, datamodule: Data, split: Split) -> Report:
+        """Evaluates what the last validation or test loop gathered."""
+
+    def fitted(self) -> Fitted:
+        """What scoring fitted on the training clips beside the weights, for the run's folder."""
+        return Fitted()
+
+    def restore(self, fitted: Fitted) -> None:
+        """Takes back what `fitted` gave; an empty one forgets, so that scoring fits anew."""
+
+
+def data_of(trainer: Trainer) -> "ResumableDataModule":
+    """The data module of a trainer."""
+    return trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]

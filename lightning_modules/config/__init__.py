@@ -1,0 +1,1 @@
+"""From text to objects: what a configuration says, and what is wrong with it."""

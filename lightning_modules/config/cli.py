@@ -1,0 +1,251 @@
+"""The one file that knows how a configuration becomes a model, data, a trainer and a run's folder."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from omegaconf.errors import OmegaConfBaseException
+
+from datamodules.files import write_text_atomically
+from lightning_modules.callbacks.progress import LoggedProgressBar
+from lightning_modules.callbacks.ranks import Ranks
+from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
+from lightning_modules.config.errors import one_line
+from lightning_modules.config.files import ConfigFileError, as_yaml, check_file
+from lightning_modules.config.remarks import quieten
+from lightning_modules.processes.allocator import keep_freed_memory
+from lightning_modules.processes.rank_launcher import watch_ranks
+from lightning_modules.processes.started import devices_and_nodes, processes
+from lightning_modules.run.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_modules.run.folder import Run, stable_id
+from lightning_modules.run.provenance import changed_lines
+from lightning_modules.run.tracking import Tracking
+
+# what a run may change without becoming another run
+_NOT_IDENTITY = ("config", "run", "ranks", "tracking", "ckpt_path", "check", "output")
+_TRAINER_DEFAULTS = {
+    "logger": False,  # set from `tracking`
+    "num_sanity_val_steps": 0,  # `--check` tries validation without the wait for an epoch
+    "use_distributed_sampler": False,  # the data modules deal clips to ranks themselves
+    "log_every_n_steps": 50,
+}
+
+
+class Parser(LightningArgumentParser):
+    """Reports a wrong configuration in one line and exits with 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Prints the cause and the nearest valid key; the parser of a part leaves that to the whole one."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        options = [option for action in self._actions for option in action.option_strings]
+        sys.stderr.write(f"error: {one_line(message, options)}\n")
+        raise SystemExit(2)
+
+
+class Platform(LightningCLI):
+    """Builds model, data module and trainer from YAML files and overrides; runs nothing.
+
+    Attributes:
+        run_folder: Where this run writes.
+        checkpoints: Which checkpoints it keeps.
+        ckpt_path: The checkpoint the user named, if any.
+    """
+
+    config: Any
+    config_init: Any
+
+    def __init__(self, args: Sequence[str], *, command: str, description: str) -> None:
+        self.command = command
+        super().__init__(
+            args=list(args),
+            run=False,
+            save_config_callback=None,
+            parser_class=Parser,
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                "prog": f"python -m lightning_modules.{command}",
+                "description": description,
+                "formatter_class": argparse.RawDescriptionHelpFormatter,
+                "allow_abbrev": False,
+            },
+            trainer_defaults=_TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses the given arguments, whatever the process was started with."""
+        self.config = parser.parse_args(args)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds what the trainer, the model and the data do not know: the run, its checkpoints and its tracking."""
+        parser.add_class_arguments(Run, "run")
+        parser.add_class_arguments(Checkpoints, "checkpoints")
+        parser.add_class_arguments(Ranks, "ranks")
+        parser.add_class_arguments(Tracking, "tracking")
+        parser.add_argument(
+            "--ckpt_path", type=str | None, default=None, help="Checkpoint to continue from or score with."
+        )
+        if self.command == "predict":
+            parser.add_argument(
+                "--output", type=str | None, default=None, help="File of the scores; null prints them."
+            )
+        parser.add_argument(
+            "--check", action="store_true", help="Run one small batch through everything; write nothing."
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Names the run before anything is built.
+
+        Raises:
+            ValueError: No data module is named.
+        """
+        if self.config.data is None:
+            raise ValueError("data: no data module; name one, as configs/ssd_aasist.yaml does")
+        if self.config.run.id is None:
+            self.config.run.id = stable_id(self.resolved(without=_NOT_IDENTITY))
+        model = self.config.model.init_args
+        if self.command != "fit" and self.config.ckpt_path is not None and "weights" in model:
+            model.weights = None  # the checkpoint replaces them, and their file may be on another machine
+
+    def resolved(self, without: Sequence[str] = ()) -> dict[str, Any]:
+        """The configuration as plain values, every default and interpolation filled in."""
+        dump = self.parser.dump(self.config, skip_none=False, format="yaml")
+        return {key: value for key, value in yaml.safe_load(dump).items() if key not in without}
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Adds loggers, standard callbacks and the atomic checkpoint writer to what the config asks for."""
+        self.run_folder: Run = self.config_init.run
+        self.checkpoints: Checkpoints = self.config_init.checkpoints
+        self.ckpt_path: str | None = self.config_init.ckpt_path
+        config = self.config_init.trainer
+        plugins = config.pop("plugins") or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        callbacks = config.pop("callbacks") or []
+        config.pop("logger")
+        if self.config_init.check:
+            return _trainer_of_one_batch(precision=config.precision, callbacks=callbacks, plugins=plugins)
+        config.devices, config.num_nodes = devices_and_nodes(config.devices, config.num_nodes)
+        started = processes()
+        if started and started.launcher == "srun":  # requeueing is the batch script's, after exit code 75
+            plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
+        config.default_root_dir = config.default_root_dir or str(self.run_folder.folder)
+        standard = standard_callbacks(
+            self.run_folder, self.checkpoints, self.config_init.ranks, self.dump(), self.ckpt_path
+        )
+        if config.enable_progress_bar is not False and not any(
+            isinstance(each, ProgressBar) for each in callbacks
+        ):
+            standard.append(LoggedProgressBar())
+        trainer = Trainer(
+            **config.as_dict(),
+            **kwargs,
+            plugins=[*plugins, AtomicCheckpointIO()],
+            callbacks=[*callbacks, *standard],
+            logger=self.config_init.tracking.loggers(self.run_folder),
+        )
+        watch_ranks(trainer)
+        return trainer
+
+    @cached_property
+    def _yaml(self) -> str:  # takes half a second
+        return as_yaml(self.resolved(without=("config", "check", "ckpt_path", "output")))
+
+    def dump(self) -> str:
+        """The resolved configuration as YAML: what config.yaml and every checkpoint carry."""
+        return self._yaml
+
+    def save_config(self) -> None:
+        """Writes config.yaml into the run's folder; names the keys that changed since an earlier start."""
+        path = self.run_folder.folder / "config.yaml"
+        if path.is_file() and path.read_text() != self.dump():
+            lines = changed_lines(path.read_text(), self.dump())
+            rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines[:6])}")
+        write_text_atomically(path, self.dump())
+
+
+def _trainer_of_one_batch(**settings: Any) -> Trainer:
+    """A trainer on one device that runs one batch of each loop and writes nothing."""
+    return Trainer(
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        max_epochs=1,
+        limit_train_batches=1,
+        limit_val_batches=1,
+        limit_test_batches=1,
+        **settings,
+    )
+
+
+def build(command: str, description: str, args: Sequence[str] | None = None) -> Platform:
+    """Parses ``args`` (the command line by default) and builds all parts.
+
+    Without ``--config``, the configuration inside the checkpoint named by ``--ckpt_path`` is used.
+    """
+    quieten()
+    keep_freed_memory()
+    arguments = list(sys.argv[1:] if args is None else args)
+    with tempfile.TemporaryDirectory() as folder:
+        if not {"--config", "-c", "--help", "-h"} & {argument.split("=")[0] for argument in arguments}:
+            arguments = _config_of_checkpoint(arguments, Path(folder), command) + arguments
+        files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        files.add_argument("--config", "-c", action="append", default=[])
+        for path in files.parse_known_args(arguments)[0].config:
+            check_file(path)
+        return Platform(arguments, command=command, description=description)
+
+
+def _config_of_checkpoint(arguments: Sequence[str], folder: Path, command: str) -> list[str]:
+    named = argparse.ArgumentParser(add_help=False)
+    named.add_argument("--ckpt_path")
+    path = named.parse_known_args(list(arguments))[0].ckpt_path
+    if path is None:
+        raise ConfigFileError(
+            f"no configuration: python -m lightning_modules.{command} --config configs/ssd_aasist.yaml"
+        )
+    config = read_checkpoint(path).get("config")
+    if config is None:
+        raise ValueError(f"{path}: carries no configuration; name it with --config")
+    (folder / "config.yaml").write_text(as_yaml(yaml.safe_load(config)))
+    return ["--config", str(folder / "config.yaml")]
+
+
+def one_line_errors(command: Callable[[], None]) -> None:
+    """Runs a command; a user's error is one line and exit code 1 or 2, set TRACEBACK=1 to see where it came from."""
+    try:
+        command()
+    except (ValueError, OSError, MisconfigurationException, OmegaConfBaseException) as error:
+        if os.environ.get("TRACEBACK"):
+            raise
+        sys.stderr.write(f"error: {_cause(error)}\n")
+        raise SystemExit(2 if isinstance(error, ConfigFileError) else 1) from None
+
+
+def _cause(error: Exception) -> str:
+    """Returns one line, also where the parser or a loader's worker wrapped the cause in many."""
+    text = str(error)
+    if text.startswith("Does not validate"):
+        return one_line(text, ())
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    if "Original Traceback" in text:  # from a worker: its traceback comes first
+        return lines[-1].split("Error: ", 1)[-1]
+    return " ".join(lines)

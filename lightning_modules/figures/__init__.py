@@ -1,0 +1,1 @@
+"""What is drawn: of scores, classes, embeddings, sounds and the course of training."""

@@ -1,0 +1,34 @@
+"""From waveforms to scores: what is left of a Lightning module when training is over.
+
+The arguments of a scorer are its attributes, of the same names: a package keeps modules by their class paths and
+arguments, and all else as plain values.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+
+class Scorer(nn.Module):
+    """Front end, network and scoring rule as one module: (batch, channel, time) -> (batch,) or (batch, class).
+
+    Args:
+        network: Maps features, or waveforms, to an `Output`.
+        frontend: Maps waveforms to features; None feeds the waveforms themselves.
+
+    Attributes:
+        meaning: What a score says, in words.
+        heads: Head -> class names by index of (batch, class) scores, heads side by side; empty for (batch,).
+        min_samples: Samples of the shortest clip that has a score.
+        needs_instance: Whether a score depends on the machine instance that a clip is of.
+    """
+
+    meaning: str
+    heads: Mapping[str, Sequence[str]]
+    min_samples = 1
+    needs_instance = False
+
+    def __init__(self, network: nn.Module, frontend: nn.Module | None = None) -> None:
+        super().__init__()
+        self.network, self.frontend = network, frontend
+        self.heads = {}

@@ -1,0 +1,24 @@
+"""The score of genuine speech."""
+
+from torch import Tensor
+
+from lightning_modules.package.scorers.scorer import Scorer
+
+
+class SpoofingScorer(Scorer):
+    """Logit of bona fide speech, of networks with two logits or with one."""
+
+    meaning = "logit of bona fide speech: higher = more likely bona fide, lower = more likely spoofed"
+
+    def forward(self, waveform: Tensor, length: Tensor | None = None) -> Tensor:
+        """Score clips.
+
+        Args:
+            waveform: (batch, 1, time) in [-1, 1].
+            length: Not needed, padding is heard.
+
+        Returns:
+            float32 (batch,).
+        """
+        features = waveform if self.frontend is None else self.frontend(waveform)
+        return self.network(features).logits[:, -1].float()

@@ -1,0 +1,1 @@
+"""How this process was started, by whom, and how it is stopped."""

@@ -1,0 +1,1 @@
+"""One run on disk: its folder, checkpoints, results and where they come from."""

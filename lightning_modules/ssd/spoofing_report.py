@@ -1,0 +1,84 @@
+"""The challenge's evaluation of a scored split: figures, per-attack table, plots, warnings."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from datamodules.clips import Clip
+from lightning_modules.figures.detection import det_figure, score_histogram
+from lightning_modules.metrics.asv_scores import AsvScores, read_asv_scores
+from lightning_modules.metrics.asvspoof_evaluation import Result, ScoreArrays, evaluate
+from lightning_modules.metrics.breakdown import Factor, Groups
+from lightning_modules.metrics.functional import looks_inverted
+from lightning_modules.run.rows import Report
+
+_GROUPS = ("attack", "vocoder", "codec")
+
+
+def detection_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path | None = None) -> Report:
+    """Evaluates one score a clip.
+
+    Args:
+        clips: The scored clips, of both classes (0 spoof, 1 bona fide).
+        scores: (clip,), higher = bona fide.
+        asv_scores: Scores of the speaker verification system behind the detector, for the t-DCF: the file of
+            ASVspoof 2019, judged by the t-DCF of that year, or the folder of 2021, by the revised one and with
+            the trials of the clips' subset.
+
+    Raises:
+        ValueError: All clips are of one class, or a score is not finite.
+    """
+    is_bonafide = np.array([clip.target == 1 for clip in clips])
+    names = [name for name in _GROUPS if all(name in clip.attributes for clip in clips)]
+    columns = {name: np.array([clip.attributes[name] for clip in clips]) for name in names}
+    trials = ScoreArrays(scores, Groups(columns, is_bonafide))
+    asv = _read_asv_scores(asv_scores, {clip.attributes.get("subset") for clip in clips})
+    warnings = _warnings(scores, is_bonafide)
+    num_distinct = len(scores.unique())
+    if asv is not None and num_distinct < 3:  # a collapsed network: its scores shall still reach the disk
+        warnings.append(f"only {num_distinct} distinct scores: without soft scores there is no t-DCF")
+        asv = None
+    revision = 2021 if asv_scores is not None and asv_scores.is_dir() else 2019
+    row = "vocoder" if "vocoder" in columns else "attack"  # 2021 DF has a hundred attacks
+    results = evaluate(trials, asv=asv, revision=revision, rows=[Factor(row, "spoof")])
+    pooled = results[0]
+    metrics = {"eer": pooled.eer, "min_tdcf": pooled.min_tdcf, "min_dcf": pooled.min_dcf, "cllr": pooled.cllr}
+    return Report(
+        keys=[clip.key for clip in clips],
+        scores=scores.tolist(),
+        metrics={name: value for name, value in metrics.items() if not math.isnan(value)},
+        table=[_row(result, asv is not None) for result in results],
+        figures={
+            "det": det_figure({"pooled": (scores, is_bonafide)}),
+            "scores": score_histogram(scores, is_bonafide),
+        },
+        warnings=warnings,
+    )
+
+
+def _read_asv_scores(path: Path | None, subsets: set[str | None]) -> AsvScores | None:
+    if path is None or len(subsets) > 1:  # several subsets together are no condition of the challenge
+        return None
+    return read_asv_scores(path, subset=next(iter(subsets)))
+
+
+def _row(result: Result, with_tdcf: bool) -> dict[str, str | int | float]:
+    condition = " ".join(result.condition.values()) or "pooled"
+    row: dict[str, str | int | float] = {
+        "condition": condition,
+        "bona fide": result.num_bonafide,
+        "spoof": result.num_spoof,
+        "EER %": 100 * result.eer,
+    }
+    return row | ({"min t-DCF": result.min_tdcf} if with_tdcf else {})
+
+
+def _warnings(scores: Tensor, is_bonafide: np.ndarray) -> list[str]:
+    if looks_inverted(scores, is_bonafide):
+        return [
+            "the scores look inverted: their negatives separate the classes better; higher must mean bona fide"
+        ]
+    return []

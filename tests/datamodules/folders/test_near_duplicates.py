@@ -1,0 +1,130 @@
+"""The same recording is found in another container, level, polarity, shift and rate; others are not."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from datamodules.folders import near_duplicates as module
+from datamodules.folders.near_duplicates import near_duplicates, survey
+
+RATE = 16000
+
+
+def _hit(seed, seconds=0.5, rate=RATE):
+    """A decaying noise of its own, band-limited so that it survives another rate."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    tones = random.uniform(200, 3000, 12)
+    sound = sum(np.sin(2 * np.pi * (tone * time + random.uniform())) for tone in tones)
+    return 0.05 * sound * np.exp(-6 * time)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, sound, rate=RATE, **settings):
+        soundfile.write(tmp_path / name, sound, rate, **settings)
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_twins_are_found_and_others_are_not(write):
+    original = _hit(0)
+    paths = [
+        write("original.wav", original),
+        write("other.wav", _hit(1)),
+        write("container.flac", 0.2 * original, subtype="PCM_24"),
+        write("polarity.wav", -original),
+        write("shifted.wav", np.concatenate([np.zeros(400), original])),
+        write("rate.wav", _hit(0, rate=44100), 44100),
+        write("stereo.wav", np.stack([original, original], axis=1)),
+        write("offset.wav", original + 0.3),
+        write("third.wav", _hit(2)),
+    ]
+    found = survey(paths, threshold=0.9)
+    same = [0, 2, 3, 4, 5, 6, 7]
+    assert sorted(found.pairs) == [(a, b) for a in same for b in same if a < b]
+    assert found.faults == {}
+
+
+def test_the_bound_rules_out_no_twin():
+    """Pairs are those of all correlations, computed one by one."""
+    generator = torch.Generator().manual_seed(0)
+    common = torch.randn(400, generator=generator)
+    weights = torch.linspace(0, 6, 30)
+    sounds = [common * weight + torch.randn(400, generator=generator) for weight in weights]
+    for threshold in (0.5, 0.8, 0.95):
+        wanted = []
+        for a in range(30):
+            for b in range(a + 1, 30):
+                x, y = (sounds[row].double().numpy() for row in (a, b))
+                peak = np.abs(np.correlate(x, y, "full")).max() / np.linalg.norm(x) / np.linalg.norm(y)
+                wanted += [(a, b)] if peak > threshold else []
+        assert wanted
+        assert sorted(near_duplicates(sounds, threshold)) == wanted
+
+
+def test_blocks_cover_all_pairs(monkeypatch):
+    sounds = [torch.randn(64) for _ in range(11)]
+    sounds += [-2 * sound for sound in sounds]
+    wanted = [(row, row + 11) for row in range(11)]
+    for rows in (1, 4, 512):
+        monkeypatch.setattr(module, "_ROWS", rows)
+        assert sorted(near_duplicates(sounds, 0.99)) == wanted
+
+
+def test_few_sounds():
+    assert near_duplicates([], 0.9) == near_duplicates([torch.ones(4)], 0.9) == []
+    assert survey([], threshold=0.9) == ({}, [])
+
+
+def test_odd_files_are_told_and_the_others_compared(write, tmp_path):
+    (tmp_path / "zero.wav").touch()
+    (tmp_path / "text.mp3").write_text("no sound")
+    paths = [
+        write("silent.wav", np.zeros(RATE)),
+        write("a.wav", _hit(0)),
+        str(tmp_path / "zero.wav"),
+        str(tmp_path / "text.mp3"),
+        str(tmp_path / "absent.wav"),
+        write("late.wav", np.concatenate([np.zeros(2 * RATE), _hit(1)])),
+        write("b.wav", _hit(0)),
+    ]
+    found = survey(paths, threshold=0.9)
+    assert found.faults.keys() == {0, 2, 3, 4, 5}
+    assert "silent" in found.faults[0]
+    assert "silent" in found.faults[5]
+    assert found.pairs == [(1, 6)]
+
+
+def test_the_result_is_remembered_until_a_file_or_the_threshold_changes(write, tmp_path, monkeypatch):
+    paths = [write("a.wav", _hit(0)), write("b.wav", _hit(0)), write("silent.wav", np.zeros(99))]
+    cache, heard = tmp_path / "cache.json", []
+    listen = module._listen
+    monkeypatch.setattr(module, "_listen", lambda path: heard.append(path) or listen(path))
+
+    def again(threshold=0.9):
+        heard.clear()
+        return survey(paths, threshold=threshold, cache=cache)
+
+    first = again()
+    assert (first.pairs, list(first.faults)) == ([(0, 1)], [2])
+    assert len(heard) == 3
+    assert again() == first
+    assert heard == []
+    again(threshold=0.8)
+    assert len(heard) == 3
+    write("b.wav", _hit(1, seconds=0.6))
+    assert again(threshold=0.8).pairs == []
+    for damaged in ("", "{}", "[1]", json.dumps({"state": 1})):
+        cache.write_text(damaged)
+        assert again().pairs == []
+        assert len(heard) == 3
+
+
+def test_a_corpus_that_may_only_be_read_is_listened_to(write, tmp_path):
+    paths = [write("a.wav", _hit(0)), write("b.wav", _hit(0))]
+    assert survey(paths, threshold=0.9, cache=tmp_path / "absent" / "cache.json").pairs == [(0, 1)]

@@ -1,0 +1,25 @@
+"""The least that is a method: what tests of callbacks and commands train."""
+
+import torch
+
+from lightning_modules.base import EvaluatedModule
+from lightning_modules.run.rows import Report
+
+
+class PlainMethod(EvaluatedModule):
+    """Has parts, a weight and no scores."""
+
+    def __init__(self, network=None, **parts):
+        super().__init__(network, optimizer=lambda weights: torch.optim.SGD(weights, lr=0.1))
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def scorer(self):
+        """None."""
+
+    def validation_metrics(self):
+        return {}
+
+    def report(self, datamodule, split):
+        return Report(keys=(), scores=(), metrics={})
