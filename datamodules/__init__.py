@@ -43,26 +43,7 @@ _HOMES = {
     "SpectrogramFolder": "folders.spectrogram_folder",
     "VGGSound": "event.vggsound",
 }
-__all__ = [
-    "DCASE",
-    "ASVspoof",
-    "AudioFolder",
-    "Batch",
-    "Capture",
-    "Clip",
-    "ClipDataModule",
-    "DrumHits",
-    "EPICKitchens",
-    "EffectPairs",
-    "KineticsSounds",
-    "MappingExamples",
-    "NoisyMixtures",
-    "NoisyPairs",
-    "OneShots",
-    "SimulatedRoom",
-    "SpectrogramFolder",
-    "VGGSound",
-]
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

@@ -17,11 +17,11 @@ from typing import Any
 
 from datamodules.base import ClipDataModule
 from datamodules.checks.config import parse_arguments
-from datamodules.checks.split_report import SplitReport, check_split
+from datamodules.checks.split_report import SHOWN, SplitReport, check_split, print_lines
 from datamodules.clips.coverage import ABSENT, write_exclusions
 from datamodules.files import write_text_atomically
 
-_SHOWN = 10
+_ALL = " (--json FILE has all)"
 _SPLITS = ("train", "validation", "test")
 
 
@@ -79,25 +79,22 @@ def _print(report: dict[str, Any]) -> None:
                 f" {_counts(split['channels'])}"
             )
         print(f"  sha256 of the list {split['sha256'] or '-'}")
-        _print_lines("  problem", split["problems"])
-        _print_lines("  note", split["notes"])
-        _print_lines("  left out", [f"{key}: {reason}" for key, reason in split["left_out"].items()])
-    _print_lines("leak", report["leaks"])
+        left_out = [f"{key}: {reason}" for key, reason in split["left_out"].items()]
+        for title, lines in (
+            ("problem", split["problems"]),
+            ("note", split["notes"]),
+            ("left out", left_out),
+        ):
+            print_lines(f"  {title}", lines, rest=_ALL)
+    print_lines("leak", report["leaks"], rest=_ALL)
     print("ok" if report["ok"] else "something is wrong")
 
 
 def _counts(counts: dict[Any, int]) -> str:
     shown = [f"{name} x {count}" for name, count in counts.items()]
-    if len(shown) > _SHOWN:
-        shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more"]
+    if len(shown) > SHOWN:
+        shown[SHOWN:] = [f"and {len(shown) - SHOWN} more"]
     return ", ".join(shown) or "-"
-
-
-def _print_lines(title: str, lines: list[str]) -> None:
-    for line in lines[:_SHOWN]:
-        print(f"{title}: {line}")
-    if len(lines) > _SHOWN:
-        print(f"{title}: and {len(lines) - _SHOWN} more (--json FILE has all)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

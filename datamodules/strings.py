@@ -43,9 +43,6 @@ class Strings(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        if index < 0:
-            index += len(self)
-            if index < 0:
-                raise IndexError(index)
+        index = range(len(self))[index]
         begin = self.ends.item(index - 1) if index else 0
         return self.content[begin : self.ends.item(index)].tobytes().decode("utf-8", "surrogateescape")

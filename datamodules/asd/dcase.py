@@ -61,6 +61,7 @@ class DCASE(ClipDataModule):
     classes = ("normal", "anomaly")
     unique_keys = False
     demo_root = Path(DEMO_ROOT)
+    demo_writer = staticmethod(make_demo)
 
     def __init__(
         self,
@@ -101,10 +102,6 @@ class DCASE(ClipDataModule):
         """Where things lie under the root, which may still change until the first look."""
         return Layout(self.year, self.root)
 
-    def make_demo(self, folder: Path) -> None:
-        """Write synthetic machines in the layout of 2020."""
-        make_demo(folder)
-
     @property
     def instances(self) -> list[str]:
         """``<machine>/<section>`` of the normal training clips, sorted; read from the names of the files."""
@@ -116,7 +113,11 @@ class DCASE(ClipDataModule):
         before = set(self.rows)
         super().setup(stage)
         for name in self.rows.keys() - before - {"predict"}:
-            self._compare_rate(self.rows[name][:1])
+            for clip in self.rows[name][:1]:
+                if (rate := audio.info(clip.path).sample_rate) != self.sample_rate:
+                    rank_zero_warn(
+                        f"{clip.path} has {rate} Hz: such clips are resampled to sample_rate {self.sample_rate} Hz"
+                    )
 
     def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
         """Clips by instance; in training the normal ones, then proxy outliers.
@@ -251,10 +252,3 @@ class DCASE(ClipDataModule):
             return found
         rows = np.random.default_rng([self.seed, 3, count]).choice(len(found), count, replace=False)
         return [found[row] for row in sorted(rows)]
-
-    def _compare_rate(self, clips: Sequence[Clip]) -> None:
-        for clip in clips:
-            if (rate := audio.info(clip.path).sample_rate) != self.sample_rate:
-                rank_zero_warn(
-                    f"{clip.path} has {rate} Hz: such clips are resampled to sample_rate {self.sample_rate} Hz"
-                )

@@ -72,7 +72,10 @@ class Layout:
         shared: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}  # equal attributes are one object
         clips = []
         for place in ("train",) if part == "train" else self.test_folders:
-            for stem, path in _audio_files(folder / place):
+            for name in sorted(filter(is_audio, names_in(folder / place))):
+                if name.startswith("."):
+                    continue
+                stem, path = name.rpartition(".")[0], f"{folder}/{place}/{name}"
                 target, attributes = self._parse(path, stem, machine, part)
                 attributes = columns.get(stem, {}) | attributes
                 attributes = shared.setdefault(tuple(attributes.items()), attributes)
@@ -85,13 +88,8 @@ class Layout:
         match = (_NAME_2020 if self.year == 2020 else _NAME).fullmatch(name)
         if not match or not machine or "/" in machine or Path(name).suffix.lower() in SUFFIXES:
             return None
-        if self.year == 2020:
-            stem = f"{machine}_{match['section']}"
-        elif self.year == 2021:
-            stem = f"{machine}_{match['section']}_{match['domain']}_test"
-        else:
-            stem = f"{machine}_{match['section']}_test"
-        return stem, f"{name}.wav"
+        endings = {2020: "", 2021: f"_{match.groupdict().get('domain')}_test"}
+        return f"{machine}_{match['section']}{endings.get(self.year, '_test')}", f"{name}.wav"
 
     def _parse(self, path: str, stem: str, machine: str, part: Part) -> tuple[int, dict[str, str]]:
         match = (_NAME_2020 if self.year == 2020 else _NAME).fullmatch(stem)
@@ -119,13 +117,6 @@ def machine_attributes(machine: str, section: str, *, domain: str = "") -> dict[
     """What every clip of a machine has as `Clip.attributes`."""
     instance = f"{machine}/{section}"
     return {"machine": machine, "section": section, "domain": domain, "instance": instance}
-
-
-def _audio_files(folder: Path) -> Iterator[tuple[str, str]]:
-    """Stem and path of the audio files in a folder, by name; none where it is missing."""
-    for name in sorted(names_in(folder)):
-        if is_audio(name) and not name.startswith("."):
-            yield name.rpartition(".")[0], f"{folder}/{name}"
 
 
 def _attributes(path: Path) -> Iterator[tuple[str, dict[str, str]]]:

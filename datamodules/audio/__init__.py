@@ -1,7 +1,8 @@
 """Audio files as tensors: the only place that knows containers and codecs."""
 
 from datamodules.audio.errors import CHECK_COMMAND, AudioError, NoAudioTrackError
-from datamodules.audio.reading import SUFFIXES, AudioInfo, blocks, info, read, track_names
+from datamodules.audio.hdf5 import track_names
+from datamodules.audio.reading import SUFFIXES, AudioInfo, blocks, info, read
 from datamodules.audio.resampling import resample
 
 __all__ = [

@@ -14,12 +14,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.audio.errors import fail
+
 SAMPLE_RATE = 24000
 """Rate in Hz of tracks that carry no attribute ``sample_rate``: AudioSlowFast's files of EPIC-KITCHENS."""
-
-
-class TrackError(ValueError):
-    """A track that cannot be used; its arguments are the fault and the way out."""
 
 
 class Track:
@@ -55,12 +53,12 @@ def _is_file(folder: str) -> bool:
 
 
 def track_names(path: str | Path) -> set[str]:
-    """Names of the tracks in a file.
+    """Names of the tracks in a file; `path` and a name after a slash is what `info` and `read` take.
 
     Raises:
-        TrackError: If the file is not HDF5.
+        AudioError: If the file is not HDF5.
     """
-    with _open(path) as file:
+    with _open(path, path) as file:
         return set(file)
 
 
@@ -69,34 +67,32 @@ def open_track(path: str | Path) -> Iterator[Track]:
     """Open a track for reading.
 
     Raises:
-        TrackError: If the file is not HDF5, holds no such track, or something else under that name; also when
+        AudioError: If the file is not HDF5, holds no such track, or something else under that name; also when
             reading from the open track fails.
     """
     folder, name = os.path.split(path)
-    with _open(folder) as file:
-        yield Track(_dataset(file, name))
+    with _open(folder, path) as file:
+        yield Track(_dataset(file, name, path))
 
 
 @contextmanager
-def _open(path: str | Path) -> Iterator[h5py.File]:
+def _open(file_path: str | Path, path: str | Path) -> Iterator[h5py.File]:
+    """Open a file; faults are told of `path`, itself or a track in it."""
     try:
-        with h5py.File(path, "r", locking=False) as file:  # network file systems often lack locks
+        with h5py.File(file_path, "r", locking=False) as file:  # network file systems often lack locks
             yield file
     except OSError as error:
         fault = str(error).splitlines()[0]
-        raise TrackError(
-            f"not readable as HDF5 ({fault})", "copy the file again or correct the path"
-        ) from None
+        fail(path, f"not readable as HDF5 ({fault})", "copy the file again or correct the path")
 
 
-def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
+def _dataset(file: h5py.File, name: str, path: str | Path) -> h5py.Dataset:
     found = file.get(name)
     if found is None:
-        raise TrackError("no such track in the HDF5 file", "add it or correct the list that names it")
+        fail(path, "no such track in the HDF5 file", "add it or correct the list that names it")
     if not isinstance(found, h5py.Dataset):
-        raise TrackError("a group, not a track", "write one float dataset a track at the top of the file")
+        fail(path, "a group, not a track", "write one float dataset a track at the top of the file")
     if found.ndim != 1 or found.dtype.kind != "f":
-        raise TrackError(
-            f"shape {found.shape} of type {found.dtype}, not a track", "write it as floats of shape (time,)"
-        )
+        fault = f"shape {found.shape} of type {found.dtype}, not a track"
+        fail(path, fault, "write it as floats of shape (time,)")
     return found

@@ -149,17 +149,13 @@ WRITE_AGAIN = (
 """The way out of a damaged list."""
 
 
+@lru_cache(maxsize=64)  # whoever asks for the header reads the samples next
 def find(path: str | Path) -> PackedClip | None:
     """The packed clip that a path names; None where it lies in no pack or is a file there.
 
     Raises:
         PackError: If the pack around it is unfinished or damaged.
     """
-    return _find(os.fspath(path))
-
-
-@lru_cache(maxsize=64)
-def _find(path: str) -> PackedClip | None:  # whoever asks for the header reads the samples next
     folder, name = os.path.split(path)
     place = _place(folder)
     return place.pack.find(f"{place.folder}/{name}" if place.folder else name) if place else None

@@ -109,18 +109,6 @@ def blocks(path: str | Path, frames: int = 1 << 20) -> Iterator[NDArray[np.float
         fail(path, "holds no samples", "delete it or write it again")
 
 
-def track_names(path: str | Path) -> set[str]:
-    """Names of the tracks in an HDF5 file; `path` and a name after a slash is what `info` and `read` take.
-
-    Raises:
-        AudioError: If the file is not HDF5.
-    """
-    try:
-        return hdf5.track_names(path)
-    except hdf5.TrackError as error:
-        fail(path, *error.args)
-
-
 @contextmanager
 def _open_stored(path: str | Path) -> Iterator[hdf5.Track | packed.PackedClip | None]:
     """Find samples that need no decoding, of a packed clip or a track of an HDF5 file; None for any other path."""
@@ -132,7 +120,7 @@ def _open_stored(path: str | Path) -> Iterator[hdf5.Track | packed.PackedClip | 
                 yield track
         else:
             yield None
-    except (packed.PackError, hdf5.TrackError) as error:
+    except packed.PackError as error:
         fail(path, *error.args)
 
 

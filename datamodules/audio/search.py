@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.audio import packed
-from datamodules.audio.reading import SUFFIXES, track_names
+from datamodules.audio.hdf5 import track_names
+from datamodules.audio.reading import SUFFIXES
 
 
 def names_in(folder: str | Path) -> set[str]:

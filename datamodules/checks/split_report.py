@@ -15,6 +15,7 @@ from datamodules import audio
 from datamodules.clips import Clip
 from datamodules.clips.search import missing_files
 
+SHOWN = 10  # entries of a list
 _BLOCK = 1 << 20  # samples decoded at a time, so that hours of audio need little memory
 _CUT_S = 0.5  # a film's sound may end a little before its picture, which the header's duration is of
 
@@ -115,6 +116,14 @@ def _listen(path: str) -> _Sound | str:
         return f"{path}: truncated: {seconds[0]} of {seconds[1]} s decoded; copy or download it again"
     seconds = header.num_frames / header.sample_rate
     return _Sound(seconds, header.sample_rate, header.num_channels, low == high, digest.hexdigest())
+
+
+def print_lines(title: str, lines: Sequence[str], *, rest: str = "") -> None:
+    """Print the first lines of a list, each below a title, and how many others there are."""
+    for line in lines[:SHOWN]:
+        print(f"{title}: {line}")
+    if len(lines) > SHOWN:
+        print(f"{title}: and {len(lines) - SHOWN} more{rest}")
 
 
 def _describe(report: SplitReport, sounds: list[_Sound]) -> None:

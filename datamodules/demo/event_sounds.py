@@ -13,11 +13,10 @@ Event = Callable[[int, int, float, Generator], Signal]
 
 _SNR_DB = -12.0, 8.0  # event over background
 _LEVEL_DB = -32.0, -20.0
+_PITCH = 0.8, 1.25
 
 
-def record(
-    event: Event, size: int, rate: int, random: Generator, *, pitch: tuple[float, float] = (0.8, 1.25)
-) -> Signal:
+def record(event: Event, size: int, rate: int, random: Generator) -> Signal:
     """One event somewhere in (size,) samples of background, in [-1, 1], at a level that tells nothing.
 
     Args:
@@ -25,12 +24,11 @@ def record(
         size: Samples.
         rate: Sample rate in Hz.
         random: Draws all there is to draw.
-        pitch: Range of its pitch relative to the usual one.
     """
     length = round(size * random.uniform(0.6, 1.0))
     begin = random.integers(size - length + 1)
     sound = np.zeros(size)
-    sound[begin : begin + length] = unit_rms(event(length, rate, random.uniform(*pitch), random))
+    sound[begin : begin + length] = unit_rms(event(length, rate, random.uniform(*_PITCH), random))
     noise = 10 ** (-random.uniform(*_SNR_DB) / 20) * background(size, random)
     return limit(10 ** (random.uniform(*_LEVEL_DB) / 20) * (sound + noise))
 

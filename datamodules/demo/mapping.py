@@ -1,12 +1,11 @@
 """Examples of a mapping from two inputs to controls, and many more points to test it on."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.files import new_folder
+from datamodules.files import csv_text, new_folder, write_text_atomically
 
 ROOT = "data/demo/mapping"
 OUTPUTS = ("pan", "level", "cutoff_hz")
@@ -38,7 +37,6 @@ def write_mapping(folder: str | Path, *, seed: int = 0, per_side: int = 5, num_t
     with new_folder(folder) as root:
         for name, (x, y) in {"train": grid.T, "test": points.T}.items():
             columns = {"x": x, "y": y, **controls(x, y)}
-            with (root / f"{name}.csv").open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(columns)
-                writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+            values = np.transpose([column.astype(object) for column in columns.values()])
+            rows = [dict(zip(columns, row, strict=True)) for row in values]
+            write_text_atomically(root / f"{name}.csv", csv_text(list(columns), rows))

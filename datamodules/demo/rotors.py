@@ -161,9 +161,8 @@ def _through_housing(rotor: Rotor, sound: Signal) -> Signal:
 
 def _in_room(rotor: Rotor, sound: Signal) -> Signal:
     """The direct sound and a decaying tail: 0.1 s on a desk, 0.5 s in a factory."""
-    random, decay_s, tail = np.random.default_rng(rotor.room), 0.5, 0.5
-    if rotor.kind.desk:
-        decay_s, tail = 0.1, 0.15
+    random = np.random.default_rng(rotor.room)
+    decay_s, tail = (0.1, 0.15) if rotor.kind.desk else (0.5, 0.5)
     response = random.standard_normal(round(decay_s * RATE))
     response *= 10 ** (-3 * np.arange(len(response)) / len(response))
     response *= tail / np.sqrt((response**2).sum())

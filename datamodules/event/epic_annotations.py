@@ -62,12 +62,8 @@ def read_segments(path: Path, *, num_classes: tuple[int, int] | None) -> Iterato
         start_s, stop_s = seconds(start, place), seconds(stop, place)
         if start_s >= stop_s:
             raise ProtocolError(f"{place}: {key} ends at {stop}, not after {start}: correct the line")
-        verb, noun = -1, -1
-        if num_classes:
-            verb, noun = (
-                _class(label, count, place) for label, count in zip(labels, num_classes, strict=True)
-            )
-        yield Segment(key, participant, video, start_s, stop_s, verb, noun)
+        classes = [_class(*each, place) for each in zip(labels, num_classes or (), strict=True)] or [-1, -1]
+        yield Segment(key, participant, video, start_s, stop_s, *classes)
 
 
 def seconds(timestamp: str, place: str) -> float:

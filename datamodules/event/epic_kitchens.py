@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +53,7 @@ class EPICKitchens(EventDataModule):
     """
 
     demo_root = Path(DEMO_ROOT)
+    demo_writer = staticmethod(write_epic_kitchens)
 
     def __init__(
         self,
@@ -104,10 +106,6 @@ class EPICKitchens(EventDataModule):
             "verb": read_names(self.annotations / "EPIC_100_verb_classes.csv", NUM_VERBS),
             "noun": read_names(self.annotations / "EPIC_100_noun_classes.csv", NUM_NOUNS),
         }
-
-    def make_demo(self, folder: Path) -> None:
-        """Write the synthetic corpus."""
-        write_epic_kitchens(folder)
 
     def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
         """Rows of a list; clips have the target (verb, noun), (-1, -1) in the official test split.
@@ -169,14 +167,9 @@ class EPICKitchens(EventDataModule):
 def _videos_to_hold_out(clips: Sequence[Clip], fraction: float) -> set[str]:
     """Ids of as many videos as it takes to hold this part of the clips."""
     counts = Counter(clip.attributes["video"] for clip in clips)
-    held_out: set[str] = set()
-    missing = fraction * len(clips)
-    for video in sorted(counts, key=lambda video: hashlib.sha256(video.encode()).digest()):
-        if missing <= 0:
-            break
-        held_out.add(video)
-        missing -= counts[video]
-    return held_out
+    videos = sorted(counts, key=lambda video: hashlib.sha256(video.encode()).digest())
+    held_before = accumulate((counts[video] for video in videos), initial=0)
+    return {video for video, held in zip(videos, held_before, strict=False) if held < fraction * len(clips)}
 
 
 def _in_context(start_s: float, stop_s: float, crop_s: float) -> tuple[float, float]:

@@ -55,6 +55,7 @@ class KineticsSounds(YouTubeDataModule):
 
     folders = frozenset({"audio", "video", *_PARTS, *CLASSES, *(name.replace(" ", "_") for name in CLASSES)})
     demo_root = Path(KINETICS_SOUNDS_ROOT)
+    demo_writer = staticmethod(write_kinetics_sounds)
 
     def __init__(
         self, *, edition: Literal["ks32", "ks31"] = "ks32", root: str = KINETICS_SOUNDS_ROOT, **settings: Any
@@ -63,10 +64,6 @@ class KineticsSounds(YouTubeDataModule):
         if edition not in {"ks32", "ks31"}:
             raise ValueError(f"edition {edition!r} is unknown: choose ks32 or ks31")
         self.edition = edition
-
-    def make_demo(self, folder: Path) -> None:
-        """Write synthetic events in 8 of the 32 classes."""
-        write_kinetics_sounds(folder)
 
     @property
     def heads(self) -> Mapping[str, Sequence[str]]:

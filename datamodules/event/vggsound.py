@@ -31,16 +31,13 @@ class VGGSound(YouTubeDataModule):
 
     folders = frozenset({"audio", "video", "clips", *_PARTS})
     demo_root = Path(VGGSOUND_ROOT)
+    demo_writer = staticmethod(write_vggsound)
 
     def __init__(
         self, *, root: str = VGGSOUND_ROOT, classes_file: str | None = None, **settings: Any
     ) -> None:
         super().__init__(root=root, **settings)
         self.classes_file = Path(classes_file).expanduser() if classes_file else None
-
-    def make_demo(self, folder: Path) -> None:
-        """Write synthetic events in 8 classes."""
-        write_vggsound(folder)
 
     @cached_property
     def heads(self) -> Mapping[str, Sequence[str]]:

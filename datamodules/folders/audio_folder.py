@@ -52,6 +52,7 @@ class AudioFolder(EventDataModule):
     """
 
     demo_root = Path(ONE_SHOTS_ROOT)
+    demo_writer = staticmethod(write_one_shots)
 
     def __init__(
         self,
@@ -79,10 +80,6 @@ class AudioFolder(EventDataModule):
         self.source = _pattern(source)
         self.held_out: dict[Part, float | list[str]] = {"test": test, "validation": validation}
         self.fold, self.near_duplicates, self.from_start = fold, near_duplicates, from_start
-
-    def make_demo(self, folder: Path) -> None:
-        """Write drum hits of six synthetic kits."""
-        write_one_shots(folder)
 
     def prepare_data(self) -> None:
         """Make the demo corpus where it is the root, and listen to all files once."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -112,15 +112,11 @@ def _listen(path: str) -> Tensor | str:
 
 def _state(paths: Sequence[str], threshold: float) -> str:
     """Hash of what the result depends on."""
-    lines = (f"{path}\t{size}\t{time}\n" for path, size, time in _stats(paths))
-    return hashlib.sha256(f"{threshold}\n{''.join(lines)}".encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _stats(paths: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    lines = [f"{threshold}\n"]
     for path in paths:
-        try:
+        size, time = -1, -1
+        with suppress(OSError):
             status = Path(path).stat()
-        except OSError:
-            yield path, -1, -1
-        else:
-            yield path, status.st_size, status.st_mtime_ns
+            size, time = status.st_size, status.st_mtime_ns
+        lines.append(f"{path}\t{size}\t{time}\n")
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

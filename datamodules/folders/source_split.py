@@ -1,7 +1,7 @@
 """Hold out whole sources: kits, players, instruments, and whatever shares a recording with them."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,7 +51,8 @@ def hold_out(
     left = counts.sum(axis=0)
     chosen = np.zeros(len(counts), bool)
     allowed = []
-    for part in sorted(names, key=lambda part: _digest(names[part])):
+    digests = {part: sha256(name.encode("utf-8", "surrogateescape")).digest() for part, name in names.items()}
+    for part in sorted(names, key=digests.__getitem__):
         count = counts[part]
         if not (left > count)[count > 0].all():
             continue
@@ -62,7 +63,3 @@ def hold_out(
     if allowed and not chosen.any():
         chosen[min(allowed, key=lambda part: np.abs(missing - counts[part]).sum())] = True
     return chosen[members]
-
-
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()

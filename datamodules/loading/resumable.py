@@ -53,6 +53,9 @@ class ResumableDataModule(LightningDataModule, ABC):
     demo_root: ClassVar[Path | None] = None
     """Where the data set's demo corpus lies, if it has one."""
 
+    demo_writer: ClassVar[Callable[[Path], object] | None] = None
+    """What writes it: a `staticmethod`, unless the data set has a `make_demo` of its own."""
+
     rows: dict[str, Sequence[Keyed]]
 
     def __init__(
@@ -122,9 +125,12 @@ class ResumableDataModule(LightningDataModule, ABC):
 
     def make_demo(self, folder: Path) -> None:
         """Write a small corpus in the data set's own layout."""
-        raise ValueError(
-            f"{type(self).__name__} has no demo corpus: set root to the data set's folder, not {folder}"
-        )
+        write = type(self).demo_writer
+        if write is None:
+            raise ValueError(
+                f"{type(self).__name__} has no demo corpus: set root to the data set's folder, not {folder}"
+            )
+        write(folder)
 
     def make_small(self, folder: Path) -> None:
         """Where `prepare_data` would make a corpus, make it in `folder` instead, for a dry run that leaves nothing."""

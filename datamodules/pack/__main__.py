@@ -24,10 +24,9 @@ from pathlib import Path
 
 from datamodules.audio.packed import Pack
 from datamodules.checks.config import parse_arguments
+from datamodules.checks.split_report import print_lines
 from datamodules.pack.verify import compare_speed, verify
 from datamodules.pack.writer import pack
-
-_SHOWN = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,14 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    _print_lines("not decoded, copied as it is", list(faults.values()))
+    print_lines("not decoded, copied as it is", list(faults.values()))
     print(_summary(options.into))
     return 0
 
 
 def _verify(root: Path, into: Path) -> int:
     problems = verify(root, into)
-    _print_lines("problem", problems)
+    print_lines("problem", problems)
     if not root.is_dir():
         print(f"{root}: not there to compare with, only checksums were")
     print("something is wrong" if problems else f"ok: {_summary(into)}")
@@ -91,13 +90,6 @@ def _summary(into: Path) -> str:
     size = sum(clip.num_samples * clip.num_channels * clip.dtype.itemsize for clip in clips)
     shown = ", ".join(f"{count} as {kind}" for kind, count in sorted(kinds.items()))
     return f"{into}: {len(clips)} files in {size / 1e9:.2f} GB, {shown}"
-
-
-def _print_lines(title: str, lines: Sequence[str]) -> None:
-    for line in lines[:_SHOWN]:
-        print(f"{title}: {line}")
-    if len(lines) > _SHOWN:
-        print(f"{title}: and {len(lines) - _SHOWN} more")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,9 +44,7 @@ def verify(root: Path, into: Path) -> list[str]:
     if not (np.array_equal(names.content, pack.names.content) and np.array_equal(clips, pack.clips)):
         return [f"{pack.folder}: list of files differs from those of the shards: {WRITE_AGAIN}"]
     with ThreadPoolExecutor() as pool:
-        problems = [
-            fault for fault in pool.map(lambda row: _fault(pack, row), range(len(pack.names))) if fault
-        ]
+        problems = list(filter(None, pool.map(partial(_fault, pack), range(len(pack.names)))))
     if not root.is_dir():
         return problems
     names = audio_names(root)

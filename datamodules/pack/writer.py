@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,65 +43,6 @@ def copy_others(root: Path, into: Path) -> None:
         for name in names:
             if not is_audio(name):
                 _copy(Path(folder, name), place / name)
-
-
-def write_shards(
-    root: Path,
-    into: Path,
-    *,
-    shard_bytes: int,
-    num_threads: int,
-    on_progress: Callable[[], object] = lambda: None,
-) -> dict[str, str]:
-    """Pack every file of audio that is not packed yet; those that cannot be decoded are copied as they are.
-
-    Args:
-        root: The data set.
-        into: The packed root.
-        shard_bytes: Size at which a shard is closed.
-        num_threads: Shards that are written at a time.
-        on_progress: Called after every file.
-
-    Returns:
-        Path in the root -> reason of the files that cannot be decoded.
-
-    Raises:
-        ValueError: If another run packs into the same folder, or the list of a shard is damaged.
-        OSError: If something cannot be written.
-    """
-    folder = into / SHARDS
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        for leftover in folder.glob(".*.part"):
-            leftover.unlink()
-        lists = {path: read_list(path) for path in sorted(folder.glob("*.npz"))}
-        known = {name for names, _ in lists.values() for name in names}
-        waiting = iter([name for name in audio_names(root) if name not in known])
-        numbers = itertools.count(1 + max((int(path.stem) for path in lists), default=-1))
-        faults: dict[str, str] = {}
-
-        def fill_shards() -> None:
-            for first in waiting:  # the iterator of a list gives each name to one thread
-                with _ShardFile(folder, next(numbers)) as shard:
-                    for name in itertools.chain([first], waiting):
-                        try:
-                            shard.add(name, root / name)
-                        except audio.AudioError as error:
-                            faults[name] = str(error)
-                            _copy(root / name, into / name)
-                        on_progress()
-                        if shard.size >= shard_bytes:
-                            break
-
-        with ThreadPoolExecutor(num_threads) as pool:
-            futures = [pool.submit(fill_shards) for _ in range(num_threads)]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-            finally:  # after a fault or Ctrl-C the others close their shards and end
-                deque(waiting, maxlen=0)
-        _write_index(folder)
-    return faults
 
 
 def read_list(path: Path) -> tuple[Strings, NDArray[np.void]]:
@@ -237,6 +179,7 @@ def _copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -257,10 +200,11 @@ def pack(root: Path, into: Path, *, shard_bytes: int = 1 << 30, progress: bool =
         progress: Show a bar.
 
     Returns:
-        Path in the root -> reason of the files that cannot be decoded.
+        Path in the root -> reason of the files that cannot be decoded, which are copied as they are.
 
     Raises:
-        ValueError: If there is nothing to pack, or one folder lies in the other.
+        ValueError: If there is nothing to pack, one folder lies in the other, another run packs into the same
+            folder, or the list of a shard is damaged.
         OSError: If something cannot be written.
     """
     root, into = root.resolve(), into.resolve()
@@ -273,12 +217,42 @@ def pack(root: Path, into: Path, *, shard_bytes: int = 1 << 30, progress: bool =
     if not (total := len(audio_names(root))):
         raise ValueError(f"{root}: no file of audio to pack: set data.root to the folder of the data set")
     copy_others(root, into)
-    with Progress(console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task("pack", total=total)
-        return write_shards(
-            root,
-            into,
-            shard_bytes=shard_bytes,
-            num_threads=len(os.sched_getaffinity(0)),
-            on_progress=lambda: bar.advance(task),
-        )
+    with Progress(console=Console(stderr=True), disable=not progress) as bar, _locked(into / SHARDS):
+        return _write_shards(root, into, shard_bytes, partial(bar.advance, bar.add_task("pack", total=total)))
+
+
+def _write_shards(
+    root: Path, into: Path, shard_bytes: int, on_progress: Callable[[], object]
+) -> dict[str, str]:
+    """Pack every file of audio that is not packed yet; those that cannot be decoded are copied as they are."""
+    folder, num_threads = into / SHARDS, len(os.sched_getaffinity(0))
+    for leftover in folder.glob(".*.part"):
+        leftover.unlink()
+    lists = {path: read_list(path) for path in sorted(folder.glob("*.npz"))}
+    known = {name for names, _ in lists.values() for name in names}
+    waiting = iter([name for name in audio_names(root) if name not in known])
+    numbers = itertools.count(1 + max((int(path.stem) for path in lists), default=-1))
+    faults: dict[str, str] = {}
+
+    def fill_shards() -> None:
+        for first in waiting:  # the iterator of a list gives each name to one thread
+            with _ShardFile(folder, next(numbers)) as shard:
+                for name in itertools.chain([first], waiting):
+                    try:
+                        shard.add(name, root / name)
+                    except audio.AudioError as error:
+                        faults[name] = str(error)
+                        _copy(root / name, into / name)
+                    on_progress()
+                    if shard.size >= shard_bytes:
+                        break
+
+    with ThreadPoolExecutor(num_threads) as pool:
+        futures = [pool.submit(fill_shards) for _ in range(num_threads)]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        finally:  # after a fault or Ctrl-C the others close their shards and end
+            deque(waiting, maxlen=0)
+    _write_index(folder)
+    return faults

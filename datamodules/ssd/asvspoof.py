@@ -35,6 +35,7 @@ class ASVspoof(ClipDataModule):
 
     classes = ("spoof", "bonafide")
     demo_root = Path(DEMO_ROOT)
+    demo_writer = staticmethod(make_demo)
 
     def __init__(
         self,
@@ -51,10 +52,6 @@ class ASVspoof(ClipDataModule):
         self.edition: Edition = edition
         self.train_root = Path(train_root).expanduser() if train_root else None
         self.subset = subset
-
-    def make_demo(self, folder: Path) -> None:
-        """Write the synthetic corpus in the layout of 2019 LA."""
-        make_demo(folder)
 
     def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
         """Rows of a protocol.

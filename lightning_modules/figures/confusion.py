@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lightning_modules.figures.panels import panels
 from lightning_modules.figures.text import plain
 
 if TYPE_CHECKING:
@@ -22,14 +23,11 @@ def confusion_figure(target: Tensor, predicted: Tensor, names: Sequence[str]) ->
         predicted: int64 (clip,).
         names: Of the classes, by index.
     """
-    from matplotlib.figure import Figure
-
     count = len(names)
     matrix = torch.bincount(target * count + predicted, minlength=count**2).reshape(count, count)
     shares = matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1)
     size = 3.0 + 0.28 * count
-    figure = Figure((size, size), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, size, size)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in matrix.nonzero().tolist():
         color = "white" if shares[row, column] > 0.5 else "black"

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from torch import Tensor
 
+from lightning_modules.figures.panels import panels
 from lightning_modules.figures.text import plain
 from lightning_modules.metrics.functional import auc, det_curve, equal_error_rate, partial_auc, roc_curve
 
@@ -33,10 +34,7 @@ def det_figure(systems: Mapping[str, tuple[Tensor | ArrayLike, Tensor | ArrayLik
     Raises:
         ValueError: As in `metrics.functional.det_curve`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(SIZE_INCHES, layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, *SIZE_INCHES)
     ends = ndtri([PERCENT_TICKS[0] / 200, 0.95])
     for name, (scores, is_positive) in systems.items():
         miss, false_alarm, _ = det_curve(scores, is_positive)
@@ -74,10 +72,7 @@ def roc_figure(
     Raises:
         ValueError: As in `metrics.functional.partial_auc`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(SIZE_INCHES, layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, *SIZE_INCHES)
     for name, (scores, is_positive) in systems.items():
         whole, part = auc(scores, is_positive), partial_auc(scores, is_positive, max_fpr=max_fpr)
         false_alarm, hit = (rate.cpu().numpy() for rate in roc_curve(scores, is_positive))
@@ -126,16 +121,13 @@ def score_histogram(
     Raises:
         ValueError: As in `metrics.functional.det_curve`, where the threshold is None.
     """
-    from matplotlib.figure import Figure
-
     mark = f"threshold {threshold:.4g}" if threshold is not None else ""
     if threshold is None:
         eer, at = equal_error_rate(scores, is_positive)
         threshold, mark = float(at), f"EER {float(eer):.2%}"
     scores = torch.as_tensor(scores, dtype=torch.float64).cpu()
     is_positive = torch.as_tensor(is_positive).bool().cpu()
-    figure = Figure((6.5, 4.0), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, 6.5, 4.0)
     shown = (float(scores.min()), float(scores.max()))
     bins = min(bins, max(10, len(scores) // 8))
     for name, members, color in zip(classes, (is_positive, ~is_positive), ("C0", "C1"), strict=True):

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from lightning_modules.figures.panels import panels
 from lightning_modules.figures.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 _PERPLEXITY = 30.0  # at most; a quarter of few clips
-
-
 _MAX_LABELS = 20
 
 
@@ -30,14 +28,12 @@ def embedding_figure(embeddings: Tensor, labels: Sequence[str], *, split: str) -
         split: Whose clips, for the title.
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
     from sklearn.manifold import TSNE
 
     perplexity = min(_PERPLEXITY, len(embeddings) / 4)
     points = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(embeddings.numpy())
     names = sorted(name for name, _ in Counter(labels).most_common(_MAX_LABELS))
-    figure = Figure((7.0, 5.0), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, 7.0, 5.0)
     of_label = np.array(labels)
     colors = mpl.colormaps["tab10" if len(names) <= 10 else "tab20"]
     others = ~np.isin(of_label, names)

@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_modules.figures.panels import panels
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -23,13 +25,8 @@ def history_figure(path: Path) -> Figure | None:
     curves = _curves(path)
     if not curves:
         return None
-    from matplotlib.figure import Figure
-
-    columns = min(_COLUMNS, len(curves))
-    rows = -(-len(curves) // columns)
-    figure = Figure((4.0 * columns, 2.6 * rows), layout="constrained")
-    for place, (name, points) in enumerate(curves.items()):
-        axes = figure.add_subplot(rows, columns, place + 1)
+    figure, places = panels(len(curves), 4.0, 2.6, columns=_COLUMNS)
+    for axes, (name, points) in zip(places, curves.items(), strict=True):
         steps, values = zip(*points, strict=True)
         axes.plot(
             steps,

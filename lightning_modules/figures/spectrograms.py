@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_modules.figures.panels import panels
 from lightning_modules.figures.text import plain
 
 if TYPE_CHECKING:
@@ -45,13 +46,9 @@ def contact_sheet(
         sample_rate: In Hz.
         columns: Clips a row, at most.
     """
-    from matplotlib.figure import Figure
-
     columns = min(columns, len(waveforms))
-    rows = -(-len(waveforms) // columns)
-    figure = Figure((3.6 * columns, 2.6 * rows), layout="constrained")
-    for place, (waveform, title) in enumerate(zip(waveforms, titles, strict=True)):
-        axes = figure.add_subplot(rows, columns, place + 1)
+    figure, places = panels(len(waveforms), 3.6, 2.6, columns=columns)
+    for place, (axes, waveform, title) in enumerate(zip(places, waveforms, titles, strict=True)):
         extent = (0.0, waveform.shape[1] / sample_rate, 0.0, sample_rate / 2000)
         image = spectrogram(waveform, sample_rate=sample_rate)
         axes.imshow(

@@ -1,44 +1,25 @@
 """Blind dereverberation under one likelihood of sources, their late reverberation and an inverse filter."""
 
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Iterator
 
 import torch
-from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_modules.frontends.linear_prediction import (
+    Dereverberation,
     LinearPrediction,
     LoadedCholesky,
-    check_positive,
-    check_spectrum,
     frame_power,
-    inner,
     subtract,
 )
 from lightning_modules.frontends.local_gaussian import LocalGaussian
 from lightning_modules.frontends.precision import Precision
-from lightning_modules.frontends.stft import STFT
 
 _INITIAL_ITERATIONS = 2  # of WPE
 
 
-class Separation(NamedTuple):
-    """What `BlindDereverberation.separate` finds, all in the domain of its input.
-
-    Attributes:
-        sources: Dereverberated sources at every microphone, (batch, source, channel, ...).
-        residual: Late reverberation that the inverse filter left, (batch, channel, ...); with the sources it
-            adds up to the inverse-filtered signal.
-        log_likelihood: Before and after every round, in nats up to a constant of the clip, (batch, 1 + round);
-            it never falls, but for rounding.
-    """
-
-    sources: Tensor
-    residual: Tensor
-    log_likelihood: Tensor
-
-
-class BlindDereverberation(nn.Module):
+class BlindDereverberation(Dereverberation):
     """Inverse filter, beamformer and reverberation suppressor of one likelihood (Togami et al. 2013).
 
     In every frequency bin the inverse-filtered signal y_t = x_t - G^H z_t, with z_t the frames from `delay` on
@@ -53,6 +34,8 @@ class BlindDereverberation(nn.Module):
 
     In a simulated room with one machine, a second source changes the result by 0.3 dB at most and takes twice as long.
 
+    The result is the mix of the dereverberated sources, of clips of at least 2 channels.
+
     Args:
         num_sources: Sources besides the reverberation.
         rounds: Of expectation-maximisation.
@@ -64,8 +47,12 @@ class BlindDereverberation(nn.Module):
         chunk_bins: Bins of the batch at work at once.
 
     Raises:
-        ValueError: For orders below 1.
+        ValueError: For orders below 1, and for clips of one channel.
     """
+
+    num_sources: int
+    rounds: int
+    late_taps: int
 
     def __init__(
         self,
@@ -79,8 +66,9 @@ class BlindDereverberation(nn.Module):
         hop_length: int = 256,
         chunk_bins: int = 32,
     ) -> None:
-        super().__init__()
-        check_positive(
+        super().__init__(
+            n_fft=n_fft,
+            hop_length=hop_length,
             num_sources=num_sources,
             rounds=rounds,
             taps=taps,
@@ -88,63 +76,24 @@ class BlindDereverberation(nn.Module):
             late_taps=late_taps,
             chunk_bins=chunk_bins,
         )
-        self.num_sources = num_sources
-        self.rounds = rounds
-        self.taps = taps
-        self.delay = delay
-        self.late_taps = late_taps
-        self.chunk_bins = chunk_bins
-        self.stft = STFT(n_fft, hop_length=hop_length)
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Dereverberate clips: the mix of their dereverberated sources.
-
-        Args:
-            waveform: (batch, channel, time) of at least 2 channels.
-
-        Returns:
-            The same shape in float32, or float64 after ``double()``; silence stays silence.
-
-        Raises:
-            ValueError: For one channel, for NaN or infinite samples and for clips too short to fit the filters.
-        """
-        return self.stft.inverse(self.dereverberate(self.stft(waveform)), waveform.shape[-1])
-
-    def separate(self, waveform: Tensor) -> Separation:
-        """Find the sources and the residual reverberation of (batch, channel, time), as waveforms."""
-        found = self.separate_spectrum(self.stft(waveform))
-        time = waveform.shape[-1]
-        return found._replace(
-            sources=self.stft.inverse(found.sources, time), residual=self.stft.inverse(found.residual, time)
-        )
-
-    def dereverberate(self, spectrum: Tensor) -> Tensor:
-        """Dereverberate complex spectra: (batch, channel, bin, frame) to the same shape."""
-        return self.separate_spectrum(spectrum).sources.sum(dim=1)
-
-    def separate_spectrum(self, spectrum: Tensor) -> Separation:
-        """Find the sources and the residual reverberation of (batch, channel, bin, frame), as spectra."""
-        check_spectrum(spectrum, delay=self.delay, taps=self.taps)
-        batch, channels = spectrum.shape[:2]
-        if channels < 2:
+    def _dereverberate_bins(self, bins: Tensor) -> Tensor:
+        if bins.shape[-1] < 2:
             raise ValueError("clip of 1 channel: BlindDereverberation needs 2 or more; take WPE for one")
-        bins = rearrange(spectrum, "batch channel bin frame -> (batch bin) frame channel")
-        with torch.autocast(spectrum.device.type, enabled=False):
-            chunks = [self._separate_bins(chunk) for chunk in bins.split(self.chunk_bins)]
-        sources, residual, log_likelihood = (torch.cat(parts) for parts in zip(*chunks, strict=True))
-        return Separation(
-            rearrange(
-                sources, "(batch bin) source frame channel -> batch source channel bin frame", batch=batch
-            ),
-            rearrange(residual, "(batch bin) frame channel -> batch channel bin frame", batch=batch),
-            log_likelihood.unflatten(0, (batch, -1)).sum(dim=1),
-        )
-
-    def _separate_bins(self, bins: Tensor) -> Separation:
-        """Separate (n, frame, channel): sources (n, source, frame, channel) and the rest alike."""
         level = frame_power(bins).mean(dim=-1).sqrt()[:, None, None]
         level = torch.where(level > 0, level, 1)
-        prediction = LinearPrediction(bins / level, delay=self.delay, taps=self.taps)
+        signal, model, precision = deque(self.improve(bins / level), maxlen=1).pop()
+        sources = model.sources(precision.whiten(signal))  # (n, source, frame, channel)
+        return (sources * level.unsqueeze(1)).mT.sum(dim=1).mT
+
+    def improve(self, bins: Tensor) -> Iterator[tuple[Tensor, LocalGaussian, Precision]]:
+        """Alternate filter and model of bins (n, frame, channel) of about unit power.
+
+        Yields:
+            What the inverse filter leaves of the bins, its model and the model's precision, before and after every
+            round; their likelihood never falls, but for rounding.
+        """
+        prediction = LinearPrediction(bins, delay=self.delay, taps=self.taps)
         signal = prediction.error(iterations=_INITIAL_ITERATIONS)
         model = LocalGaussian.initial(
             signal, num_sources=self.num_sources, delay=self.delay, late_taps=self.late_taps
@@ -152,18 +101,12 @@ class BlindDereverberation(nn.Module):
         precision = model.precision()
         # Any weights lead down; those of later rounds were not found to lead further.
         correlation = LoadedCholesky(prediction.correlation(mean_diagonal(precision, signal).squeeze(1)))
-        log_likelihood = []
+        yield signal, model, precision
         for _ in range(self.rounds):
-            whitened = precision.whiten(signal)
-            log_likelihood.append(-(precision.log_det + inner(signal, whitened)).sum(dim=-1))
-            model = model.update(whitened, precision)
+            model = model.update(precision.whiten(signal), precision)
             precision = model.precision()
             signal = descend(signal, prediction, precision, correlation)
-        whitened = precision.whiten(signal)
-        log_likelihood.append(-(precision.log_det + inner(signal, whitened)).sum(dim=-1))
-        sources = model.sources(whitened)
-        residual = signal - sources.sum(dim=1)
-        return Separation(sources * level.unsqueeze(1), residual * level, torch.stack(log_likelihood, dim=-1))
+            yield signal, model, precision
 
 
 def descend(

@@ -1,4 +1,4 @@
-"""Shortest clip that a front end can analyse."""
+"""Which clips a front end can analyse."""
 
 from torch import Tensor
 
@@ -14,3 +14,14 @@ def check_length(waveform: Tensor, num_samples: int) -> None:
         raise ValueError(
             f"clip of {found} samples: expected at least one window of {num_samples}; pad or drop it"
         )
+
+
+def single_channel(waveform: Tensor) -> Tensor:
+    """Waveforms (batch, 1, time) without their channel axis, (batch, time).
+
+    Raises:
+        ValueError: For clips of several channels.
+    """
+    if waveform.dim() != 3 or waveform.shape[1] != 1:
+        raise ValueError(f"waveform {tuple(waveform.shape)}: expected (batch, 1, time); set data.mono: true")
+    return waveform.squeeze(1)

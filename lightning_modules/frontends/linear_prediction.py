@@ -3,10 +3,14 @@
 Letters: n bins of clips, t frames, m channels, k = taps * channels past values.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lightning_modules.frontends.stft import STFT
 
 _LOADING = 0.1  # of machine epsilon per unknown, on a unit diagonal: enough for most matrices
 
@@ -168,35 +172,67 @@ def _loaded(matrix: Tensor, loading: Tensor) -> Tensor:
     return loaded
 
 
-def check_spectrum(spectrum: Tensor, *, delay: int, taps: int) -> None:
-    """Refuse what no filter can be fitted to.
+class Dereverberation(nn.Module, ABC):
+    """Removes late reverberation bin by bin: what all do who predict it, whatever their filters.
 
     Args:
-        spectrum: (batch, channel, bin, frame).
-        delay: Of the prediction, in frames.
-        taps: Of the prediction.
+        n_fft: Length of the Fourier transform and the Hann window in samples.
+        hop_length: Samples from frame to frame.
+        orders: Attributes by their names: those below and whatever else the filters count.
+
+    Attributes:
+        taps: Number of past frames that predict.
+        delay: Frames back to the youngest of them.
+        chunk_bins: Bins of the batch at work at once.
 
     Raises:
-        ValueError: For NaN or infinite values and for fewer frames than a filter has coefficients.
+        ValueError: For orders below 1.
     """
-    _, channels, _, frames = spectrum.shape
-    if frames <= delay + taps * channels:
-        raise ValueError(
-            f"clip of {frames} frames: expected more than delay + taps * channels = {delay + taps * channels}, "
-            "or a filter predicts everything; take longer clips, fewer taps or fewer channels"
-        )
-    broken = ~spectrum.flatten(1).sum(dim=1).isfinite()
-    if broken.any():
-        index = int(broken.nonzero()[0])
-        raise ValueError(f"clip {index} of the batch: NaN or infinite samples; repair or drop it")
 
+    taps: int
+    delay: int
+    chunk_bins: int
 
-def check_positive(**orders: int) -> None:
-    """Refuse orders below 1, by their names.
+    def __init__(self, *, n_fft: int, hop_length: int, **orders: int) -> None:
+        super().__init__()
+        for name, order in orders.items():
+            if order < 1:
+                raise ValueError(f"{name}={order}: expected at least 1")
+            setattr(self, name, order)
+        self.stft = STFT(n_fft, hop_length=hop_length)
 
-    Raises:
-        ValueError: For such orders.
-    """
-    for name, order in orders.items():
-        if order < 1:
-            raise ValueError(f"{name}={order}: expected at least 1")
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Dereverberate clips.
+
+        Args:
+            waveform: (batch, channel, time).
+
+        Returns:
+            The same shape in float32, or float64 after ``double()``; silence stays silence.
+
+        Raises:
+            ValueError: For NaN or infinite samples and for clips too short to fit the filters.
+        """
+        return self.stft.inverse(self.dereverberate(self.stft(waveform)), waveform.shape[-1])
+
+    def dereverberate(self, spectrum: Tensor) -> Tensor:
+        """Dereverberate complex spectra: (batch, channel, bin, frame) to the same shape."""
+        _, channels, _, frames = spectrum.shape
+        if frames <= self.delay + self.taps * channels:
+            raise ValueError(
+                f"clip of {frames} frames: expected more than delay + taps * channels = "
+                f"{self.delay + self.taps * channels}, or a filter predicts everything; take longer clips, fewer "
+                "taps or fewer channels"
+            )
+        broken = ~spectrum.flatten(1).sum(dim=1).isfinite()
+        if broken.any():
+            index = int(broken.nonzero()[0])
+            raise ValueError(f"clip {index} of the batch: NaN or infinite samples; repair or drop it")
+        bins = rearrange(spectrum, "batch channel bin frame -> (batch bin) frame channel")
+        with torch.autocast(spectrum.device.type, enabled=False):
+            dry = torch.cat([self._dereverberate_bins(chunk) for chunk in bins.split(self.chunk_bins)])
+        return rearrange(dry, "(batch bin) frame channel -> batch channel bin frame", batch=len(spectrum))
+
+    @abstractmethod
+    def _dereverberate_bins(self, bins: Tensor) -> Tensor:
+        """Dereverberate (n, frame, channel)."""

@@ -45,7 +45,6 @@ class MelDecibel(nn.Module):
         super().__init__()
         self.n_fft = n_fft
         self.hop_length = hop_length
-        self.n_mels = n_mels
         self.unit_variance = unit_variance
         self.top_db = top_db
         filters = melscale_fbanks(

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.frontends.length import single_channel
 from lightning_modules.frontends.log_mel import LogMel
-from lightning_modules.frontends.mono import single_channel
 from lightning_modules.frontends.spec_augment import SpecAugment
 
 

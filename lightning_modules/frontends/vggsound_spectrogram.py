@@ -4,8 +4,7 @@ import torch
 from scipy.signal import get_window
 from torch import Tensor, nn
 
-from lightning_modules.frontends.length import check_length
-from lightning_modules.frontends.mono import single_channel
+from lightning_modules.frontends.length import check_length, single_channel
 
 _OFFSET = 1e-7  # of the power density
 _MIN_STD = 1e-9

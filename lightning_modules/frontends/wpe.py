@@ -1,14 +1,11 @@
 """Weighted prediction error (WPE) dereverberation."""
 
-import torch
-from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
-from lightning_modules.frontends.linear_prediction import LinearPrediction, check_positive, check_spectrum
-from lightning_modules.frontends.stft import STFT
+from lightning_modules.frontends.linear_prediction import Dereverberation, LinearPrediction
 
 
-class WPE(nn.Module):
+class WPE(Dereverberation):
     """Remove the late reverberation that the past of all channels predicts (Yoshioka and Nakatani 2012).
 
     In every frequency bin, x_t - G^H z_t, where z_t stacks the frames from `delay` on back and G minimises the
@@ -30,6 +27,8 @@ class WPE(nn.Module):
         ValueError: For orders below 1.
     """
 
+    iterations: int
+
     def __init__(
         self,
         taps: int = 8,
@@ -41,36 +40,9 @@ class WPE(nn.Module):
         floor: float = 1e-10,
         chunk_bins: int = 16,
     ) -> None:
-        super().__init__()
-        check_positive(taps=taps, delay=delay, iterations=iterations, chunk_bins=chunk_bins)
-        self.taps = taps
-        self.delay = delay
-        self.iterations = iterations
+        orders = {"taps": taps, "delay": delay, "iterations": iterations, "chunk_bins": chunk_bins}
+        super().__init__(n_fft=n_fft, hop_length=hop_length, **orders)
         self.floor = floor
-        self.chunk_bins = chunk_bins
-        self.stft = STFT(n_fft, hop_length=hop_length)
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Dereverberate clips.
-
-        Args:
-            waveform: (batch, channel, time).
-
-        Returns:
-            The same shape in float32, or float64 after ``double()``; silence stays silence.
-
-        Raises:
-            ValueError: For NaN or infinite samples and for clips too short to fit the filters.
-        """
-        return self.stft.inverse(self.dereverberate(self.stft(waveform)), waveform.shape[-1])
-
-    def dereverberate(self, spectrum: Tensor) -> Tensor:
-        """Dereverberate complex spectra: (batch, channel, bin, frame) to the same shape."""
-        check_spectrum(spectrum, delay=self.delay, taps=self.taps)
-        bins = rearrange(spectrum, "batch channel bin frame -> (batch bin) frame channel")
-        with torch.autocast(spectrum.device.type, enabled=False):
-            dry = torch.cat([self._dereverberate_bins(chunk) for chunk in bins.split(self.chunk_bins)])
-        return rearrange(dry, "(batch bin) frame channel -> batch channel bin frame", batch=len(spectrum))
 
     def _dereverberate_bins(self, bins: Tensor) -> Tensor:
         prediction = LinearPrediction(bins, delay=self.delay, taps=self.taps)

@@ -55,11 +55,16 @@ class Cell:
 
 def last_test(run: Run) -> dict[str, str] | None:
     """Returns the last row of the run's results.csv that is of the test split."""
-    path = run.folder / "results.csv"
+    rows = read_rows(run.folder / "results.csv") or ()
+    return next((row for row in reversed(rows) if row.get("split") == "test"), None)
+
+
+def read_rows(path: Path) -> list[dict[str, str]] | None:
+    """Returns the rows of a CSV file, or None where there is no such file."""
     if not path.is_file():
         return None
     with path.open(newline="") as file:
-        return next((row for row in reversed(list(csv.DictReader(file))) if row.get("split") == "test"), None)
+        return list(csv.DictReader(file))
 
 
 def expand(grid: Grid, root: str | Path = "runs") -> list[Cell]:

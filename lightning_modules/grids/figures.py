@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lightning_modules.figures.panels import panels
 from lightning_modules.figures.text import plain
 from lightning_modules.grids.estimates import AVERAGE, Estimate, Table
 from lightning_modules.grids.grid_file import Output
@@ -40,10 +41,7 @@ def draw(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
 
 
 def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure((7.2, 3.0), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, 7.2, 3.0)
     columns = _columns(table)
     width = 0.86 / len(table.estimates)
     for index, ((name, _), row) in enumerate(table.estimates.items()):
@@ -60,7 +58,7 @@ def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
             error_kw={"elinewidth": 0.7, "capsize": 1.5, "capthick": 0.7},
             label=plain(name),
         )
-        known = [_published(table, output, name, column) for column in columns]
+        known = [output.known(name, column, table.value) for column in columns]
         marks = [(place + (index + 0.5) * width - 0.43, mark) for place, mark in enumerate(known) if mark]
         if marks:
             axes.plot(*zip(*marks, strict=True), "kD", markersize=2.5, label="published")
@@ -71,10 +69,6 @@ def _bars(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
     axes.grid(axis="y", color="0.9", linewidth=0.6)
     _legend(figure, table, output)
     return figure
-
-
-def _published(table: Table, output: Output, name: str, column: str) -> float | None:
-    return output.published and output.published.figure(name, column, table.value)
 
 
 def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
@@ -108,10 +102,7 @@ def _curves(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
 
 
 def _lines(table: Table, output: Output, colors: Mapping[str, str]) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure((4.8, 3.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, 4.8, 3.2)
     for (name, _), row in table.estimates.items():
         shown = [(place, row[column]) for place, column in enumerate(table.columns) if column in row]
         _line(axes, shown, label=plain(name), color=colors[name])
@@ -139,13 +130,8 @@ def _line(axes: Any, points: Sequence[tuple[float | None, Estimate]], **style: s
     levels = [estimate for x, estimate in points if x is None]
     for estimate in levels:
         axes.axhline(estimate.mean, linestyle="--", linewidth=1.1, **style)
-        axes.axhspan(
-            estimate.mean - estimate.sd,
-            estimate.mean + estimate.sd,
-            color=style["color"],
-            alpha=0.2,
-            linewidth=0,
-        )
+        low, high = estimate.mean - estimate.sd, estimate.mean + estimate.sd
+        axes.axhspan(low, high, color=style["color"], alpha=0.2, linewidth=0)
     curve = sorted((x, estimate) for x, estimate in points if x is not None)
     if curve:
         axes.errorbar(

@@ -1,6 +1,5 @@
 """What finished runs left on disk, as one line a figure."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lightning_modules.grids.cells import Cell, last_test
+from lightning_modules.grids.cells import Cell, last_test, read_rows
 from lightning_modules.grids.grid_file import Output
 
 
@@ -59,10 +58,8 @@ def gather(cells: Sequence[Cell]) -> Gathered:
             found.missing.append(str(cell.run.id))
             continue
         found.rows.append((cell, row))
-        path = cell.run.folder / "tables/test.csv"
-        if path.is_file():
-            with path.open(newline="") as file:
-                found.tables[str(cell.run.id)] = list(csv.DictReader(file))
+        if (rows := read_rows(cell.run.folder / "tables/test.csv")) is not None:
+            found.tables[str(cell.run.id)] = rows
     return found
 
 
@@ -97,9 +94,7 @@ def findings(found: Gathered, output: Output, value: str) -> list[Finding]:
                     seed=row["seed"],
                     column=value if output.per is None else line[output.per],
                     item=tuple(line[name] for name in output.over),
-                    value=_number(line[value], f"{path}: {value}")
-                    if line[value] not in ("", "nan")
-                    else None,
+                    value=None if line[value] in ("", "nan") else _number(line[value], f"{path}: {value}"),
                     run=run,
                 )
             )
@@ -129,16 +124,14 @@ def _check_unique(results: Sequence[Finding]) -> None:
 
 def differing_settings(found: Gathered) -> list[str]:
     """Returns a warning for each key of config.yaml in which runs of a block differ though no axis says so."""
-    runs: dict[tuple[str, str], dict[str, str]] = defaultdict(
-        dict
-    )  # (block, key) -> value -> the first run with it
+    # (block, key) -> value -> the first run with it
+    runs: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     unexplained = set()
     for cell, _ in found.rows:
         path = cell.run.folder / "config.yaml"
         config = yaml.load(path.read_text(), Loader=_YAML) if path.is_file() else {}  # noqa: S506
-        for key, value in _flat(
-            {name: each for name, each in config.items() if name not in ("run", "tracking")}
-        ):
+        settings = {name: each for name, each in config.items() if name not in ("run", "tracking")}
+        for key, value in _flat(settings):
             runs[cell.block.name, key].setdefault(repr(value), str(cell.run.id))
             # not the axis itself, nor what follows it: by the configuration, as data.seed, or by the block
             follows = any(f"${{{axis}}}" in str(cell.block.set.get(key)) for axis in cell.values)

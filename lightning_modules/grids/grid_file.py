@@ -85,6 +85,10 @@ class Output:
     blocks: Sequence[str] = ()
     published: Published | None = None
 
+    def known(self, row: str, column: str, value: str) -> float | None:
+        """Returns the figure that was published for a cell, or None."""
+        return self.published and self.published.figure(row, column, value)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:

@@ -28,9 +28,8 @@ GRACE_S = 60.0  # from the request to stop to the kill: a step and a checkpoint
 def fit(arguments: Sequence[str]) -> None:
     """What ``python -m lightning_modules.fit`` does, without another start of Python."""
     sys.argv[1:] = arguments
-    runpy.run_module(
-        "lightning_modules.fit", run_name="__main__", alter_sys=True
-    )  # what DDP starts ranks from
+    # what DDP starts ranks from
+    runpy.run_module("lightning_modules.fit", run_name="__main__", alter_sys=True)
 
 
 @dataclass(kw_only=True)
@@ -161,13 +160,9 @@ class LocalRunner:
 
 def gpu_of(slot: int) -> str | None:
     """Returns the GPU for the job in a slot, as CUDA_VISIBLE_DEVICES names it; None without GPUs."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    gpus = (
-        [str(index) for index in range(count)]
-        if visible is None
-        else [each for each in visible.split(",") if each]
-    )
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count))))
+    gpus = [each for each in visible.split(",") if each]
     return gpus[slot % len(gpus)] if gpus else None
 
 

@@ -3,7 +3,6 @@
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 
 from lightning_modules.grids.estimates import AVERAGE, Table
@@ -58,11 +57,10 @@ def _compare_seeds(table: Table, baseline: str, column: str) -> None:
             continue
         if column == AVERAGE:
             items = [each for each in table.columns if each != AVERAGE]
-            a, b = ([_mean(of[item], seeds) for item in items] for of in (ours, theirs))
+            a, b = (
+                [statistics.fmean(of[item][seed] for seed in seeds) for item in items]
+                for of in (ours, theirs)
+            )
         else:
             a, b = ([of[column][seed] for seed in seeds] for of in (ours, theirs))
         table.differences.setdefault(series, {})[column] = compare_values(a, b)
-
-
-def _mean(of_seed: Mapping[str, float], seeds: list[str]) -> float:
-    return statistics.fmean(of_seed[seed] for seed in seeds)

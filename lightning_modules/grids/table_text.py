@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -30,14 +30,10 @@ def markdown(table: Table, output: Output) -> str:
         lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
         text += [
             f"{caption}:\n",
-            *("| " + " | ".join(_in_cell(each) for each in line) + " |" for line in lines),
+            *("| " + " | ".join(each.replace("|", r"\|") for each in line) + " |" for line in lines),
             "",
         ]
     return "\n".join(text)
-
-
-def _in_cell(text: str) -> str:
-    return text.replace("|", r"\|")
 
 
 def latex(table: Table, output: Output) -> str:
@@ -73,33 +69,40 @@ def as_csv(table: Table, output: Output) -> str:
     for (name, x), row in table.estimates.items():
         for column, each in row.items():
             line = [name, x, column, table.value, each.mean, each.sd, each.ci95, each.n]
-            line += [_published(table, output, (name, x), column)] if output.published is not None else []
+            if output.published is not None:
+                line.append(output.known(label((name, x)), column, table.value))
             found = table.differences.get((name, x), {}).get(column)
             if found is not None:
                 line += [output.baseline, *(asdict(found).get(key) for key in _DIFFERENCE)]
-            writer.writerow(_padded(line, len(header)))
+            defined = ["" if each is None or each != each else each for each in line]
+            writer.writerow(defined + [""] * (len(header) - len(line)))
     return file.getvalue()
-
-
-def _padded(line: Sequence[object], size: int) -> list[object]:
-    defined = ["" if each is None or each != each else each for each in line]
-    return defined + [""] * (size - len(line))
 
 
 def _parts(table: Table, output: Output) -> list[tuple[str, list[list[str]]]]:
     """Caption and cells, header first, of the figures and of their differences to the baseline, if any."""
     what = "" if table.value == SEVERAL else f"{table.value}, "
-    parts = [(what + _legend(table, output), _cells(table, output))]
+    usual = _usual(table)
+
+    def estimate(series: Series, column: str) -> str:
+        published = output.known(label(series), column, table.value)
+        known = "" if published is None else f" [{published:.4f}]"
+        return _cell(table.estimates[series].get(column), usual) + known
+
+    parts = [(what + _legend(usual, output), _cells(table, table.estimates, estimate))]
     if table.differences:
         tests = "; ".join(_tests(table))
         spread = f" ± standard error with p of chance: {tests}" if tests else ""
-        parts.append((f"{what}difference to {output.baseline}{spread}", _difference_cells(table)))
+        caption = f"{what}difference to {output.baseline}{spread}"
+        found = table.differences
+        parts.append(
+            (caption, _cells(table, found, lambda series, each: _difference(found[series].get(each))))
+        )
     return parts
 
 
-def _legend(table: Table, output: Output) -> str:
+def _legend(n: int, output: Output) -> str:
     """Says what stands in a cell."""
-    n = _usual(table)
     kind = f"mean ± standard deviation (± 95 % confidence interval) over {n} seeds" if n > 1 else "one seed"
     return kind if output.published is None else f"{kind} [published: {output.published.source}]"
 
@@ -123,29 +126,9 @@ def _usual(table: Table) -> int:
     return max((each.n for row in table.estimates.values() for each in row.values()), default=0)
 
 
-def _cells(table: Table, output: Output) -> list[list[str]]:
-    n = _usual(table)
-    rows = [["", *table.columns]]
-    for series, row in table.estimates.items():
-        cells = [label(series)]
-        for column in table.columns:
-            published = _published(table, output, series, column)
-            known = "" if published is None else f" [{published:.4f}]"
-            cells.append(_cell(row.get(column), n) + known)
-        rows.append(cells)
-    return rows
-
-
-def _difference_cells(table: Table) -> list[list[str]]:
-    rows = [
-        [label(series), *(_difference(found.get(column)) for column in table.columns)]
-        for series, found in table.differences.items()
-    ]
-    return [["", *table.columns], *rows]
-
-
-def _published(table: Table, output: Output, series: Series, column: str) -> float | None:
-    return output.published and output.published.figure(label(series), column, table.value)
+def _cells(table: Table, rows: Iterable[Series], cell: Callable[[Series, str], str]) -> list[list[str]]:
+    head = ["", *table.columns]
+    return [head, *([label(series), *(cell(series, column) for column in table.columns)] for series in rows)]
 
 
 def _cell(estimate: Estimate | None, usual: int) -> str:

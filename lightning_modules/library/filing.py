@@ -133,11 +133,8 @@ class Filer:
             shutil.copy2(source, part)
             if stamp(source) != original.stamp:
                 raise ChangedError("changed while it was copied: run again")
-            descriptor = os.open(part, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
         except BaseException:
             part.unlink(missing_ok=True)
             raise

@@ -29,14 +29,12 @@ class Index:
         files: Sounds, sorted by path.
         embedding: float32 (file, dim), of length 1.
         faults: Path -> why it has none.
-        num_heard: Files that were listened to now.
         is_kept: Whether the index lies on disk.
     """
 
     files: list[SoundFile]
     embedding: NDArray[np.float32]
     faults: dict[str, str] = field(default_factory=dict)
-    num_heard: int = 0
     is_kept: bool = True
 
 
@@ -64,7 +62,7 @@ def index_library(library: Path, *, listener: "Listener", path: Path | None = No
             known[new[number]] = unit(embedding.numpy())
     files = [file for file in found.files if file in known]
     embedding = np.stack([known[file] for file in files]) if files else np.zeros((0, 0), np.float32)
-    index = Index(files, embedding, faults, num_heard=len(new))
+    index = Index(files, embedding, faults)
     if known.keys() != old.keys():
         try:
             _write(path, index, listener.identity)

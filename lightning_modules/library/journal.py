@@ -81,8 +81,7 @@ def read(target: Path) -> State:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return state
-    lines = content.split(b"\n")[:-1]
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
             state.apply(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
@@ -102,11 +101,13 @@ class Journal:
     def __init__(self, target: Path, descriptor: int) -> None:
         self.state = read(target)
         self._descriptor = descriptor
-        _drop_cut_line(_path(target))
+        content = _path(target).read_bytes()
+        if not content.endswith(b"\n"):  # a line was cut off
+            os.truncate(_path(target), content.rfind(b"\n") + 1)
         if self.state.made:
             last = next(reversed(self.state.made))
             if not os.path.lexists(target / last):  # announced by a run that was cut off before it was made
-                self.write({"not_made": escape(last)})
+                self.not_made(last)
 
     @classmethod
     @contextmanager
@@ -167,9 +168,3 @@ class Journal:
 
 def _path(target: Path) -> Path:
     return target / HIDDEN / "journal.jsonl"
-
-
-def _drop_cut_line(path: Path) -> None:
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,16 +76,6 @@ def collate_careful(
     return (collate(items, padding) if items else None), faults
 
 
-@contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Keeps the trainer quiet, which is built and not used."""
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 class Listener:
     """A tagger, built from its checkpoint alone, or untrained from a configuration.
 
@@ -114,8 +103,11 @@ class Listener:
         num_workers: int | None = None,
     ) -> None:
         source = f"--ckpt_path={ckpt_path}" if ckpt_path else f"--config={config}"
-        with _without_remarks():
+        logging.disable(logging.INFO)  # keeps the trainer quiet, which is built and not used
+        try:
             platform = cli.build("predict", "", [source, "--check"])  # its trainer writes nothing
+        finally:
+            logging.disable(logging.NOTSET)
         model, data = platform.model, platform.datamodule
         if not isinstance(model, Tagger):
             raise ValueError(f"{ckpt_path or config}: {type(model).__name__} where a Tagger was expected")

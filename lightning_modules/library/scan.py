@@ -93,10 +93,8 @@ def _search(library: Path, folder: str, found: Scan) -> tuple[list[str], list[st
                 status = entry.stat()
             except OSError as error:  # a link to nothing or in a circle
                 status, fault = None, f"cannot be looked at ({error.strerror})"
-            else:
-                fault = (
-                    "" if stat.S_ISREG(status.st_mode) else "no regular file"
-                )  # a pipe would wait for ever
+            else:  # a pipe would wait for ever
+                fault = "" if stat.S_ISREG(status.st_mode) else "no regular file"
             if status is not None and stat.S_ISDIR(status.st_mode):
                 (links if entry.is_symlink() else plain).append(path)
             elif not _is_named_as_sound(entry.name):

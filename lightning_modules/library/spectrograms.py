@@ -71,10 +71,12 @@ def write_spectrograms(
             ranges[name], num_channels = (limits[0], limits[1]), len(features)
             done.num_bytes += len(image)
         data = listener.data
-        threshold, labels = None, None
-        if isinstance(data, AudioFolder):
-            threshold, labels = data.near_duplicates, data.labels
-        index = _settings(listener) | {
+        is_folder = isinstance(data, AudioFolder)
+        threshold, labels = (data.near_duplicates, data.labels) if is_folder else (None, None)
+        index = {
+            "sample_rate": data.sample_rate,
+            "crop_s": data.eval_crop_s,
+            "features": listener.model.frontend.settings,
             "channels": num_channels,
             "twins": _twins(library, sorted(ranges), threshold),
             "files": dict(sorted(ranges.items())),
@@ -84,14 +86,6 @@ def write_spectrograms(
             shutil.copy(library / labels, folder / labels)
     done.num_files = len(ranges)
     return done
-
-
-def _settings(listener: "Listener") -> dict[str, Any]:
-    return {
-        "sample_rate": listener.data.sample_rate,
-        "crop_s": listener.data.eval_crop_s,
-        "features": listener.model.frontend.settings,
-    }
 
 
 def _twins(library: Path, names: list[str], threshold: float | None) -> list[tuple[str, str]]:

@@ -86,9 +86,8 @@ def _read_asv_folder(folder: Path, subset: str | None) -> AsvScores:
         raise ValueError(f"{folder}: expected one score.txt in it or below, found {len(found)}")
     layout, _ = find_layout(metadata)
     names = ["speaker", "utterance", "label", *layout.groups]
-    speakers, utterances, kinds, *texts = read_columns(
-        metadata, [layout.columns.index(name) for name in names], width=len(layout.columns)
-    )
+    wanted = [layout.columns.index(name) for name in names]
+    speakers, utterances, kinds, *texts = read_columns(metadata, wanted, width=len(layout.columns))
     score_speakers, score_utterances, score_texts = read_columns(found[0], [0, 1, 2], width=3)
     listed = zip(speakers, utterances, strict=True)
     scored = zip(score_speakers, score_utterances, strict=True)

@@ -108,18 +108,13 @@ def read_protocol(path: str | Path, *, subset: str | None = None) -> Protocol:
     path = Path(path)
     layout, has_header = find_layout(path)
     names = ["utterance", "label", *layout.groups]
-    texts = read_columns(
-        path,
-        [layout.columns.index(name) for name in names],
-        width=len(layout.columns),
-        skip_header=has_header,
-    )
-    keys, labels = texts[:2]
+    wanted = [layout.columns.index(name) for name in names]
+    keys, labels, *texts = read_columns(path, wanted, width=len(layout.columns), skip_header=has_header)
     for label in set(labels) - {"bonafide", "spoof"}:
         row = labels.index(label)
         fail(path, row + has_header, f"label {label!r} of {keys[row]} is neither 'bonafide' nor 'spoof'")
     check_unique(path, keys, first_row=has_header)
-    columns = {name: np.array(column) for name, column in zip(names[2:], texts[2:], strict=True)}
+    columns = {name: np.array(column) for name, column in zip(names[2:], texts, strict=True)}
     chosen = members_of(path, columns, len(keys), subset)
     return Protocol(path, layout, keys, np.array(labels) == "bonafide", columns, chosen)
 

@@ -47,22 +47,21 @@ def _read(path: Path, head: str | None) -> _Clips:
         columns = list(reader.fieldnames or [])
         column = _rank_column(path, columns, head)
         labels = [name for name in columns if name.endswith("_target")]
-        ranks: dict[str, int] = {}
-        targets: dict[str, tuple[str, ...]] = {}
+        clips = _Clips(path=path, ranks={}, targets={})
         for row in reader:
             where, key = f"{path}:{reader.line_num}", row["key"]
             if None in row.values():
                 raise ValueError(f"{where}: the line of {key} is cut off; test the run again")
-            if key in ranks:
+            if key in clips.ranks:
                 raise ValueError(f"{where}: {key} comes a second time; keep one line for each clip")
             try:
-                ranks[key] = int(row[column] or 0)
+                clips.ranks[key] = int(row[column] or 0)
             except (TypeError, ValueError):
                 raise ValueError(
                     f"{where}: {column} {row[column]!r} of {key}: expected a rank from 1"
                 ) from None
-            targets[key] = tuple(row[name] for name in labels)
-    return _Clips(path=path, ranks=ranks, targets=targets)
+            clips.targets[key] = tuple(row[name] for name in labels)
+    return clips
 
 
 def _rank_column(path: Path, columns: Sequence[str], head: str | None) -> str:

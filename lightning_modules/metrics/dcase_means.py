@@ -56,18 +56,13 @@ def _official_score(rows: Sequence[Row], *, year: int) -> float:
 
 
 def _means(rows: Sequence[Row], *, machine: str, year: int) -> list[Row]:
-    kinds = (
-        {"arithmetic": fmean} if year == 2020 else {"arithmetic": fmean, "harmonic": _floored_harmonic_mean}
-    )
+    kinds = {"arithmetic": fmean} | ({} if year == 2020 else {"harmonic": _floored_harmonic_mean})
     means = []
     for domain in dict.fromkeys(("", *sorted(str(row["domain"]) for row in rows))):
         members = [row for row in rows if domain in ("", row["domain"])]
         for kind, mean in kinds.items():
-            figures = {
-                name: _of_defined(mean, [row[name] for row in members])
-                for name in AVERAGED
-                if name in rows[0]
-            }
+            averaged = [name for name in AVERAGED if name in rows[0]]
+            figures = {name: _of_defined(mean, [row[name] for row in members]) for name in averaged}
             means.append({"machine": machine, "domain": domain, "mean": kind} | figures)
     return means
 

@@ -37,10 +37,9 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, out_channels, (2, 3), padding=(1, 1))
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, (2, 3), padding=(0, 1))
+        self.conv_downsample = None
         if in_channels != out_channels:
             self.conv_downsample = nn.Conv2d(in_channels, out_channels, (1, 3), padding=(0, 1))
-        else:
-            self.conv_downsample = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (b, c, f, t) to (b, c', f, t // 3)."""

@@ -105,8 +105,7 @@ class AST(nn.Module):
         self.blocks = nn.Sequential(*(block() for _ in range(depth)))
         self.norm = _LayerNorm(embed_dim)
         self._initialize()
-        self.num_classes = num_classes
-        self.mlp_head = nn.Sequential(nn.LayerNorm(embed_dim), nn.Linear(embed_dim, num_classes))
+        self.reset_classifier(num_classes)
 
     @classmethod
     def base(cls, num_classes: int = 309, **settings) -> "AST":
@@ -158,7 +157,10 @@ class AST(nn.Module):
             if key not in heads_of_images
         }
         self._adapt_positions(state, path, of_audio=of_audio)
-        self._adapt_kernel(state)
+        kernel = state.get("patch_embed.weight")
+        if kernel is not None and kernel.shape[1] == 3:
+            state["patch_embed.weight"] = kernel.sum(dim=1, keepdim=True)
+            logger.info("AST: adapted patch_embed.weight, the sum of its three colours")
         load_strictly(self, keep_own_head(self, state, "mlp_head.", path), path)
         return self
 
@@ -179,12 +181,6 @@ class AST(nn.Module):
         if size != self.grid_size:
             state["pos_embed"] = fit_positions(state["pos_embed"], size, self.grid_size)
             logger.info("AST: adapted pos_embed from a grid of %s to %s", size, self.grid_size)
-
-    def _adapt_kernel(self, state: dict[str, Tensor]) -> None:
-        kernel = state.get("patch_embed.weight")
-        if kernel is not None and kernel.shape[1] == 3:
-            state["patch_embed.weight"] = kernel.sum(dim=1, keepdim=True)
-            logger.info("AST: adapted patch_embed.weight, the sum of its three colours")
 
     def forward(self, features: Tensor) -> Output:
         """Classify clips.

@@ -177,11 +177,8 @@ class AudioSlowFast(nn.Module):
         self.s2, self.s3, self.s4, self.s5 = (_stage(index) for index in range(4))
         self.s2_fuse, self.s3_fuse, self.s4_fuse = (Fusion(4 * fast * 2**index) for index in range(3))
         self.dropout = nn.Dropout(0.5)
-        sizes = (
-            {f"projection_{name}": size for name, size in heads.items()}
-            if heads
-            else {"projection": num_classes}
-        )
+        several = {f"projection_{name}": size for name, size in (heads or {}).items()}
+        sizes = several or {"projection": num_classes}
         self.num_classes = num_classes
         self.head = nn.ModuleDict(
             {name: _projection(self.embedding_dim, size) for name, size in sizes.items()}

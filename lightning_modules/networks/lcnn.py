@@ -145,12 +145,9 @@ class LCNN(nn.Module):
         Raises:
             ValueError: When the file holds another model or this network has the other head.
         """
-        dropped, state = [], {}
-        for key, value in read_state_dict(path).items():
-            if key.startswith("m_frontend.") or key in _UNUSED:
-                dropped.append(key)
-            else:
-                state[_our_key(key)] = value
+        published = read_state_dict(path)
+        dropped = [key for key in published if key.startswith("m_frontend.") or key in _UNUSED]
+        state = {_our_key(key): value for key, value in published.items() if key not in dropped}
         load_strictly(self, state, path)
         logger.info("LCNN: left in %s, front end and unused: %s", path, ", ".join(dropped))
         return self

@@ -31,9 +31,11 @@ class MaskedLinear(nn.Linear):
         self.register_buffer("in_degrees", in_degrees, persistent=False)
         self.register_buffer("out_degrees", out_degrees, persistent=False)
 
-    def masked_weight(self) -> Tensor:
-        """Weight (out, in) with zeros where the mask forbids."""
-        return torch.where(self.out_degrees[:, None] >= self.in_degrees, self.weight, 0)
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, in) -> (b, out), by a weight with zeros where the mask forbids."""
+        return F.linear(
+            x, torch.where(self.out_degrees[:, None] >= self.in_degrees, self.weight, 0), self.bias
+        )
 
 
 class MADE(nn.Module):
@@ -51,8 +53,8 @@ class MADE(nn.Module):
         self, input_dim: int, hidden_dim: int, num_hidden: int, num_conditions: int, *, backwards: bool
     ) -> None:
         super().__init__()
-        self.order = range(input_dim)[:: -1 if backwards else 1]
-        order = torch.tensor(self.order)
+        order = torch.arange(input_dim)
+        order = order.flip(0) if backwards else order
         hidden = [torch.arange(hidden_dim) % (input_dim - 1)] * (num_hidden + 1)
         # Mean and scale of variable i see only degrees below i.
         degrees = [order, *hidden, (order - 1).repeat(2)]
@@ -62,37 +64,16 @@ class MADE(nn.Module):
             self.condition = nn.Embedding(num_conditions, hidden_dim)
             nn.init.uniform_(self.condition.weight, 0, num_conditions**-0.5)
 
-    def _dense(self) -> list[tuple[Tensor, Tensor]]:
-        """Masked weight and bias of every layer."""
-        return [
-            (layer.masked_weight(), layer.bias) for layer in self.layers if isinstance(layer, MaskedLinear)
-        ]
-
-    def _shift_and_log_scale(
-        self, x: Tensor, condition: Tensor | None, layers: list[tuple[Tensor, Tensor]]
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the scale (b, d) of all variables, from the earlier ones in x (b, d)."""
-        h = F.linear(x, *layers[0])
-        if self.condition is not None:
-            h = h + self.condition(condition)
-        for weight, bias in layers[1:]:
-            h = F.linear(h.relu(), weight, bias)
-        # Half precision perturbs the two functions, not the change of variables made with them.
-        shift, log_scale = h.to(torch.promote_types(h.dtype, x.dtype)).chunk(2, dim=1)
-        return shift, log_scale
-
     def forward(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Map x (b, d) to u (b, d) and log|det du/dx| (b,)."""
-        shift, log_scale = self._shift_and_log_scale(x, condition, self._dense())
+        h = x
+        for number, layer in enumerate(self.layers):
+            h = layer(h.relu() if number else h)
+            if number == 0 and self.condition is not None:
+                h = h + self.condition(condition)
+        # Half precision perturbs the two functions, not the change of variables made with them.
+        shift, log_scale = h.to(torch.promote_types(h.dtype, x.dtype)).chunk(2, dim=1)
         return (x - shift) * torch.exp(-log_scale), -log_scale.sum(1)
-
-    def inverse(self, u: Tensor, condition: Tensor | None) -> Tensor:
-        """Map u (b, d) to x (b, d), one variable after the other."""
-        layers, x = self._dense(), torch.zeros_like(u)
-        for i in self.order:
-            shift, log_scale = self._shift_and_log_scale(x, condition, layers)
-            x[:, i] = u[:, i] * log_scale[:, i].exp() + shift[:, i]
-        return x
 
 
 class FlowBatchNorm(nn.Module):
@@ -129,11 +110,6 @@ class FlowBatchNorm(nn.Module):
             self.running_var.lerp_(var.detach(), self.momentum)
         u = (x - mean) * (var + self.eps).rsqrt() * self.log_gamma.exp() + self.beta
         return u, (self.log_gamma - 0.5 * torch.log(var + self.eps)).sum()
-
-    def inverse(self, u: Tensor) -> Tensor:
-        """Map u (b, d) to x (b, d) by the running statistics."""
-        x = (u - self.beta) * torch.exp(-self.log_gamma)
-        return x * torch.sqrt(self.running_var + self.eps) + self.running_mean
 
 
 class MAF(nn.Module):
@@ -191,14 +167,6 @@ class MAF(nn.Module):
         """Log density (b,) of x (b, d) given its condition (b,), in nats."""
         u, log_det = self(x, condition)
         return log_det - 0.5 * u.square().sum(1) - 0.5 * math.log(2 * math.pi) * u.shape[1]
-
-    @torch.no_grad()
-    def inverse(self, u: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map noise u (b, d) to data x (b, d) by the running statistics, in d passes a block."""
-        self._check(condition)
-        for made, batch_norm in zip(reversed(self.made), reversed(self.batch_norm), strict=True):
-            u = made.inverse(batch_norm.inverse(u), condition)  # pyright: ignore[reportCallIssue]
-        return u
 
     def marginal_log_prob(self, x: Tensor, conditions: Tensor, *, rows_at_once: int = 8192) -> Tensor:
         """Log of the mean of p(x | y) over conditions y; for all of them, the log density of x alone.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.wavegan import initialise
 
 _FILTERS = 32
 _EMBEDDING = 128
@@ -53,17 +54,20 @@ class PanottiCNN(nn.Module):
             nn.ReLU(),
             nn.BatchNorm2d(_FILTERS, eps=1e-3, momentum=0.01),  # as Keras has them
         )
-        self.layers = nn.Sequential(*(_layer(dropout) for _ in range(3)))
+        self.layers = nn.Sequential()
+        for _ in range(3):
+            convolution = nn.Conv2d(_FILTERS, _FILTERS, 3, padding=1)
+            self.layers.append(nn.Sequential(convolution, nn.MaxPool2d(2), nn.ELU(), nn.Dropout(dropout)))
         self.dense = nn.Linear(_FILTERS * (num_mels // _POOLED) * (num_frames // _POOLED), _EMBEDDING)
         self.dropout = nn.Dropout(embedding_dropout)
         self.classifier = nn.Linear(_EMBEDDING, num_classes)
-        self.apply(_initialize)
+        self.apply(initialise)
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the head by an untrained one of other classes."""
         self.num_classes = num_classes
         self.classifier = nn.Linear(_EMBEDDING, num_classes).to(self.classifier.weight)
-        self.classifier.apply(_initialize)
+        initialise(self.classifier)
 
     def forward(self, features: Tensor) -> Output:
         """Classify clips.
@@ -85,17 +89,3 @@ class PanottiCNN(nn.Module):
         maps = self.layers(self.first(features))
         embedding = F.elu(self.dense(maps.flatten(1)))
         return Output(embedding, self.classifier(self.dropout(embedding)))
-
-
-def _layer(dropout: float) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(_FILTERS, _FILTERS, 3, padding=1), nn.MaxPool2d(2), nn.ELU(), nn.Dropout(dropout)
-    )
-
-
-def _initialize(layer: nn.Module) -> None:
-    """Keras' default: Glorot uniform, no bias."""
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(layer.weight)
-        assert layer.bias is not None
-        nn.init.zeros_(layer.bias)

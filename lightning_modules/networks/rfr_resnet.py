@@ -106,13 +106,13 @@ class RFRResNet(nn.Module):
             raise ValueError(f"blocks={tuple(blocks)}: expected three counts from 1, the first up to 4")
         if receptive_field not in _KERNELS:
             raise ValueError(f"receptive_field={receptive_field!r} must be one of {', '.join(_KERNELS)}")
-        self._kernels = _KERNELS[receptive_field][: blocks[0]]
+        kernels = _KERNELS[receptive_field][: blocks[0]]
         self.min_size = 2 ** (1 + sum(_POOLED[: blocks[0]])) + 1
         self.in_channels = in_channels
         self.embedding_dim = 4 * channels
         self.input_conv = nn.Conv2d(in_channels, channels, 5, stride=2, padding=1, bias=False)
         self.input_bn = nn.BatchNorm2d(channels)
-        self.stage1 = nn.Sequential(*_first_stage(channels, self._kernels))
+        self.stage1 = nn.Sequential(*_first_stage(channels, kernels))
         self.stage2 = nn.Sequential(*_widening_stage(channels, blocks[1]))
         self.stage3 = nn.Sequential(*_widening_stage(2 * channels, blocks[2]))
         self.num_classes = num_classes
@@ -121,15 +121,6 @@ class RFRResNet(nn.Module):
             self.classifier_bn = nn.BatchNorm2d(num_classes)
         self._initialize(sum(blocks))
         convert_conv2d_weight_memory_format(self, torch.channels_last)
-
-    @property
-    def receptive_field_size(self) -> int:
-        """Bins and frames of the input that one cell of the last feature map sees."""
-        size, step = 5, 2
-        for kernel_sizes, pooled in zip(self._kernels, _POOLED, strict=False):
-            size += (sum(kernel_sizes) - 2 + pooled) * step
-            step *= 1 + pooled
-        return size
 
     @torch.no_grad()
     def _initialize(self, num_blocks: int) -> None:

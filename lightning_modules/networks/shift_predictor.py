@@ -24,7 +24,6 @@ class ShiftPredictor(nn.Module):
 
     Attributes:
         receptive_field: Samples of a window: all of them tell the shift.
-        latency: Samples of a window that come after what is moved to its middle.
 
     Raises:
         ValueError: If a millisecond is no multiple of 4 samples, or the shifts do not fit the window.
@@ -49,7 +48,7 @@ class ShiftPredictor(nn.Module):
         self.sample_rate, self.hop = sample_rate, hop
         self.window = round(window_s * 1000) * hop
         self.max_shift = round(max_shift_s * 1000) * hop
-        self.receptive_field, self.latency = self.window, self.window // 2
+        self.receptive_field = self.window
         self.analysis = nn.Sequential(
             nn.Conv1d(1, num_channels // 2, 17, stride=4, padding=8),
             nn.ReLU(),

@@ -3,6 +3,7 @@
 Reference: github.com/csteinmetz1/micro-tcn. Letters: b batch, c channel, t time.
 """
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -101,14 +102,8 @@ def _condition(num_knobs: int) -> nn.Module:
     """Knobs (b, knob) -> (b, 32)."""
     if num_knobs == 0:
         return nn.Identity()
-    return nn.Sequential(
-        nn.Linear(num_knobs, 16),
-        nn.ReLU(),
-        nn.Linear(16, _CONDITION),
-        nn.ReLU(),
-        nn.Linear(_CONDITION, _CONDITION),
-        nn.ReLU(),
-    )
+    sizes = pairwise([num_knobs, 16, _CONDITION, _CONDITION])
+    return nn.Sequential(*(layer for pair in sizes for layer in (nn.Linear(*pair), nn.ReLU())))
 
 
 def _crop(features: Tensor, size: int, look_ahead: int) -> Tensor:

@@ -125,9 +125,8 @@ class WaveGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores waveforms."""
-        for number, (layer, norm, stride) in enumerate(
-            zip(self.layers, self.norms, self.strides, strict=True), start=1
-        ):
+        parts = zip(self.layers, self.norms, self.strides, strict=True)
+        for number, (layer, norm, stride) in enumerate(parts, start=1):
             padding = KERNEL_SIZE - stride
             x = F.leaky_relu(norm(layer(F.pad(x, (padding // 2, padding - padding // 2)))), 0.2)
             if number <= _SHUFFLED and number < len(self.layers):

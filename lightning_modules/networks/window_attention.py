@@ -130,9 +130,8 @@ class ShiftWindowAttention(LocalAttention):
 
     def bias(self, height: int, width: int) -> Tensor:
         """As `LocalAttention.bias`, with the mask of the shift added."""
-        if (height, width) == self.padded_size:
-            mask = self.attn_mask
-        else:
+        mask = self.attn_mask
+        if (height, width) != self.padded_size:
             mask = _shift_mask(height, width, self.window, self.shift, self.attn_mask.device)
         return (mask[:, None] + self._position_bias()).flatten(0, 1).unsqueeze(0)
 

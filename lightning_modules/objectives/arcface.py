@@ -61,10 +61,9 @@ class ArcFace(nn.Module):
             ValueError: For a target that is no class; looked at only on the CPU, elsewhere the device's own check
                 remains.
         """
-        if target.device.type == "cpu" and not ((target >= 0) & (target < self.num_classes)).all():
-            wrong = target[(target < 0) | (target >= self.num_classes)][0].item()
+        if target.device.type == "cpu" and len(wrong := target[(target < 0) | (target >= self.num_classes)]):
             raise ValueError(
-                f"target {wrong} is not in 0 to {self.num_classes - 1}: set num_classes to your data's"
+                f"target {wrong[0]} is not in 0 to {self.num_classes - 1}: set num_classes to your data's"
             )
         cosine = self._cosine(embedding)
         of_target = cosine.gather(1, target[:, None])

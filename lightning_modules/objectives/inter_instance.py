@@ -77,11 +77,10 @@ class InterInstance(nn.Module):
             bank = self.bank.to(embedding.dtype, copy=True)  # `enqueue` may write before the backward pass
             cosine = F.normalize(embedding, dim=-1) @ bank.T  # (batch, bank)
         same = target.unsqueeze(-1) == self.labels
-        positive = same & (self.labels >= 0)
-        negative = ~same & (self.labels >= 0)
-        return -(
-            masked_mean(F.logsigmoid(cosine), positive) + masked_mean(F.logsigmoid(-cosine), negative)
-        ).mean()
+        is_filled = self.labels >= 0
+        approach = masked_mean(F.logsigmoid(cosine), same & is_filled)
+        leave = masked_mean(F.logsigmoid(-cosine), ~same & is_filled)
+        return -(approach + leave).mean()
 
     @torch.no_grad()
     def keys(self, features: Tensor) -> Tensor:

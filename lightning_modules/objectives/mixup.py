@@ -52,9 +52,8 @@ class Mixup(nn.Module):
         batch, device = len(waveform), waveform.device
         if batch < 2 or self.probability == 0:
             return waveform, soft
-        partner = (
-            torch.arange(batch, device=device) + torch.randint(1, batch, (batch,), device=device)
-        ) % batch
+        steps = torch.randint(1, batch, (batch,), device=device)
+        partner = (torch.arange(batch, device=device) + steps) % batch
         alpha = torch.full((batch,), self.alpha, device=device)
         weight = Beta(alpha, alpha, validate_args=False).sample()
         is_mixed = torch.rand(batch, device=device) < self.probability

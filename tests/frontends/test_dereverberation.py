@@ -156,12 +156,23 @@ def test_blind_dereverberation_refuses_one_channel():
         BlindDereverberation()(torch.randn(1, 1, 16000))
 
 
+def likelihoods(module: BlindDereverberation, spectrum: torch.Tensor) -> torch.Tensor:
+    """Of clips (batch, channel, bin, frame), before and after every round: (batch, 1 + round), up to a constant."""
+    bins = spectrum.movedim(1, 3).flatten(0, 1)  # (n, frame, channel)
+    level = bins.abs().square().mean(dim=(1, 2), keepdim=True).sqrt()
+    found = [
+        -(precision.log_det + (signal.conj() * precision.whiten(signal)).real.sum(-1)).sum(-1)
+        for signal, _, precision in module.improve(bins / level.where(level > 0, 1))
+    ]
+    return torch.stack(found, dim=-1).unflatten(0, spectrum.shape[0:3:2]).sum(dim=1)
+
+
 @pytest.mark.parametrize("num_sources", [1, 2, 3])
 @pytest.mark.parametrize("frames", [8, 14, 22])
 def test_clips_shorter_than_the_late_reverberation(num_sources, frames):
-    found = BlindDereverberation(num_sources, taps=2).separate_spectrum(random_spectrum(2, 2, 3, frames))
-    assert found.sources.isfinite().all()
-    assert (found.log_likelihood.diff() > 0).all()
+    module, spectrum = BlindDereverberation(num_sources, taps=2), random_spectrum(2, 2, 3, frames)
+    assert module.dereverberate(spectrum).isfinite().all()
+    assert (likelihoods(module, spectrum).diff() > 0).all()
 
 
 @pytest.mark.parametrize("num_sources", [1, 2])
@@ -169,7 +180,7 @@ def test_clips_shorter_than_the_late_reverberation(num_sources, frames):
 def test_likelihood_never_falls(num_sources, signal):
     clip = room(24000)[0][None] if signal == "room" else torch.randn(1, 4, 24000, dtype=torch.float64)
     module = BlindDereverberation(num_sources, rounds=8, taps=3).double()
-    likelihood = module.separate(clip).log_likelihood
+    likelihood = likelihoods(module, module.stft(clip))
     assert likelihood.shape == (1, 9)
     assert (likelihood.diff() > 0).all()
 
@@ -244,16 +255,6 @@ def test_singular_systems_have_a_solution():
     target = columns[..., :2].sum(dim=-1, keepdim=True)
     found = LoadedCholesky(columns.mH @ columns).solve(columns.mH @ target)
     torch.testing.assert_close(columns @ found, target, atol=1e-3, rtol=0)
-
-
-def test_sources_and_residual_add_up():
-    clip = room(24000)[0][None]
-    found = BlindDereverberation(2, taps=3).double().separate(clip)
-    assert found.sources.shape == (1, 2, 4, 24000)
-    mix = found.sources.sum(dim=1)
-    torch.testing.assert_close(mix, BlindDereverberation(2, taps=3).double()(clip))
-    assert si_sdr(mix + found.residual, clip) > 3  # an inverse filter near the identity
-    assert found.sources[:, 0].std() != pytest.approx(float(found.sources[:, 1].std()), rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -66,14 +66,6 @@ def test_variables_depend_on_earlier_ones_only_and_on_all_of_them():
         assert torch.equal(torch.as_tensor(jacobian)[:, 0] != 0, expected.bool())
 
 
-@pytest.mark.parametrize("num_conditions", [0, 3])
-def test_inverse(num_conditions):
-    network = flow(num_conditions=num_conditions)
-    x, condition = example(network, 7, 5)
-    u, _ = network(x, condition)
-    torch.testing.assert_close(network.inverse(u, condition), x)
-
-
 def test_log_prob_is_the_normal_density_times_the_volume():
     network = flow()
     x, condition = example(network, 4, 5)

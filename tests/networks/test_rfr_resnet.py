@@ -6,28 +6,28 @@ from lightning_modules.networks import RFRResNet
 
 
 @pytest.mark.parametrize(
-    ("settings", "total", "receptive_field"),
+    ("settings", "total"),
     [
-        ({}, 530_626, 87),
-        ({"blocks": (4, 4, 4)}, 894_658, 87),
-        ({"receptive_field": "very_small"}, 432_322, 47),
-        ({"receptive_field": "a_bit_smaller"}, 497_858, 71),
-        ({"receptive_field": "a_bit_larger"}, 563_394, 103),
-        ({"channels": 128}, 2_109_826, 87),
-        ({"channels": 128, "receptive_field": "a_bit_larger"}, 2_240_898, 103),
+        ({}, 530_626),
+        ({"blocks": (4, 4, 4)}, 894_658),
+        ({"receptive_field": "very_small"}, 432_322),
+        ({"receptive_field": "a_bit_smaller"}, 497_858),
+        ({"receptive_field": "a_bit_larger"}, 563_394),
+        ({"channels": 128}, 2_109_826),
+        ({"channels": 128, "receptive_field": "a_bit_larger"}, 2_240_898),
     ],
 )
-def test_parameters_and_receptive_fields_are_the_published_ones(settings, total, receptive_field):
-    network = RFRResNet(**settings)
-    assert sum(parameter.numel() for parameter in network.parameters()) == total
-    assert network.receptive_field_size == receptive_field
+def test_parameters_are_the_published_ones(settings, total):
+    assert sum(parameter.numel() for parameter in RFRResNet(**settings).parameters()) == total
 
 
-@pytest.mark.parametrize("receptive_field", ["very_small", "a_bit_smaller", "normal", "a_bit_larger"])
-@pytest.mark.parametrize("blocks", [(4, 1, 2), (3, 1, 1), (1, 2, 1)])
-def test_receptive_field_is_where_gradients_come_from(receptive_field, blocks):
+@pytest.mark.parametrize(
+    ("receptive_field", "size"),
+    [("very_small", 47), ("a_bit_smaller", 71), ("normal", 87), ("a_bit_larger", 103)],
+)
+def test_receptive_field_is_the_published_one(receptive_field, size):
     """With positive weights and average instead of maximum pooling, every cell that can matter does."""
-    network = RFRResNet(channels=2, receptive_field=receptive_field, blocks=blocks).double().eval()
+    network = RFRResNet(channels=2, receptive_field=receptive_field).double().eval()
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.constant_(layer.weight, 0.1)
@@ -41,7 +41,7 @@ def test_receptive_field_is_where_gradients_come_from(receptive_field, blocks):
     (gradient,) = torch.autograd.grad(maps[0][0, 0, height // 2, width // 2], spectrogram)
     rows, columns = gradient[0, 0].nonzero(as_tuple=True)
     sizes = [int(places.max() - places.min()) + 1 for places in (rows, columns)]
-    assert sizes == [network.receptive_field_size] * 2
+    assert sizes == [size] * 2
 
 
 def test_maps_have_the_published_sizes():

@@ -166,9 +166,6 @@ def test_maf(num_conditions, num_hidden):
         assert_equal_statistics(theirs, ours)
     u, _ = ours(x, condition)
     torch.testing.assert_close(u, theirs(x, one_hot)[0], atol=1e-10, rtol=1e-10)
-    with torch.no_grad():
-        expected = theirs.inverse(u, one_hot)[0]
-    torch.testing.assert_close(ours.inverse(u, condition), expected, atol=1e-8, rtol=1e-8)
 
 
 def test_maf_score(monkeypatch):

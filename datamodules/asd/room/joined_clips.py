@@ -1,6 +1,7 @@
 """Segments of a given length from clips that are shorter: joined at one level, cross-faded."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +24,14 @@ def segments(
     Yields:
         A segment (time,) at 16 kHz, and the names of its clips.
     """
-    order = _permutations(clips, random)
-    while True:
-        clip = next(order)
-        segment, names = _load(clip), [Path(clip.path).stem]
-        level = rms(segment)
+    order = (clips[index].path for _ in count() for index in random.permutation(len(clips)))
+    sounds = ((_load(path), Path(path).stem) for path in order)
+    for segment, name in sounds:
+        level, names = rms(segment), [name]
         while len(segment) < num_samples:
-            clip = next(order)
-            following = _load(clip)
+            following, name = next(sounds)
             segment = cross_fade(segment, following * (level / rms(following)))
-            names.append(Path(clip.path).stem)
+            names.append(name)
         yield segment[:num_samples], names
 
 
@@ -44,15 +43,10 @@ def cross_fade(first: Signal, second: Signal) -> Signal:
     return np.concatenate([kept, fading * np.cos(angle) + second[:size] * np.sin(angle), second[size:]])
 
 
-def _permutations(clips: Sequence[Clip], random: Generator) -> Iterator[Clip]:
-    while True:
-        yield from (clips[index] for index in random.permutation(len(clips)))
-
-
-def _load(clip: Clip) -> Signal:
+def _load(path: str) -> Signal:
     """A clip (time,) at 16 kHz, its channels averaged."""
-    waveform, rate = audio.read(clip.path)
+    waveform, rate = audio.read(path)
     signal = audio.resample(waveform.mean(dim=0), rate, RATE).double().numpy()
     if not signal.any():
-        raise audio.AudioError(f"{clip.path}: is silent, no sound to simulate a machine of: delete the file")
+        raise audio.AudioError(f"{path}: is silent, no sound to simulate a machine of: delete the file")
     return signal

@@ -185,7 +185,9 @@ class SimulatedRoom(ClipDataModule):
             for row in csv.DictReader(file):
                 if row["machine"] in chosen:
                     path = self.root / row["file"]
-                    corpus[path.parent.name].append(_clip(path, row))
+                    attributes = machine_attributes(row["machine"], row["id"]) | {"snr": row["snr_db"]}
+                    clip = Clip(f"{row['machine']}/{path.stem}", str(path), TARGETS[row["kind"]], attributes)
+                    corpus[path.parent.name].append(clip)
         return corpus
 
     def _check_settings(self) -> Sequence[str]:
@@ -210,11 +212,6 @@ class SimulatedRoom(ClipDataModule):
                 f" {', '.join(written['machines'])}, set root to a new folder, or delete this one"
             )
         return self.machines or written["machines"]
-
-
-def _clip(path: Path, row: dict[str, str]) -> Clip:
-    attributes = machine_attributes(row["machine"], row["id"]) | {"snr": row["snr_db"]}
-    return Clip(f"{row['machine']}/{path.stem}", str(path), TARGETS[row["kind"]], attributes)
 
 
 def _score_stem(key: str) -> tuple[str, str] | None:

@@ -73,6 +73,7 @@ class MappingExamples(ResumableDataModule):
     """
 
     demo_root = Path(mapping.ROOT)
+    demo_writer = staticmethod(mapping.write_mapping)
     rows: dict[str, list[Example]]
 
     def __init__(
@@ -100,10 +101,6 @@ class MappingExamples(ResumableDataModule):
         self.clip = round(clip_s * sample_rate)
         self.outputs: dict[str, list[str]] = {name: [] for name in (*outputs, *class_outputs)}
         self.class_outputs, self.input_names = list(class_outputs), []
-
-    def make_demo(self, folder: Path) -> None:
-        """Write points of known functions."""
-        mapping.write_mapping(folder)
 
     def setup(self, stage: str | None = None) -> None:
         """Read all files whatever the stage: they are small, and ``train.csv`` tells the classes."""

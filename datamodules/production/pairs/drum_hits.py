@@ -89,6 +89,7 @@ class DrumHits(PairDataModule):
     """
 
     demo_root = Path(ONE_SHOTS_ROOT)
+    demo_writer = staticmethod(write_one_shots)
 
     def __init__(
         self,
@@ -118,10 +119,6 @@ class DrumHits(PairDataModule):
         self.bpm, self.steps_per_beat, self.hits_per_bar = bpm, steps_per_beat, hits_per_bar
         self.num_windows, self.num_bars, self.fold = num_windows, num_bars, fold
         self.shots: dict[str, list[Shot]] = {}
-
-    def make_demo(self, folder: Path) -> None:
-        """Write synthetic kits."""
-        write_one_shots(folder)
 
     def split(self, name: PairSplit) -> list[Pair]:
         """One row a sample for training; for validation and test windows, then bars, that the seed determines."""

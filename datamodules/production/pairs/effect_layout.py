@@ -58,12 +58,7 @@ def read_info(path: Path) -> EffectInfo:
         section = parser["effect"]
         names = [str(name) for name in ast.literal_eval(section["knob_names"])]
         ranges = [(float(low), float(high)) for low, high in ast.literal_eval(section["knob_ranges"])]
-        info = EffectInfo(
-            section["name"].strip("'\""),
-            tuple(names),
-            tuple(ranges),
-            section.getboolean("inverse", fallback=False),
-        )
+        name, inverse = section["name"].strip("'\""), section.getboolean("inverse", fallback=False)
     except (configparser.Error, KeyError, ValueError, SyntaxError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
@@ -73,12 +68,12 @@ def read_info(path: Path) -> EffectInfo:
         raise ValueError(
             f"{path}: knob_names {names} and {len(ranges)} knob_ranges: give every knob a name of its own and one range"
         )
-    for name, (low, high) in zip(names, ranges, strict=True):
+    for knob, (low, high) in zip(names, ranges, strict=True):
         if not -math.inf < low < high < math.inf:
             raise ValueError(
-                f"{path}: knob {name} ranges from {low} to {high}: give two numbers, the lesser first"
+                f"{path}: knob {knob} ranges from {low} to {high}: give two numbers, the lesser first"
             )
-    return info
+    return EffectInfo(name, tuple(names), tuple(ranges), inverse)
 
 
 def folder_pairs(folder: Path, info: EffectInfo) -> list[FilePair]:

@@ -1,6 +1,7 @@
 """An audio effect as pairs of files, with or without knobs."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class EffectPairs(PairDataModule):
     """
 
     demo_root = Path(DEMO_ROOT)
+    demo_writer = staticmethod(write_effect)
 
     def __init__(
         self,
@@ -65,10 +67,6 @@ class EffectPairs(PairDataModule):
     ) -> None:
         super().__init__(root=root, sample_rate=sample_rate, eval_batch_size=1, **settings)
         self.chunk, self.flip_polarity, self.validation = chunk, flip_polarity, validation
-
-    def make_demo(self, folder: Path) -> None:
-        """Write synthetic signals before and after a compressor."""
-        write_effect(folder)
 
     def split(self, name: PairSplit) -> list[FilePair]:
         """Pairs of a folder, or of a part of the capture."""
@@ -132,13 +130,10 @@ class Capture(EffectPairs):
     """
 
     demo_root = Path(AMPLIFIER_ROOT)
+    demo_writer = staticmethod(partial(write_effect, effect="amplifier"))
 
     def __init__(self, *, root: str = AMPLIFIER_ROOT, **settings: Any) -> None:
         super().__init__(root=root, **settings)
-
-    def make_demo(self, folder: Path) -> None:
-        """Write synthetic signals before and after an amplifier."""
-        write_effect(folder, "amplifier")
 
 
 @dataclass(eq=False)

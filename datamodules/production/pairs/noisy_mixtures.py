@@ -122,6 +122,5 @@ def share_of_files(root: Path, name: PairSplit) -> list[Clip]:
         )
     order = np.random.default_rng(0).permutation(len(clips))
     held_out = [max(round(share * len(clips)), 1) for share in _SHARES[1:]]
-    ends = np.cumsum([len(clips) - sum(held_out), *held_out])
-    begin, end = dict(zip(_SPLITS, zip([0, *ends], ends, strict=False), strict=True))[name]
-    return [clips[row] for row in sorted(order[begin:end])]
+    parts = np.split(order, np.cumsum([len(clips) - sum(held_out), *held_out]))
+    return [clips[row] for row in sorted(parts[_SPLITS.index(name)])]

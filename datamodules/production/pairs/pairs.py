@@ -175,13 +175,12 @@ def normalise_knobs(knobs: Sequence[float], ranges: Sequence[tuple[float, float]
 
 def collate_pairs(items: Sequence[PairItem]) -> PairBatch:
     """Stack items of equal length."""
+    waveforms, targets, knobs, pairs, indices = zip(*items, strict=True)
     return PairBatch(
-        waveform=torch.stack([item.waveform for item in items]),
-        target=torch.stack([item.target for item in items]),
-        knobs=torch.stack([item.knobs for item in items]),
-        index=torch.tensor([item.index for item in items]),
-        key=[item.pair.key for item in items],
-        attributes={
-            name: [item.pair.attributes[name] for item in items] for name in items[0].pair.attributes
-        },
+        waveform=torch.stack(waveforms),
+        target=torch.stack(targets),
+        knobs=torch.stack(knobs),
+        index=torch.tensor(indices),
+        key=[pair.key for pair in pairs],
+        attributes={name: [pair.attributes[name] for pair in pairs] for name in pairs[0].attributes},
     )

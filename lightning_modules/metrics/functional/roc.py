@@ -33,9 +33,7 @@ def roc_curve(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> Ro
     """
     rise, run = _steps(*_binary(scores, is_positive))
     zero = rise.new_zeros(1)
-    return RocCurve(
-        torch.cat([zero, run.cumsum(0) / run.sum()]), torch.cat([zero, rise.cumsum(0) / rise.sum()])
-    )
+    return RocCurve(*(torch.cat([zero, step.cumsum(0) / step.sum()]) for step in (run, rise)))
 
 
 def auc(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> Tensor:

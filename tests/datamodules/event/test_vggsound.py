@@ -14,8 +14,8 @@ from datamodules import VGGSound
 from datamodules.audio import AudioError
 from datamodules.check import main
 from datamodules.demo.events import write_vggsound
-from datamodules.event.events import write_classes
 from datamodules.event.youtube import find_files
+from datamodules.files import write_csv
 from datamodules.protocol import ProtocolError
 
 RATE = 16000
@@ -112,6 +112,10 @@ def test_lists_by_split_are_read_where_the_whole_is_absent(tmp_path) -> None:
         data.split("train")
 
 
+def _write_classes(path: Path, names: list[str]) -> None:
+    write_csv(path, [("head", "index", "name"), *(("event", i, name) for i, name in enumerate(names))])
+
+
 def test_another_order_of_classes(tmp_path) -> None:
     names = [
         "waterfall burbling",
@@ -120,11 +124,11 @@ def test_another_order_of_classes(tmp_path) -> None:
         "female speech, woman speaking",
         "more",
     ]
-    write_classes(tmp_path / "classes.csv", {"event": names})
+    _write_classes(tmp_path / "classes.csv", names)
     data = _vggsound(_write_list(tmp_path), classes_file=str(tmp_path / "classes.csv"), validation=0)
     assert data.heads == {"event": names}
     assert [clip.target for clip in data.split("train")] == [0, 3, 2]
-    write_classes(tmp_path / "classes.csv", {"event": names[1:]})
+    _write_classes(tmp_path / "classes.csv", names[1:])
     data = _vggsound(tmp_path, classes_file=str(tmp_path / "classes.csv"))
     with pytest.raises(
         ProtocolError, match=r"classes\.csv: class 'waterfall burbling' of clip --0PQM4-hqg_000030"

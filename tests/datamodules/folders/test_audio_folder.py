@@ -11,7 +11,6 @@ import torch
 
 from datamodules import AudioFolder
 from datamodules.demo.one_shots import write_one_shots
-from datamodules.event.events import write_classes
 from datamodules.protocol import ProtocolError
 
 RATE = 8000
@@ -174,11 +173,11 @@ def test_training_takes_the_attack(tmp_path):
 
 def test_classes_of_a_file_keep_their_order(kits, tmp_path_factory):
     path = tmp_path_factory.mktemp("classes") / "classes.csv"
-    write_classes(path, {"class": ["tom", "snare", "kick"]})
+    path.write_text("head,index,name\nclass,0,tom\nclass,1,snare\nclass,2,kick\n")
     data = _folder(kits, classes_file=str(path))
     assert data.classes == ["tom", "snare", "kick"]
     assert {clip.target for clip in data.split("train")} == {1, 2}
-    write_classes(path, {"class": ["snare"]})
+    path.write_text("head,index,name\nclass,0,snare\n")
     with pytest.raises(ProtocolError, match=r"class 'kick' of kick/kit0__1\.wav is missing"):
         _folder(kits, classes_file=str(path)).split("train")
 

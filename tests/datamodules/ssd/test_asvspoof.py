@@ -228,7 +228,7 @@ def test_demo_is_made_once_and_only_at_its_own_place(tmp_path, monkeypatch) -> N
         calls.append(folder)
         folder.mkdir(parents=True)
 
-    monkeypatch.setattr("datamodules.ssd.asvspoof.make_demo", make)
+    monkeypatch.setattr(ASVspoof, "demo_writer", staticmethod(make))
     ASVspoof().prepare_data()
     ASVspoof().prepare_data()
     ASVspoof(root="elsewhere").prepare_data()
