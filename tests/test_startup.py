@@ -51,7 +51,9 @@ def test_networks_import_timm_when_one_is_built_that_needs_it():
 
 def test_a_loader_worker_imports_no_lightning():
     """What a worker unpickles: clips, how they are put together, and how it is set up."""
-    program = "import sys, datamodules.clips, datamodules.loading.loader; print({'lightning'} & set(sys.modules))"
+    program = (
+        "import sys, datamodules.clips, datamodules.loading.loader; print({'lightning'} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

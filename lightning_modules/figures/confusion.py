@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lightning_modules.figures.panels import panels
+from lightning_modules.figures import panels
 from lightning_modules.figures.text import plain
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from torch import Tensor
 
-from lightning_modules.figures.panels import panels
+from lightning_modules.figures import panels
 from lightning_modules.figures.text import plain
 from lightning_modules.metrics.functional import auc, det_curve, equal_error_rate, partial_auc, roc_curve
 

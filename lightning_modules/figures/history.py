@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_modules.figures.panels import panels
+from lightning_modules.figures import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

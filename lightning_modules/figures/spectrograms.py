@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.figures.panels import panels
+from lightning_modules.figures import panels
 from lightning_modules.figures.text import plain
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lightning_modules.figures.panels import panels
+from lightning_modules.figures import panels
 from lightning_modules.figures.text import plain
 from lightning_modules.grids.estimates import AVERAGE, Estimate, Table
 from lightning_modules.grids.grid_file import Output

@@ -33,9 +33,8 @@ class MaskedLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, in) -> (b, out), by a weight with zeros where the mask forbids."""
-        return F.linear(
-            x, torch.where(self.out_degrees[:, None] >= self.in_degrees, self.weight, 0), self.bias
-        )
+        weight = torch.where(self.out_degrees[:, None] >= self.in_degrees, self.weight, 0)
+        return F.linear(x, weight, self.bias)
 
 
 class MADE(nn.Module):
@@ -66,11 +65,12 @@ class MADE(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Map x (b, d) to u (b, d) and log|det du/dx| (b,)."""
-        h = x
-        for number, layer in enumerate(self.layers):
-            h = layer(h.relu() if number else h)
-            if number == 0 and self.condition is not None:
-                h = h + self.condition(condition)
+        first, *others = self.layers
+        h = first(x)
+        if self.condition is not None:
+            h = h + self.condition(condition)
+        for layer in others:
+            h = layer(h.relu())
         # Half precision perturbs the two functions, not the change of variables made with them.
         shift, log_scale = h.to(torch.promote_types(h.dtype, x.dtype)).chunk(2, dim=1)
         return (x - shift) * torch.exp(-log_scale), -log_scale.sum(1)

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lightning_modules.run.folder import Run
 
 _PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "numpy", "scipy", "soundfile")
@@ -43,6 +45,7 @@ def versions() -> dict[str, str]:
 
 
 def changed_lines(before: str, after: str) -> list[str]:
-    """Lines of a configuration that went, behind ``-``, and that came, behind ``+``."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    """Lines of a configuration that went, behind ``-``, and that came, behind ``+``, whatever the order of keys."""
+    texts = (yaml.safe_dump(yaml.safe_load(text)).splitlines() for text in (before, after))
+    lines = difflib.unified_diff(*texts, n=0, lineterm="")
     return [line for line in lines if line[0] in "+-" and line[:3] not in ("+++", "---")]
