@@ -27,6 +27,8 @@ datamodules > datamodules.production.pairs: pairs mixtures effect_pairs effect_l
 datamodules > datamodules.production.pairs: drum_hits delay audio_effects simple_signals
 datamodules > datamodules.ssd: asvspoof asvspoof_layouts
 lightning_modules > lightning_modules.benchmark: cost cost_counters
+lightning_modules.benchmark > lightning_modules.benchmark: ranks=rank_speed
+lightning_modules.callbacks > lightning_modules.run: wandb_loggers=tracking
 lightning_modules > lightning_modules.commands: arguments workflow dry_run trained score_asvspoof score_dcase launch
 lightning_modules > lightning_modules.config: cli config_files=files config_errors=errors
 lightning_modules.callbacks > lightning_modules.figures: figures=detection history spectrograms
@@ -59,13 +61,18 @@ def _former_paths() -> dict[str, str]:
 FORMER = _former_paths()
 """Former module -> present one."""
 
-FORMER_CLASSES = {
+FORMER_OBJECTS = {
     "lightning_modules.frontends.packed.Packed": "lightning_modules.frontends.precomputed.Precomputed",
     "lightning_modules.mapper.NearestNeighbours": "lightning_modules.networks.mapping_models.NearestExamples",
     "lightning_modules.mapper.models.NearestNeighbours": "lightning_modules.networks.mapping_models.NearestExamples",
     "lightning_modules.mapper.Perceptron": "lightning_modules.networks.mapping_models.Perceptron",
+    "lightning_modules.asd.windows.aggregate": "lightning_modules.package.scorers.windows.aggregate",
+    "lightning_modules.cli.main": "lightning_modules.config.cli.one_line_errors",
+    "lightning_modules.launch.main": "lightning_modules.commands.launch.launch",
+    "lightning_modules.launch.devices_and_nodes": "lightning_modules.processes.started.devices_and_nodes",
+    "lightning_modules.launch.processes": "lightning_modules.processes.started.processes",
 }
-"""Former class -> present one, where its name is another or its package is still there."""
+"""Former class or function -> present one, where its name or module is another than its module's, or stayed."""
 
 
 class FormerNames(MetaPathFinder, Loader):
@@ -91,7 +98,7 @@ def present(module: str, name: str) -> Any:
     Raises:
         AttributeError: It had nothing of that name.
     """
-    path = FORMER_CLASSES.get(f"{module}.{name}") or f"{FORMER.get(module, '')}.{name}"
+    path = FORMER_OBJECTS.get(f"{module}.{name}") or f"{FORMER.get(module, '')}.{name}"
     home, _, found = path.rpartition(".")
     if not home:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")

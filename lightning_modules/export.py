@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from datamodules.clips import Batch
 from datamodules.files import new_folder, write_text_atomically
-from lightning_modules.callbacks.fitted_state import run_of, source_of
+from lightning_modules.callbacks.fitted_state import origin_of, run_of, training_clips
 from lightning_modules.commands.arguments import command_parser
 from lightning_modules.commands.workflow import load_chosen_weights
 from lightning_modules.config import cli
@@ -61,8 +62,8 @@ def main() -> None:
     scorer, name = platform.model.scorer(), type(platform.model).__name__
     if scorer is None:
         raise ValueError(f"{name} cannot be exported: it has no scorer(), a module from waveform to scores")
-    if scorer.needs_instance:
-        raise ValueError(f"{name} cannot be exported: a score depends on a clip's machine instance")
+    if scorer.obstacle:
+        raise ValueError(f"{name} cannot be exported: {scorer.obstacle}")
     calibration = _calibration(arguments.calibration, platform.model) if arguments.calibration else None
     wanted = {"torch_export": arguments.torch_export, "onnx": arguments.onnx}
     graphs = [name for name in NAMES if wanted[name]]
@@ -155,9 +156,16 @@ def export(
 
 def _fitted(platform: cli.Platform, ckpt_path: str | Path | None) -> Fitted:
     """What a test with these weights fitted, or what an older checkpoint holds; empty where neither is there."""
-    model, folder = platform.model, platform.run_folder.folder
-    source = source_of(model, settings_of(platform.resolved()))
-    return read_fitted([folder, *([run_of(ckpt_path)] if ckpt_path else [])], source) or model.fitted()
+    model, data, folder = platform.model, platform.datamodule, platform.run_folder.folder
+    if not model.fits_on_training_clips:
+        return Fitted()
+    clips = training_clips(data)
+    folders = [folder, *([run_of(ckpt_path)] if ckpt_path else [])]
+    origin = origin_of(model, settings_of(platform.resolved()), clips)
+    found = read_fitted(folders, origin, lambda: clips) or model.fitted()
+    if not found:
+        rank_zero_warn(f"{ckpt_path}: not tested yet on its data: the package has no thresholds")
+    return found
 
 
 def _calibration(path: str, model: Any) -> Calibration:

@@ -31,7 +31,7 @@ def floors(package: str) -> dict[str, int]:
 
 
 def room_of(module: str) -> str:
-    """``commands`` for what is typed, else the room or the module of the hall."""
+    """``typed`` for commands, else the room or the module of the hall."""
     package, room, *rest = module.split(".")
     is_command = rest[-1:] == ["__main__"] or (not rest and room not in floors(package))
     return "typed" if is_command else room
@@ -47,6 +47,8 @@ def allowed(kind: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_go_down(package):
     floor, sideways = floors(package), allowed("Sideways")
+    rooms = {room_of(module) for module in graph() if module.startswith(f"{package}.")}
+    assert rooms <= floor.keys(), "add the room to the table of CONTRIBUTING.md"
     wrong = [
         f"{module} > {name}"
         for module, imported in graph().items()
@@ -91,8 +93,12 @@ def test_no_circle_and_no_long_chain():
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_halls_are_not_crowded(package):
-    assert len(list((REPOSITORY / package).glob("*.py"))) <= MOST_FILES
+def test_halls_hold_commands_and_what_the_table_names(package):
+    modules = [module for module in graph() if module.startswith(f"{package}.") and module.count(".") == 1]
+    assert len(modules) < MOST_FILES
+    for module in modules:
+        if room_of(module) == "typed":
+            assert 'if __name__ == "__main__":' in files()[module].read_text(), f"{module} is no command"
 
 
 @pytest.mark.parametrize("face", sorted(filter(is_face, files())))

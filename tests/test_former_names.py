@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-from datamodules.former_names import FORMER, FORMER_CLASSES
+from datamodules.former_names import FORMER, FORMER_OBJECTS
 from lightning_modules.package.classes import find
 
 
@@ -13,14 +13,14 @@ from lightning_modules.package.classes import find
 def test_a_former_module_gives_what_the_present_one_has(former, present):
     here, there = import_module(former), import_module(present)
     names = [name for name, value in vars(there).items() if getattr(value, "__module__", None) == present]
-    renamed = {path.rpartition(".")[2] for path in FORMER_CLASSES.values()}
+    renamed = {path.rpartition(".")[2] for path in FORMER_OBJECTS.values()}
     assert names or present == "lightning_modules.processes.allocator"
     assert all(getattr(here, name) is vars(there)[name] for name in names if name not in renamed)
     with pytest.raises(AttributeError):
         _ = here.nothing_of_this_name
 
 
-@pytest.mark.parametrize(("former", "present"), FORMER_CLASSES.items())
+@pytest.mark.parametrize(("former", "present"), FORMER_OBJECTS.items())
 def test_a_former_class_is_the_present_one(former, present):
     (old_home, _, old), (home, _, name) = (path.rpartition(".") for path in (former, present))
     assert getattr(import_module(old_home), old) is getattr(import_module(home), name)

@@ -13,7 +13,7 @@ class Backend(nn.Module, ABC):
     """Distance of embeddings to the normal training embeddings of their group, a machine instance.
 
     Where `fit` is told domains, the distance is the smaller one of source and target. What was fitted are
-    buffers: they follow the module to its device and travel in checkpoints by `state` and `restore`.
+    buffers: they follow the module to its device; `state` and `restore` carry them into the run's folder and back.
 
     Attributes:
         cells: int64 (cell, 2), each fitted pair of group and domain.

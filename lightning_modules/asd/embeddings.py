@@ -153,7 +153,7 @@ class EmbeddingScorer(WindowScorer):
     """
 
     of_windows = "distance from normal embeddings"
-    needs_instance = True
+    obstacle = "a score depends on a clip's machine instance"
 
     def __init__(
         self,

@@ -226,6 +226,7 @@ class EnsembleScorer(Scorer):
         members: Numbers of the pipelines that are averaged.
     """
 
+    obstacle = "front ends and scores are fitted to the training clips"
     meaning = "standardised reconstruction error: higher = more anomalous"
 
     def __init__(
@@ -253,7 +254,10 @@ class EnsembleScorer(Scorer):
 
     def branches(self, features: Tensor) -> Tensor:
         """Standardised errors of eq. 8 averaged over time and microphones, float64 (batch, pipeline)."""
-        assert self.error_moments is not None
+        if self.error_moments is None:
+            raise ValueError(
+                "the ensemble was not fitted: test it first, or copy fitted/ of its run's folder along"
+            )
         mean, std = self.error_moments
         return (self.clip_errors(features).mean(-1) - mean) / std
 

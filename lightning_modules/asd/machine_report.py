@@ -13,7 +13,7 @@ from lightning_modules.run.rows import Report
 _MAX_CURVES = 12  # more cannot be told apart
 
 
-def detection_report(
+def machine_report(
     clips: Sequence[Clip], scores: Tensor, *, year: int, thresholds: Mapping[str, float]
 ) -> Report:
     """Evaluates one score a clip.

@@ -143,6 +143,7 @@ class FlowScorer(ReconstructionScorer):
     """
 
     of_windows = "negative log-likelihood"
+    obstacle = "a score depends on the machine instances of the training"
     network: MAF
 
     def __init__(
@@ -155,7 +156,7 @@ class FlowScorer(ReconstructionScorer):
         **settings: Any,
     ) -> None:
         super().__init__(network, frontend, standardize, **settings)
-        self.num_marginal, self.needs_instance = num_marginal, not num_marginal
+        self.num_marginal = num_marginal
 
     def window_scores(self, windows: Tensor, instance: Tensor | None = None) -> Tensor:
         """Returns the negative log-likelihood of every window, in nats."""

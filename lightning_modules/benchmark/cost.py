@@ -20,7 +20,7 @@ from torch.utils.benchmark import Timer
 from datamodules.clips import Batch
 from lightning_modules.asd.detector import AnomalousSoundDetector
 from lightning_modules.asd.window_detector import WindowDetector
-from lightning_modules.benchmark.cost_counters import Run, count_macs, peak_bytes
+from lightning_modules.benchmark.cost_counters import Task, count_macs, peak_bytes
 from lightning_modules.config.cli import Platform
 
 WHOLE_CLIP_S = 10.0  # where the configuration takes clips as long as they are
@@ -207,7 +207,7 @@ def _measure(platform: Platform, length: str, inputs: tuple[Any, ...], num_clips
     )
 
 
-def _seconds(run: Run) -> float:
+def _seconds(run: Task) -> float:
     timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
     return timer.blocked_autorange(min_run_time=MIN_TIMED_S).median
 

@@ -12,10 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-Run = Callable[[], Any]
+Task = Callable[[], Any]
 
 
-def count_macs(network: nn.Module, run: Run) -> tuple[int, int]:
+def count_macs(network: nn.Module, run: Task) -> tuple[int, int]:
     """Multiply-accumulates of one run of a network, bias not counted.
 
     Args:
@@ -71,7 +71,7 @@ def _cudnn_rnn_flops(input_: torch.Size, weights: Iterable[torch.Size], *_: Any,
     return 2 * math.prod(input_[:-1]) * sum(math.prod(shape) for shape in weights if len(shape) == 2)
 
 
-def peak_bytes(run: Run, *, device: torch.device, held: Iterable[Tensor]) -> int:
+def peak_bytes(run: Task, *, device: torch.device, held: Iterable[Tensor]) -> int:
     """Most bytes in use at any moment of `run`.
 
     On CUDA what PyTorch's allocator counts. On the CPU, which has no such count, the storages of all tensors alive,

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from lightning_modules.base import EvaluatedModule, data_of
+from lightning_modules.base import EvaluatedModule, Split, data_of
 from lightning_modules.callbacks.cadence import Cadence
 from lightning_modules.callbacks.mistakes import Mistake, find_mistakes
 from lightning_modules.figures.history import history_figure
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 NUM_SHOWN = 16
 MAX_S = 10.0  # of a clip
-
-_Split = Literal["validation", "test"]
 
 
 class EvaluationMedia(Callback):
@@ -73,9 +71,7 @@ class EvaluationMedia(Callback):
             path.parent.mkdir(exist_ok=True)
             figure.savefig(path, dpi=100)
 
-    def _save_mistakes(
-        self, trainer: Trainer, split: _Split, clips: Sequence["Clip"], scores: Tensor
-    ) -> None:
+    def _save_mistakes(self, trainer: Trainer, split: Split, clips: Sequence["Clip"], scores: Tensor) -> None:
         found = find_mistakes(clips, scores, data_of(trainer).heads)
         path = self._run.folder / "mistakes" / f"{split}.csv"
         path.unlink(missing_ok=True)
@@ -90,7 +86,7 @@ class EvaluationMedia(Callback):
 
 
 def _evaluated(
-    trainer: Trainer, pl_module: LightningModule, split: _Split
+    trainer: Trainer, pl_module: LightningModule, split: Split
 ) -> tuple[list["Clip"], Tensor] | None:
     """The clips and scores that the loop gathered, None without clips of several known classes."""
     if not isinstance(pl_module, EvaluatedModule) or pl_module.scorer() is None or pl_module.gathered is None:
@@ -108,7 +104,7 @@ def _row(mistake: Mistake) -> dict[str, str | float]:
     }
 
 
-def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, split: _Split) -> None:
+def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, split: Split) -> None:
     from datamodules.clips import ClipDataset  # and with it the decoders
 
     rate = data_of(trainer).sample_rate

@@ -1,15 +1,17 @@
 """Keeps what scoring fits on training clips in the run's folder, and fits it anew where it no longer holds."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_modules.base import EvaluatedModule, data_of
 from lightning_modules.run.fitted import (
     Fitted,
-    Source,
+    Origin,
     clips_hash,
     read_fitted,
     settings_of,
@@ -24,19 +26,27 @@ def run_of(checkpoint: str | Path) -> Path:
     return Path(checkpoint).resolve().parent.parent
 
 
-def source_of(model: EvaluatedModule, settings: str, clips: str | None = None) -> Source:
+def origin_of(model: EvaluatedModule, settings: str, clips: str | None = None) -> Origin:
     """Where what the model fits comes from."""
-    state = {
-        name: value for name, value in model.state_dict().items() if not name.startswith(model.training_only)
-    }
-    return Source(settings, weights_hash(state), clips)
+    state = model.state_dict().items()
+    kept = {name: value for name, value in state if not name.startswith(model.training_only)}
+    return Origin(settings, weights_hash(kept), clips)
+
+
+def training_clips(datamodule: Any) -> str | None:
+    """Hash of the clips that are fitted to; None where they are not at hand, as on a machine that only tests."""
+    try:
+        datamodule.setup("fit")
+    except (ValueError, OSError):
+        return None
+    return clips_hash(datamodule.rows["train"])
 
 
 class FittedState(Callback):
-    """Restores thresholds and the like before a test or a prediction, where settings, weights and clips are the same.
+    """Restores thresholds and the like before a split is scored, where settings, weights and clips are the same.
 
-    Where the training clips are not at hand, settings and weights decide. A prediction without them keeps what an older
-    checkpoint holds.
+    Where the training clips are not at hand, settings and weights decide; without them an older checkpoint's own
+    thresholds count. A prediction asks for no training clips.
 
     Args:
         run: Whose folder keeps it.
@@ -47,15 +57,17 @@ class FittedState(Callback):
     def __init__(self, run: Run, config: str, checkpoint: str | Path | None) -> None:
         self._folders = [run.folder, *([run_of(checkpoint)] if checkpoint else [])]
         self._settings = settings_of(yaml.safe_load(config))
-        self._new: Source | None = None
+        self._new: Origin | None = None
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restores, or lets the module fit anew."""
-        if isinstance(pl_module, EvaluatedModule) and pl_module.fits_on_training_clips:
-            source = source_of(pl_module, self._settings, _training_clips(trainer))
-            found = self._found(trainer, source)
-            pl_module.restore(found or Fitted())
-            self._new = None if found else source
+        self._new = None
+        if not isinstance(pl_module, EvaluatedModule) or not pl_module.fits_on_training_clips:
+            return
+        clips = training_clips(data_of(trainer))
+        if not self._restore(trainer, pl_module, clips) and clips is not None:
+            pl_module.restore(Fitted())
+            self._new = origin_of(pl_module, self._settings, clips)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes what was fitted anew."""
@@ -63,24 +75,22 @@ class FittedState(Callback):
             assert isinstance(pl_module, EvaluatedModule)
             write_fitted(self._folders[0], self._new, pl_module.fitted())
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restores where nothing is trained: decisions are those of a test."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._restore(trainer, pl_module, training_clips(data_of(trainer)))
+
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restores; nobody asks for training clips here."""
+        """Restores."""
+        self._restore(trainer, pl_module, None)
+
+    def _restore(self, trainer: Trainer, pl_module: LightningModule, clips: str | None) -> bool:
+        """Whether there was something; rank zero reads for all."""
         if not isinstance(pl_module, EvaluatedModule) or not pl_module.fits_on_training_clips:
-            return
-        if found := self._found(trainer, source_of(pl_module, self._settings)):
+            return False
+        origin = origin_of(pl_module, self._settings, clips)
+        find = partial(read_fitted, self._folders, origin, partial(training_clips, data_of(trainer)))
+        found = trainer.strategy.broadcast(find() if trainer.is_global_zero else None)
+        if found:
             pl_module.restore(found)
-
-    def _found(self, trainer: Trainer, source: Source) -> Fitted | None:
-        """What rank zero reads, on all ranks."""
-        return trainer.strategy.broadcast(
-            read_fitted(self._folders, source) if trainer.is_global_zero else None
-        )
-
-
-def _training_clips(trainer: Trainer) -> str | None:
-    data: Any = data_of(trainer)
-    try:
-        data.setup("fit")
-    except (ValueError, OSError):  # tested elsewhere than trained
-        return None
-    return clips_hash(data.rows["train"])
+        return bool(found)

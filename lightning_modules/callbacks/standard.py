@@ -45,7 +45,7 @@ class Checkpoints:
 
 
 class ConfigInCheckpoint(Callback):
-    """Puts the resolved configuration into every checkpoint, so that the file alone can be scored with."""
+    """Puts the resolved configuration into every checkpoint, so that the file alone tells what scores."""
 
     def __init__(self, config: str) -> None:
         self.config = config

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lightning_modules.metrics.dcase_evaluation import DcaseEvaluation, evaluate_dcase
 from lightning_modules.metrics.dcase_ground_truth import read_ground_truth
-from lightning_modules.metrics.dcase_means import Row
+from lightning_modules.metrics.dcase_means import FigureRow
 from lightning_modules.metrics.dcase_submission import read_submission
 
 HEADINGS = {"auc": "AUC %", "pauc": "pAUC %", "auc_all": "AUC (all) %", "f1": "F1 %"}
@@ -47,7 +47,7 @@ def score_dcase(options: argparse.Namespace, console: Console) -> None:
         write_csv(options.csv, evaluation.rows)
 
 
-def result_table(rows: Sequence[Row]) -> Table:
+def result_table(rows: Sequence[FigureRow]) -> Table:
     """Lays rows out for the terminal, in percent; columns without any entry are left out."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     shown = [name for name in rows[0] if any(row[name] != "" for row in rows)]
@@ -80,7 +80,7 @@ def write_json(path: Path, evaluation: DcaseEvaluation) -> None:
     path.write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
+def write_csv(path: Path, rows: Sequence[FigureRow]) -> None:
     """Writes one line a machine, section and domain; an empty number is undefined."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -88,5 +88,5 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(_defined(row) for row in rows)
 
 
-def _defined(row: Row | dict[str, float]) -> dict[str, str | float | None]:
+def _defined(row: FigureRow | dict[str, float]) -> dict[str, str | float | None]:
     return {name: None if value != value else value for name, value in row.items()}

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
 
 from datamodules.files import remove_leftovers
+from lightning_modules.base import Split
 from lightning_modules.commands.dry_run import dry_run
 from lightning_modules.config.cli import Platform
 from lightning_modules.run.checkpoints import first_readable, load_weights, read_checkpoint
@@ -15,8 +16,6 @@ from lightning_modules.run.lock import probe, take
 from lightning_modules.run.results import append_row, log_metrics, result_row, save_figures, show, write_table
 from lightning_modules.run.rows import Report
 from lightning_modules.run.tracking import MetricsCSV
-
-Split = Literal["validation", "test"]
 
 
 def check_or(platform: Platform, command: Callable[[], None]) -> None:
@@ -141,6 +140,11 @@ def predict(platform: Platform) -> None:
     A classifier prints ``KEY`` and for every head ``CLASS PROBABILITY`` of the best class, between tabs.
     """
     model, data = platform.model, platform.datamodule
+    if model.scorer() is None:
+        raise ValueError(
+            f"predict: a {type(model).__name__} gives clips no scores: lightning_modules.process, .generate and .mapper"
+            " run production tools"
+        )
     load_chosen_weights(platform, None)
     platform.trainer.predict(model, data, return_predictions=False)
     if not sum(platform.trainer.num_predict_batches):
@@ -183,7 +187,7 @@ def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str
     )
     if ckpt_path is not None:
         load_weights(platform.model, ckpt_path, training_only=platform.model.training_only)
-    elif platform.config.model.init_args.get("weights") is None:
+    elif platform.config.model.get("init_args", {}).get("weights") is None:
         folder = platform.run_folder.checkpoints
         raise ValueError(f"{folder}: no checkpoint of this configuration; name one with --ckpt_path")
     return ckpt_path

@@ -19,6 +19,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
 from datamodules.files import write_text_atomically
+from lightning_modules.base import EvaluatedModule
 from lightning_modules.callbacks.progress import LoggedProgressBar
 from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
@@ -86,6 +87,11 @@ class Platform(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
+        if not isinstance(self.model, EvaluatedModule):
+            raise ValueError(
+                f"model: {type(self.model).__name__} is no lightning_modules.base.EvaluatedModule, which commands ask"
+                " for scores and a report"
+            )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the given arguments, whatever the process was started with."""
@@ -118,7 +124,7 @@ class Platform(LightningCLI):
             raise ValueError("data: no data module; name one, as configs/ssd_aasist.yaml does")
         if self.config.run.id is None:
             self.config.run.id = stable_id(self.resolved(without=_NOT_IDENTITY))
-        model = self.config.model.init_args
+        model = self.config.model.get("init_args", {})
         if self.command != "fit" and self.config.ckpt_path is not None and "weights" in model:
             model.weights = None  # the checkpoint replaces them, and their file may be on another machine
 

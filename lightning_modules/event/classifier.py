@@ -99,7 +99,11 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the cross entropy, the mean over heads and clips; an unknown label adds nothing."""
-        if batch.features is not None:  # there is no sound to mix
+        if batch.features is not None:
+            if self.mixup is not None:
+                raise ValueError(
+                    "mixup mixes waveforms, and the data have features alone: set model.mixup to null"
+                )
             output, target = self.of_features(batch.features), one_hot(batch.target, self.num_classes)
         elif self.mixup is None:
             output = self(batch.waveform, batch.length)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from lightning_modules.metrics.dcase_means import DOMAINS, EPSILON, Row, all_means, summarise
+from lightning_modules.metrics.dcase_means import DOMAINS, EPSILON, FigureRow, all_means, summarise
 from lightning_modules.metrics.functional import auc, partial_auc
 
 YEARS = range(2020, 2026)
@@ -33,8 +33,8 @@ class DcaseEvaluation:
         warnings: What is undefined and therefore left out of the means, and why.
     """
 
-    rows: list[Row]
-    means: list[Row]
+    rows: list[FigureRow]
+    means: list[FigureRow]
     summary: dict[str, float]
     warnings: list[str]
 
@@ -116,11 +116,11 @@ def _sections(clips: _Clips, machine: Names, section: Names) -> list[tuple[tuple
     ]
 
 
-def _row(clips: _Clips, domain: str, *, year: int) -> tuple[Row, str]:
+def _row(clips: _Clips, domain: str, *, year: int) -> tuple[FigureRow, str]:
     """Figures of a section in a domain, and why its AUC is undefined if it is."""
     inside, everywhere = clips["domain"] == domain, np.ones_like(clips["is_anomaly"])
     scored = inside | clips["is_anomaly"] if year > 2021 else inside
-    figures: Row = {
+    figures: FigureRow = {
         "auc": _area(auc, clips, scored),
         "pauc": _area(partial_auc, clips, everywhere if year > 2021 else inside),
     }
@@ -140,7 +140,7 @@ def _area(area: Callable[..., Tensor], clips: _Clips, keep: NDArray[np.bool_]) -
     return float(area(clips["scores"][keep], labels)) if labels.any() and not labels.all() else math.nan
 
 
-def _decision_figures(is_anomaly: NDArray[np.bool_], decisions: NDArray[np.bool_]) -> Row:
+def _decision_figures(is_anomaly: NDArray[np.bool_], decisions: NDArray[np.bool_]) -> FigureRow:
     found = int((decisions & is_anomaly).sum())
     precision = found / max(int(decisions.sum()), EPSILON)
     recall = found / max(int(is_anomaly.sum()), EPSILON)

@@ -9,10 +9,10 @@ DOMAINS = ("source", "target")
 AVERAGED = ("auc", "pauc", "precision", "recall", "f1")
 EPSILON = sys.float_info.epsilon  # the evaluators' floor of divisors and of what a harmonic mean takes
 
-Row = dict[str, str | float]
+FigureRow = dict[str, str | float]
 
 
-def all_means(rows: Sequence[Row], *, year: int) -> list[Row]:
+def all_means(rows: Sequence[FigureRow], *, year: int) -> list[FigureRow]:
     """Means of each machine's rows and of all, over all domains and over each; undefined figures are left out.
 
     Args:
@@ -32,7 +32,7 @@ def all_means(rows: Sequence[Row], *, year: int) -> list[Row]:
     return [*of_machines, *_means(of_machines if year == 2020 else rows, machine="", year=year)]
 
 
-def summarise(rows: Sequence[Row], means: Sequence[Row], *, year: int) -> dict[str, float]:
+def summarise(rows: Sequence[FigureRow], means: Sequence[FigureRow], *, year: int) -> dict[str, float]:
     """The figures of the whole system, as in `DcaseEvaluation.summary`."""
     kind = "arithmetic" if year == 2020 else "harmonic"
     overall = {row["domain"]: row for row in means if not row["machine"] and row["mean"] == kind}
@@ -47,7 +47,7 @@ def summarise(rows: Sequence[Row], means: Sequence[Row], *, year: int) -> dict[s
     return {"official_score": _official_score(rows, year=year)} | pooled | by_domain
 
 
-def _official_score(rows: Sequence[Row], *, year: int) -> float:
+def _official_score(rows: Sequence[FigureRow], *, year: int) -> float:
     # since 2022 the rows of both domains repeat the section's pAUC, which counts once
     paucs = {
         (row["machine"], row["section"], row["domain"] if year == 2021 else ""): row["pauc"] for row in rows
@@ -55,7 +55,7 @@ def _official_score(rows: Sequence[Row], *, year: int) -> float:
     return _of_defined(_floored_harmonic_mean, [*(row["auc"] for row in rows), *paucs.values()])
 
 
-def _means(rows: Sequence[Row], *, machine: str, year: int) -> list[Row]:
+def _means(rows: Sequence[FigureRow], *, machine: str, year: int) -> list[FigureRow]:
     kinds = {"arithmetic": fmean} | ({} if year == 2020 else {"harmonic": _floored_harmonic_mean})
     means = []
     for domain in dict.fromkeys(("", *sorted(str(row["domain"]) for row in rows))):

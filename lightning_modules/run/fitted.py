@@ -1,12 +1,12 @@
 """What scoring fitted on training clips beside the weights: thresholds, and banks of embeddings.
 
-It lies in the run's folder as ``fitted/<digest>.safetensors``, with what it comes from as metadata: the settings of the
-model and the data, a hash of the weights and one of the clips. A checkpoint is never written again.
+It lies in the run's folder as ``fitted/<digest>-<clips>.safetensors``, with what it comes from as metadata: settings of
+model and data, a hash of the weights and one of the clips. A checkpoint is never written again.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,7 +52,7 @@ class Fitted:
         return bool(self.thresholds or self.tensors)
 
 
-class Source(NamedTuple):
+class Origin(NamedTuple):
     """What something was fitted with, and to.
 
     Attributes:
@@ -65,11 +65,10 @@ class Source(NamedTuple):
     weights: str
     clips: str | None
 
-    @property
-    def file(self) -> str:
-        """Name of the file."""
+    def name(self, clips: str) -> str:
+        """Name of the file, of some clips or by a pattern for them."""
         digest = hashlib.sha256(f"{self.settings}\n{self.weights}".encode()).hexdigest()
-        return f"{digest[:16]}.safetensors"
+        return f"{digest[:16]}-{clips}.safetensors"
 
 
 def settings_of(config: Mapping[str, Any]) -> str:
@@ -77,7 +76,7 @@ def settings_of(config: Mapping[str, Any]) -> str:
     kept = {
         part: {
             "class_path": config[part]["class_path"],
-            **{key: value for key, value in config[part]["init_args"].items() if key not in left_out},
+            **{key: value for key, value in config[part].get("init_args", {}).items() if key not in left_out},
         }
         for part, left_out in _WITHOUT_EFFECT.items()
     }
@@ -102,42 +101,61 @@ def clips_hash(clips: Iterable["Clip"]) -> str:
 
 
 def _stamp(path: str) -> str:
-    try:
-        status = Path(path).stat()
-    except OSError:  # within a pack or a file of tracks
-        return ""
+    """What tells that a clip's sound has changed."""
+    from datamodules.audio import packed  # and with it the decoders, which a start does without
+
+    if (clip := packed.find(path)) is not None:
+        return f"{clip.checksum} {clip.num_samples}"
+    file = next((each for each in (Path(path), *Path(path).parents) if each.exists()), Path(path).parent)
+    status = file.stat()  # of a track, its file's
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def write_fitted(folder: Path, source: Source, fitted: Fitted) -> Path:
-    """Writes into the run's folder; returns the file."""
+def write_fitted(folder: Path, origin: Origin, fitted: Fitted) -> None:
+    """Writes into the run's folder."""
     from safetensors.torch import save
 
-    path = folder / FOLDER / source.file
-    about = {**source._asdict(), "thresholds": json.dumps(fitted.thresholds)}
+    assert origin.clips is not None, "something was fitted to them"
+    about = {**origin._asdict(), "thresholds": json.dumps(fitted.thresholds)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fitted.tensors.items()}
-    write_bytes_atomically(path, save(tensors, {name: value or "" for name, value in about.items()}))
-    return path
+    write_bytes_atomically(folder / FOLDER / origin.name(origin.clips), save(tensors, about))
 
 
-def read_fitted(folders: Sequence[Path], source: Source) -> Fitted | None:
-    """What was fitted with the same settings, weights and clips, in the first of some runs' folders that has it.
+def read_fitted(
+    folders: Sequence[Path], origin: Origin, training_clips: Callable[[], str | None]
+) -> Fitted | None:
+    """What was fitted with the same settings and weights to the same clips.
+
+    Args:
+        folders: Of runs; the first that has it counts.
+        origin: Where its clips are None, any will do, if they are but one set.
+        training_clips: Finds their hash where they are several.
 
     Raises:
-        ValueError: A file is damaged.
+        ValueError: A file is damaged, or several are left.
     """
+    paths = _find(folders, origin)
+    if len(paths) > 1:
+        paths = _find(folders, origin._replace(clips=training_clips()))
+    if len(paths) > 1:
+        raise ValueError(
+            f"{paths[0].parent}: fitted to {len(paths)} sets of training clips: set data.root to those of the run, or"
+            " delete the files of the others"
+        )
+    return _read(paths[0]) if paths else None
+
+
+def _find(folders: Sequence[Path], origin: Origin) -> list[Path]:
+    found = (sorted((folder / FOLDER).glob(origin.name(origin.clips or "*"))) for folder in folders)
+    return next(filter(None, found), [])
+
+
+def _read(path: Path) -> Fitted:
     from safetensors import SafetensorError, safe_open
 
-    for path in (folder / FOLDER / source.file for folder in folders):
-        if not path.is_file():
-            continue
-        try:
-            with safe_open(path, "pt") as file:
-                about = file.metadata()
-                thresholds, clips = json.loads(about["thresholds"]), about["clips"]
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: damaged ({error}); delete it, and a test fits anew") from None
-        if source.clips is None or clips == source.clips:
-            return Fitted(thresholds, tensors)
-    return None
+    try:
+        with safe_open(path, "pt") as file:
+            thresholds = json.loads(file.metadata()["thresholds"])
+            return Fitted(thresholds, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged ({error}); delete it, and a test fits anew") from None

@@ -46,6 +46,6 @@ def versions() -> dict[str, str]:
 
 def changed_lines(before: str, after: str) -> list[str]:
     """Lines of a configuration that went, behind ``-``, and that came, behind ``+``, whatever the order of keys."""
-    texts = (yaml.safe_dump(yaml.safe_load(text)).splitlines() for text in (before, after))
-    lines = difflib.unified_diff(*texts, n=0, lineterm="")
+    old, new = (yaml.safe_dump(yaml.safe_load(text)).splitlines() for text in (before, after))
+    lines = difflib.unified_diff(old, new, n=0, lineterm="")
     return [line for line in lines if line[0] in "+-" and line[:3] not in ("+++", "---")]

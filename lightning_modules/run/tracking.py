@@ -173,8 +173,8 @@ class PatientWandbLogger(WandbLogger):
         seed = f"seed-{self.experiment.config.get('seed_everything')}"
         self._log_artifact(f"{name}-{split}-scores", "scores", [scores], ["last", seed])
         if split == "test":
-            best = sorted(run.checkpoints.glob("best*.ckpt"))
-            for alias, paths in (("last", [run.last_checkpoint]), ("best", best)):
+            best, fitted = sorted(run.checkpoints.glob("best*.ckpt")), sorted(run.folder.glob("fitted/*"))
+            for alias, paths in (("last", [run.last_checkpoint, *fitted]), ("best", [*best, *fitted])):
                 self._log_artifact(f"{name}-checkpoint", "model", paths, [alias, seed])
 
     def _log_artifact(self, name: str, kind: str, paths: Sequence[Path], aliases: list[str]) -> None:

@@ -14,7 +14,7 @@ from lightning_modules.networks.output import Output
 from lightning_modules.objectives import InterFrequency, InterInstance
 from lightning_modules.package.scorers import SpoofingScorer
 from lightning_modules.run.rows import Report
-from lightning_modules.ssd.spoofing_report import detection_report
+from lightning_modules.ssd.spoofing_report import spoofing_report
 
 
 class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
@@ -135,7 +135,7 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
     def report(self, datamodule: ClipDataModule, split: Split) -> Report:
         """Evaluates the scores that the last validation or test loop gathered, as the challenge does."""
         clips, scores = self.scored(datamodule, split)
-        return detection_report(clips, scores.double(), asv_scores=datamodule.asv_scores(split))
+        return spoofing_report(clips, scores.double(), asv_scores=datamodule.asv_scores(split))
 
 
 def two_class_logits(logits: Tensor) -> Tensor:

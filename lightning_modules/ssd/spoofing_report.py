@@ -18,7 +18,7 @@ from lightning_modules.run.rows import Report
 _GROUPS = ("attack", "vocoder", "codec")
 
 
-def detection_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path | None = None) -> Report:
+def spoofing_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path | None = None) -> Report:
     """Evaluates one score a clip.
 
     Args:

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
+from datamodules.pack.writer import pack
 from lightning_modules import export, fit, predict, test, validate
 from lightning_modules.config import cli
 
@@ -118,7 +121,7 @@ def test_what_fits_is_taken_and_changed_clips_are_fitted_to_anew(monkeypatch, tm
     for clip in clips[1:]:
         shutil.copy(clips[0], clip)
     run(monkeypatch, test, named)
-    (second,) = fitted(folder)
+    _, second = fitted(folder)
     assert first["clips"] != second["clips"]
     assert first["thresholds"] != second["thresholds"]
     assert (first["settings"], first["weights"]) == (second["settings"], second["weights"])
@@ -162,3 +165,47 @@ def test_a_checkpoint_on_a_read_only_disk_is_tested(monkeypatch, tmp_path):
         assert [path.name for path in disk.iterdir()] == ["last.ckpt"]
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_changed_clips_of_a_pack_are_fitted_to_anew(monkeypatch, tmp_path):
+    checkpoint = trained(monkeypatch, "autoencoder")
+    pack(tmp_path / "machines", tmp_path / "first")
+    clips = sorted((tmp_path / "machines/dev_data/fan/train").glob("*id_00*"))
+    for clip in clips[1:]:
+        shutil.copy(clips[0], clip)
+    pack(tmp_path / "machines", tmp_path / "second")
+    for root in ("first", "second"):
+        run(monkeypatch, test, f"--ckpt_path={checkpoint}", f"--data.root={root}")
+    first, second = fitted(checkpoint.parents[1])
+    assert first["thresholds"] != second["thresholds"]
+    run(monkeypatch, export, f"--ckpt_path={checkpoint}", "--data.root=first")  # not what was tested last
+    package = json.loads((checkpoint.parents[1] / "package/package.json").read_text())
+    assert package["thresholds"] == json.loads(first["thresholds"])
+
+
+def test_an_older_checkpoint_decides_where_training_clips_are_not_at_hand(monkeypatch, tmp_path):
+    checkpoint = trained(monkeypatch, "arcface")
+    folder = checkpoint.parents[1]
+    run(monkeypatch, test, f"--ckpt_path={checkpoint}")
+    expected = decisions(folder)
+    (path,) = (folder / "fitted").iterdir()
+    with safe_open(path, "pt") as file:
+        thresholds = json.loads(file.metadata()["thresholds"])
+    entry = {"fitted": {"thresholds": thresholds, "backend": load_file(path)}}
+    torch.save(torch.load(checkpoint, weights_only=True) | entry, checkpoint)
+    path.unlink()
+    for training in (tmp_path / "machines").glob("*/fan/train"):
+        training.rename(training.with_name("elsewhere"))
+    run(monkeypatch, test, f"--ckpt_path={checkpoint}")
+    assert decisions(folder) == expected
+    assert not list((folder / "fitted").iterdir())
+
+
+def test_a_validation_decides_as_the_test(monkeypatch):
+    checkpoint = trained(monkeypatch, "autoencoder")
+    folder, named = checkpoint.parents[1], f"--ckpt_path={checkpoint}"
+    run(monkeypatch, validate, named)
+    assert not list(folder.glob("scores/validation/decision_result_*"))
+    run(monkeypatch, test, named)
+    run(monkeypatch, validate, named)
+    assert list(folder.glob("scores/validation/decision_result_*"))

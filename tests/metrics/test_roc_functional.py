@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_modules.metrics import AreaUnderROC, PartialAUC
-from lightning_modules.metrics.functional import auc, partial_auc, roc_curve
+from lightning_modules.metrics.functional import auc, partial_auc, roc_curve, top_negatives_auc
 
 
 @st.composite
@@ -65,6 +65,22 @@ def test_curve_bounds_the_area(scored):
     assert float(torch.trapezoid(hit, false_alarm)) == pytest.approx(float(auc(*scored)), abs=1e-12)
 
 
+@given(clips(), st.integers(2, 100))
+def test_top_negatives_equal_the_definition_of_the_papers(scored, percent):
+    scores, is_positive = scored
+    max_fpr = percent / 100
+    negatives = sorted(scores[~is_positive], reverse=True)
+    kept = negatives[: percent * len(negatives) // 100]
+    if not kept:
+        with pytest.raises(ValueError, match="negative clips is none"):
+            top_negatives_auc(scores, is_positive, max_fpr=max_fpr)
+        return
+    expected = np.mean([p > n for p in scores[is_positive] for n in kept])
+    assert float(top_negatives_auc(scores, is_positive, max_fpr=max_fpr)) == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
 @given(clips(), st.randoms())
 def test_only_the_order_of_scores_counts(scored, random):
     scores, is_positive = scored
@@ -96,6 +112,7 @@ def test_values_derived_by_hand():
     scores, labels = [2.0, 0.5, 1.0, *[0.0] * 19], [True, True, False, *[False] * 19]
     assert float(partial_auc(scores, labels, standardized=False)) == pytest.approx(0.075)
     assert float(partial_auc(scores, labels)) == pytest.approx((1 + 0.07 / 0.095) / 2)
+    assert top_negatives_auc(scores, labels) == 0.75
     assert auc(scores, labels).dtype == torch.float64
 
 
@@ -110,15 +127,16 @@ def test_values_derived_by_hand():
     ],
 )
 def test_undefined_areas_are_refused(scores, labels, message):
-    for metric in (auc, partial_auc, roc_curve):
+    for metric in (auc, partial_auc, roc_curve, top_negatives_auc):
         with pytest.raises(ValueError, match=message):
             metric(scores, labels)
 
 
 @pytest.mark.parametrize("max_fpr", [0, -0.1, 1.1, math.nan])
 def test_wrong_rates_are_refused(max_fpr):
-    with pytest.raises(ValueError, match=f"max_fpr={max_fpr} must be"):
-        partial_auc([1.0, 2.0], [True, False], max_fpr=max_fpr)
+    for metric in (partial_auc, top_negatives_auc):
+        with pytest.raises(ValueError, match=f"max_fpr={max_fpr} must be"):
+            metric([1.0, 2.0], [True, False], max_fpr=max_fpr)
     with pytest.raises(ValueError, match="must be"):
         PartialAUC(max_fpr=max_fpr)
 

@@ -19,7 +19,7 @@ import pytest
 
 from lightning_modules.metrics.dcase_evaluation import DcaseEvaluation, evaluate_dcase
 from lightning_modules.metrics.dcase_ground_truth import GroundTruth, read_ground_truth
-from lightning_modules.metrics.dcase_means import Row
+from lightning_modules.metrics.dcase_means import FigureRow
 from lightning_modules.metrics.dcase_submission import read_submission
 
 EXACT = {"rel": 0, "abs": 1e-9}
@@ -121,7 +121,7 @@ def numbers(fields: list[str]) -> list[float]:
     return [float(field) for field in fields]
 
 
-def ours(rows: Sequence[Row], names: Sequence[str], **condition: str) -> list[float]:
+def ours(rows: Sequence[FigureRow], names: Sequence[str], **condition: str) -> list[float]:
     (row,) = [row for row in rows if all(row[name] == value for name, value in condition.items())]
     return [float(row[name]) for name in names]
 

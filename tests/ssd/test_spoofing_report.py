@@ -6,7 +6,7 @@ import torch
 from datamodules.clips import Clip
 from datamodules.ssd.asvspoof import ASVspoof
 from lightning_modules.metrics.functional import equal_error_rate
-from lightning_modules.ssd.spoofing_report import detection_report
+from lightning_modules.ssd.spoofing_report import spoofing_report
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def noisy_scores(clips, sign=1):
 def test_report_has_every_attack_and_both_metrics(clips):
     rows, asv = clips
     scores = noisy_scores(rows)
-    report = detection_report(rows, scores, asv_scores=asv)
+    report = spoofing_report(rows, scores, asv_scores=asv)
     target = torch.tensor([clip.target for clip in rows])
     assert report.metrics["eer"] == float(equal_error_rate(scores, target == 1)[0])
     assert 0 < report.metrics["min_tdcf"] <= 1
@@ -38,21 +38,21 @@ def test_report_has_every_attack_and_both_metrics(clips):
 
 def test_without_asv_scores_there_is_no_tandem_cost(clips):
     rows, _ = clips
-    report = detection_report(rows, noisy_scores(rows))
+    report = spoofing_report(rows, noisy_scores(rows))
     assert "min_tdcf" not in report.metrics
     assert "min t-DCF" not in report.table[0]
 
 
 def test_inverted_scores_are_called_so(clips):
     rows, _ = clips
-    (warning,) = detection_report(rows, noisy_scores(rows, sign=-3)).warnings
+    (warning,) = spoofing_report(rows, noisy_scores(rows, sign=-3)).warnings
     assert "inverted" in warning
 
 
 @pytest.mark.parametrize("num_distinct", [1, 2])
 def test_scores_of_a_collapsed_network_are_reported(clips, num_distinct):
     rows, asv = clips
-    report = detection_report(rows, torch.arange(len(rows)) % num_distinct, asv_scores=asv)
+    report = spoofing_report(rows, torch.arange(len(rows)) % num_distinct, asv_scores=asv)
     assert len(report.scores) == len(rows)
     assert "eer" in report.metrics
     assert "min_tdcf" not in report.metrics
@@ -62,4 +62,4 @@ def test_scores_of_a_collapsed_network_are_reported(clips, num_distinct):
 def test_one_class_is_refused():
     clips = [Clip(key=str(n), path="x", target=1) for n in range(4)]
     with pytest.raises(ValueError, match="spoof"):
-        detection_report(clips, torch.arange(4.0))
+        spoofing_report(clips, torch.arange(4.0))

@@ -12,7 +12,7 @@ from lightning_modules.metrics.functional.error_rates import (
     equal_error_rate,
     looks_inverted,
 )
-from lightning_modules.metrics.functional.roc import RocCurve, auc, partial_auc, roc_curve
+from lightning_modules.metrics.functional.roc import RocCurve, auc, partial_auc, roc_curve, top_negatives_auc
 from lightning_modules.metrics.functional.tandem import AsvErrorRates, asv_error_rates, min_tdcf
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "min_tdcf",
     "partial_auc",
     "roc_curve",
+    "top_negatives_auc",
 ]

@@ -1,5 +1,6 @@
 """Area under the receiver operating characteristic (ROC), whole and partial, as anomaly detection uses it."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -33,7 +34,9 @@ def roc_curve(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> Ro
     """
     rise, run = _steps(*_binary(scores, is_positive))
     zero = rise.new_zeros(1)
-    return RocCurve(*(torch.cat([zero, step.cumsum(0) / step.sum()]) for step in (run, rise)))
+    return RocCurve(
+        torch.cat([zero, run.cumsum(0) / run.sum()]), torch.cat([zero, rise.cumsum(0) / rise.sum()])
+    )
 
 
 def auc(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> Tensor:
@@ -78,13 +81,43 @@ def partial_auc(
     Raises:
         ValueError: `max_fpr` out of range, or as in `auc`.
     """
-    if not 0 < max_fpr <= 1:
-        raise ValueError(f"max_fpr={max_fpr} must be above 0 and at most 1, e.g. 0.1")
+    _check_max_fpr(max_fpr)
     area = _area(*_binary(scores, is_positive), max_fpr=max_fpr)
     if not standardized:
         return area
     by_chance = max_fpr**2 / 2
     return (1 + (area - by_chance) / (max_fpr - by_chance)) / 2
+
+
+def top_negatives_auc(
+    scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike, *, max_fpr: float = 0.1
+) -> Tensor:
+    """How often a positive scores above one of the floor(max_fpr N) highest of the N negatives.
+
+    This is the pAUC that the papers of DCASE Task 2 define, where a tie counts nothing. Their evaluators
+    compute `partial_auc`, and only that compares with published figures.
+
+    Args:
+        scores: (clips,), higher means positive, e.g. anomalous.
+        is_positive: bool (clips,).
+        max_fpr: Which part of the negatives counts, in (0, 1].
+
+    Returns:
+        float64 scalar in [0, 1] on the scores' device; `max_fpr` / 2 by chance.
+
+    Raises:
+        ValueError: No negative is left of so few, or as in `partial_auc`.
+    """
+    _check_max_fpr(max_fpr)
+    scores, is_positive = _binary(scores, is_positive)
+    negatives, positives = scores[~is_positive], scores[is_positive].sort().values
+    kept = math.floor(max_fpr * len(negatives) + 1e-9)  # 0.29 * 100 is 28.999...
+    if kept == 0:
+        raise ValueError(
+            f"max_fpr={max_fpr} of {len(negatives)} negative clips is none: pAUC needs one or more"
+        )
+    below = torch.searchsorted(positives, negatives.topk(kept).values, right=True)
+    return 1 - below.double().mean() / len(positives)
 
 
 def _area(scores: Tensor, is_positive: Tensor, *, max_fpr: float) -> Tensor:
@@ -114,3 +147,8 @@ def _binary(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> tupl
         if not bool(present.any()):
             raise ValueError(f"none of the {flags.numel()} clips is {kind}: the ROC needs both classes")
     return as_trials(scores, flags)
+
+
+def _check_max_fpr(max_fpr: float) -> None:
+    if not 0 < max_fpr <= 1:
+        raise ValueError(f"max_fpr={max_fpr} must be above 0 and at most 1, e.g. 0.1")

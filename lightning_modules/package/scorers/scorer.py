@@ -20,13 +20,13 @@ class Scorer(nn.Module):
         meaning: What a score says, in words.
         heads: Head -> class names by index of (batch, class) scores, heads side by side; empty for (batch,).
         min_samples: Samples of the shortest clip that has a score.
-        needs_instance: Whether a score depends on the machine instance that a clip is of.
+        obstacle: Why a package cannot hold it, empty where it can.
     """
 
     meaning: str
     heads: Mapping[str, Sequence[str]]
     min_samples = 1
-    needs_instance = False
+    obstacle = ""
 
     def __init__(self, network: nn.Module, frontend: nn.Module | None = None) -> None:
         super().__init__()
