@@ -66,9 +66,6 @@ FORMER_OBJECTS = {
     "lightning_modules.mapper.NearestNeighbours": "lightning_modules.networks.mapping_models.NearestExamples",
     "lightning_modules.mapper.models.NearestNeighbours": "lightning_modules.networks.mapping_models.NearestExamples",
     "lightning_modules.mapper.Perceptron": "lightning_modules.networks.mapping_models.Perceptron",
-    "lightning_modules.asd.windows.aggregate": "lightning_modules.package.scorers.windows.aggregate",
-    "lightning_modules.cli.main": "lightning_modules.config.cli.one_line_errors",
-    "lightning_modules.launch.main": "lightning_modules.commands.launch.launch",
     "lightning_modules.launch.devices_and_nodes": "lightning_modules.processes.started.devices_and_nodes",
     "lightning_modules.launch.processes": "lightning_modules.processes.started.processes",
 }

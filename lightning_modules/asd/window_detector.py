@@ -49,12 +49,8 @@ class WindowDetector(AnomalousSoundDetector, ABC):
     @property
     def windows(self) -> dict[str, Any]:
         """How a scorer places windows and sums them up."""
-        return {
-            "window": self.window,
-            "hop": self.hop,
-            "aggregation": self.aggregation,
-            "windows_per_pass": self.windows_per_pass,
-        }
+        places = {"window": self.window, "hop": self.hop, "windows_per_pass": self.windows_per_pass}
+        return {**places, "aggregation": self.aggregation}
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Refuses clips shorter than a window, while their lengths are still on the CPU."""

@@ -4,6 +4,7 @@ import csv
 import re
 import sys
 from pathlib import Path
+from typing import Any, Optional, Union
 
 import pytest
 import torch
@@ -351,3 +352,12 @@ def test_one_line_finds_the_deepest_cause():
     - Expected a <class 'NoneType'>
   Given value: NestedArg"""
     assert one_line(report, ()) == "model.width: Expected a int. Got value: abc"
+
+
+def test_one_batch_is_not_all_of_them():
+    """``typing`` keeps unions by what they hold, so that an earlier Union[float, int] made 1 a share of 100 %."""
+    parser = cli.Parser()
+    union: Any = type(Optional[int])  # noqa: UP045
+    parser.add_argument("--limit", type=union(Union, (float, int, type(None))))
+    assert repr(parser.parse_args(["--limit=1"]).limit) == "1"
+    assert repr(parser.parse_args(["--limit=0.5"]).limit) == "0.5"
