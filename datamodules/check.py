@@ -8,7 +8,6 @@ set does without are named, and not looked at; ``--exclude`` writes the faulty o
     python -m datamodules.check --config configs/ssd_aasist.yaml --data.root /data/LA --json report.json
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,9 @@ from dataclasses import asdict
 from typing import Any
 
 from datamodules.base import ClipDataModule
-from datamodules.checks.config import parse_arguments
 from datamodules.checks.split_report import SHOWN, SplitReport, check_split, print_lines
 from datamodules.clips.coverage import ABSENT, write_exclusions
+from datamodules.config.experiment import data_parser, parse_data
 from datamodules.files import write_text_atomically
 
 _ALL = " (--json FILE has all)"
@@ -99,18 +98,14 @@ def _counts(counts: dict[Any, int]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, check, print; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m datamodules.check",
-        description="Look at every file of a data set: counts, durations, faults, leaks between splits.",
-        epilog="example: python -m datamodules.check --config configs/ssd_aasist.yaml --data.root /data/LA",
-    )
-    parser.add_argument("--json", help="also write the whole report to this file")
+    parser = data_parser("datamodules.check", ClipDataModule, description=__doc__ or "")
+    parser.add_argument("--json", type=str | None, help="Also write the whole report to this file.")
     parser.add_argument(
         "--exclude",
-        metavar="FILE",
-        help="also write the faulty clips to this list (key,reason), which data sets of events leave out",
+        type=str | None,
+        help="Also write the faulty clips to this list (key,reason), which data sets of events leave out.",
     )
-    options, data = parse_arguments(parser, arguments)
+    options, data = parse_data(parser, arguments)
     report = check(data, progress=sys.stderr.isatty())
     if options.json:
         write_text_atomically(options.json, json.dumps(report, indent=2) + "\n")

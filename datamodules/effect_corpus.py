@@ -7,20 +7,16 @@ Without --audio the clips are synthetic tones, noises, steps and sweeps. The fil
 depth, are shared out to Train, Val and Test, 8 : 1 : 1.
 """
 
-import argparse
 from pathlib import Path
 
+from datamodules.config.arguments import CommandParser
 from datamodules.production.pairs.audio_effects import EFFECTS
 from datamodules.production.pairs.effect_writer import write_effect
 
 
 def main() -> None:
     """Parses the command line and writes the corpus."""
-    parser = argparse.ArgumentParser(
-        prog="python -m datamodules.effect_corpus",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("datamodules.effect_corpus", description=__doc__)
     add = parser.add_argument
     add("effect", choices=sorted(EFFECTS), help="what the clips pass through")
     add("folder", type=Path, help="where to write; must not exist")

@@ -14,7 +14,7 @@ _MOVES = """
 datamodules > datamodules.asd: dcase dcase_layouts dcase_scores proxy_outliers
 datamodules > datamodules.asd.room: simulated_room room_corpus room_simulation room_acoustics joined_clips
 datamodules > datamodules.audio: hdf5 packed pack_cache
-datamodules > datamodules.checks: split_report config
+datamodules > datamodules.checks: split_report
 datamodules > datamodules.clips: clip_table=table coverage recordings
 datamodules > datamodules.event: events youtube vggsound kinetics_sounds epic_kitchens epic_annotations
 datamodules > datamodules.event: epic_submission
@@ -29,8 +29,9 @@ datamodules > datamodules.ssd: asvspoof asvspoof_layouts
 lightning_modules > lightning_modules.benchmark: cost cost_counters
 lightning_modules.benchmark > lightning_modules.benchmark: ranks=rank_speed
 lightning_modules.callbacks > lightning_modules.run: wandb_loggers=tracking
-lightning_modules > lightning_modules.commands: arguments workflow dry_run trained score_asvspoof score_dcase launch
-lightning_modules > lightning_modules.config: cli config_files=files config_errors=errors
+lightning_modules > datamodules.config: arguments config_files=files config_errors=errors
+lightning_modules > lightning_modules.commands: workflow dry_run trained score_asvspoof score_dcase launch
+lightning_modules > lightning_modules.config: cli
 lightning_modules.callbacks > lightning_modules.figures: figures=detection history spectrograms
 lightning_modules > lightning_modules.figures: figure_text=text
 lightning_modules > lightning_modules.networks: weights

@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lightning_modules.commands.arguments import command_parser
+from datamodules.config.arguments import CommandParser
 from lightning_modules.metrics.asvspoof_protocols import SUBSETS, Protocol, read_protocol
 from lightning_modules.metrics.cm_scores import read_scores
 from lightning_modules.metrics.functional import (
@@ -51,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Options of the command."""
-    parser = command_parser("calibrate", description=__doc__, epilog=EXAMPLE)
+    parser = CommandParser("lightning_modules.calibrate", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     add(
         "--scores",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lightning_modules.commands.arguments import at_least_one, command_parser
+from datamodules.config.arguments import CommandParser, at_least_one
 from lightning_modules.metrics.class_ranks import read_ranks
 from lightning_modules.metrics.functional.paired import PairedComparison, compare_paired
 
@@ -37,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Options of the command."""
-    parser = command_parser("compare", description=__doc__, epilog=EXAMPLE)
+    parser = CommandParser("lightning_modules.compare", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     for name in ("a", "b"):
         add(

@@ -11,7 +11,6 @@ waveform to score. All are compared with the checkpoint; nothing is written wher
 range of its scores, or of 1 where that is less. Other arguments are settings of the run, as in predict.
 """
 
-import argparse
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +21,9 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from datamodules.clips import Batch
+from datamodules.config.arguments import CommandParser
 from datamodules.files import new_folder, write_text_atomically
 from lightning_modules.callbacks.fitted_state import origin_of, run_of, training_clips
-from lightning_modules.commands.arguments import command_parser
 from lightning_modules.commands.workflow import load_chosen_weights
 from lightning_modules.config import cli
 from lightning_modules.metrics.functional import Calibration
@@ -50,11 +49,12 @@ _NUM_EXAMPLES = 6
 
 def main() -> None:
     """Runs the command."""
-    arguments, settings = _parser().parse_known_args()
+    parser = _parser()
+    arguments, settings = parser.parse_known_args()
     if arguments.ckpt_path:
         settings.append(f"--ckpt_path={arguments.ckpt_path}")
     settings += ["--tracking.wandb=disabled", *(f"--trainer.{setting}" for setting in _PLAIN_TRAINER)]
-    platform = cli.build("export", __doc__ or "", settings)
+    platform = cli.build("export", __doc__ or "", settings, also_known=parser.known)
     ckpt_path = load_chosen_weights(platform, None)
     into = arguments.into or platform.run_folder.folder / "package"
     if into.exists():
@@ -218,8 +218,8 @@ def _data(platform: cli.Platform) -> dict[str, Any]:
     return {"data set": data["class_path"], **settings}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command_parser("export", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("lightning_modules.export", description=__doc__)
     add = parser.add_argument
     add("--ckpt_path", help="checkpoint to export, or --config with official weights")
     add("--into", type=Path, help="folder to write (default: package in the run's folder)")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import soundfile
 
-from lightning_modules.commands.arguments import at_least_one, command_parser
+from datamodules.config.arguments import CommandParser, at_least_one
 from lightning_modules.commands.trained import trained_model
 from lightning_modules.config import cli
 from lightning_modules.production import Synthesizer
@@ -17,7 +17,7 @@ from lightning_modules.production import Synthesizer
 
 def main() -> None:
     """Runs the command."""
-    parser = command_parser("generate", description=__doc__)
+    parser = CommandParser("lightning_modules.generate", description=__doc__)
     add = parser.add_argument
     add("--ckpt_path", required=True, help="checkpoint of a run that synthesises")
     add("--num", type=at_least_one, default=16, help="how many sounds (default: %(default)s)")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from lightning_modules.commands.arguments import command_parser
+from datamodules.config.arguments import CommandParser
 from lightning_modules.grids.cells import Cell, expand
 from lightning_modules.grids.grid_file import read_grid
 from lightning_modules.grids.local import LocalRunner, fit
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Options of the command."""
-    parser = command_parser("grid", description=__doc__, epilog=EXAMPLE)
+    parser = CommandParser("lightning_modules.grid", description=__doc__, epilog=EXAMPLE)
     parser.usage = "%(prog)s GRID [options] [-- overrides of fit]"
     add = parser.add_argument
     add("grid", metavar="GRID", help="a file of configs/grids")

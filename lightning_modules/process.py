@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from datamodules import audio
+from datamodules.config.arguments import CommandParser, at_least_one
 from datamodules.files import write_bytes_atomically
-from lightning_modules.commands.arguments import at_least_one, command_parser
 from lightning_modules.commands.trained import trained_model
 from lightning_modules.config import cli
 from lightning_modules.production import Denoiser, LearnedEffect, TimeAligner
@@ -150,8 +150,8 @@ def _remarks(model: Any, output: Tensor, rate: int, subtype: str | None) -> str:
     return "; ".join(remarks)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command_parser("process", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("lightning_modules.process", description=__doc__)
     add = parser.add_argument
     add("--ckpt_path", required=True, help="checkpoint of an effect, a denoiser or a time aligner")
     add("--knobs", default="", help="of an effect, e.g. threshold=-20,ratio=4; others stand in the middle")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from datamodules.config.arguments import CommandParser
 from datamodules.files import write_text_atomically
-from lightning_modules.commands.arguments import command_parser
 from lightning_modules.grids.cells import expand
 from lightning_modules.grids.estimates import SEVERAL, Table, label, tabulate
 from lightning_modules.grids.finished import (
@@ -33,7 +33,7 @@ Exit codes: 0 reported, 1 nothing to report or a file is wrong (the message says
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    parser = command_parser("report", description=__doc__, epilog=EXAMPLE)
+    parser = CommandParser("lightning_modules.report", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("grid", metavar="GRID", help="a file of configs/grids")
     parser.add_argument("--root", default="runs", help="folder of all experiments (default: %(default)s)")
     parser.add_argument(

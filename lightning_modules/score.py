@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lightning_modules.commands.arguments import command_parser
+from datamodules.config.arguments import CommandParser
 from lightning_modules.commands.score_asvspoof import score_asvspoof
 from lightning_modules.commands.score_dcase import score_dcase
 from lightning_modules.metrics.asvspoof_protocols import SUBSETS
@@ -42,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Options of the command."""
-    parser = command_parser("score", description=__doc__, epilog=EXAMPLE)
+    parser = CommandParser("lightning_modules.score", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     add(
         "--scores",

@@ -4,7 +4,6 @@ Similarity is the cosine between embeddings. Those of the library are kept in LI
 says: only new and changed files are listened to.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_modules.commands.arguments import at_least_one, command_parser
+from datamodules.config.arguments import CommandParser, at_least_one
 from lightning_modules.config import cli
 from lightning_modules.library.index import Index, index_library, unit
 from lightning_modules.library.listening import Listener
@@ -48,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Options of the command."""
-    parser = command_parser("select", description=__doc__, epilog=EXAMPLE)
+    parser = CommandParser("lightning_modules.select", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     add("recording", nargs="+", help="audio file")
     add("--ckpt_path", required=True, metavar="FILE", help="trained tagger")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_modules.commands.arguments import at_least_one, command_parser
+from datamodules.config.arguments import CommandParser, at_least_one
 from lightning_modules.config import cli
 from lightning_modules.library.listening import Listener
 from lightning_modules.library.names import escape
@@ -51,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Options of the command."""
-    parser = command_parser("sort", description=__doc__, epilog=EXAMPLE)
+    parser = CommandParser("lightning_modules.sort", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     add("library", nargs="?", type=Path, help="folder of sounds, searched in depth and through links")
     add("--ckpt_path", metavar="FILE", help="trained tagger")

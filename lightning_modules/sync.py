@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_modules.commands.arguments import command_parser
+from datamodules.config.arguments import CommandParser
 
 
 def parts_of_runs(root: Path) -> dict[str, list[Path]]:
@@ -33,7 +33,7 @@ def parts_of_runs(root: Path) -> dict[str, list[Path]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    parser = command_parser("sync", description=__doc__)
+    parser = CommandParser("lightning_modules.sync", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="(default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="show the runs and their parts; upload nothing")
     options = parser.parse_args(arguments)

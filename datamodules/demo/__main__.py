@@ -1,8 +1,8 @@
 """Write a demo corpus, e.g. ``python -m datamodules.demo machines data/demo/DCASE2020``."""
 
-import argparse
 from pathlib import Path
 
+from datamodules.config.arguments import CommandParser
 from datamodules.demo import asvspoof, epic_kitchens, events, machines
 
 _CORPORA = {
@@ -16,8 +16,8 @@ _CORPORA = {
 
 def main() -> None:
     """Parse the command line and write the corpus."""
-    parser = argparse.ArgumentParser(
-        prog="python -m datamodules.demo",
+    parser = CommandParser(
+        "datamodules.demo",
         description="Write a small synthetic corpus in a data set's own layout.",
         epilog="example: python -m datamodules.demo machines data/demo/DCASE2020",
     )

@@ -16,36 +16,30 @@ Where FOLDER lies on a slow disk, ``PACK_CACHE=/local/scratch`` lets each node c
 read. Tracks in an HDF5 file stay there, they need no decoding.
 """
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.audio.packed import Pack
-from datamodules.checks.config import parse_arguments
 from datamodules.checks.split_report import print_lines
+from datamodules.config.experiment import data_parser, parse_data
+from datamodules.loading.resumable import ResumableDataModule
 from datamodules.pack.verify import compare_speed, verify
 from datamodules.pack.writer import pack
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, pack, verify or measure; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m datamodules.pack",
-        description="Decode a data set once into shards, which the same data modules read.",
-        epilog="example: python -m datamodules.pack --config configs/ssd_aasist.yaml --into /fast/LA",
-    )
-    parser.add_argument("--into", type=Path, required=True, help="folder of the packed data set")
-    parser.add_argument(
-        "--shard-bytes", type=int, default=1 << 30, help="size at which a shard is closed, 1 GiB by default"
-    )
-    task = parser.add_mutually_exclusive_group()
-    task.add_argument("--verify", action="store_true", help="look at what was packed before instead")
-    task.add_argument(
-        "--benchmark", action="store_true", help="time reading crops of 4 s from files and pack"
-    )
-    options, data = parse_arguments(parser, arguments)
+    parser = data_parser("datamodules.pack", ResumableDataModule, description=__doc__ or "")
+    add = parser.add_argument
+    add("--into", type=Path, required=True, help="Folder of the packed data set.")
+    add("--shard_bytes", "--shard-bytes", type=int, default=1 << 30, help="Size at which a shard is closed.")
+    add("--verify", action="store_true", help="Look at what was packed before instead.")
+    add("--benchmark", action="store_true", help="Time reading crops of 4 s from files and pack instead.")
+    options, data = parse_data(parser, arguments)
+    if options.verify and options.benchmark:
+        parser.refuse("--verify and --benchmark are two tasks: give one of them")
     if data.root == Path():  # what modules that draw their signals have
         print(
             f"{parser.prog}: data.root is the working folder: give the data set's full path", file=sys.stderr

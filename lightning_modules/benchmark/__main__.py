@@ -16,13 +16,15 @@ Examples:
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from datamodules.config.arguments import CommandParser
 from lightning_modules.benchmark import cost
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
@@ -35,11 +37,13 @@ _TITLE = "Training on this machine"
 
 def main() -> None:
     """Runs the command."""
-    options, arguments = _parser().parse_known_args()
+    parser = _parser()
+    options, arguments = parser.parse_known_args()
+    build = partial(cli.build, "benchmark", __doc__ or "", also_known=parser.known)
     with tempfile.TemporaryDirectory() as folder:
         arguments += [f"--run.root={folder}"]
         if options.cost:
-            platform = cli.build("benchmark", __doc__ or "", [*arguments, "--tracking.wandb=disabled"])
+            platform = build([*arguments, "--tracking.wandb=disabled"])
             figures = cost.cost_report(
                 platform,
                 seconds=options.cost_seconds,
@@ -49,7 +53,7 @@ def main() -> None:
             cost.show(figures)
             text = cost.markdown(figures)
         else:
-            figures = _measure(options, arguments, Path(folder))
+            figures = _measure(options, build, arguments, Path(folder))
             cells = _cells(figures)
             _show(cells)
             text = _markdown(cells)
@@ -59,10 +63,8 @@ def main() -> None:
         options.markdown.write_text(text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.benchmark", description=__doc__, add_help=False, allow_abbrev=False
-    )
+def _parser() -> CommandParser:
+    parser = CommandParser("lightning_modules.benchmark", description=__doc__, add_help=False)
     add = parser.add_argument
     add("--json", type=Path, help="Also write the figures to this file.")
     add("--markdown", type=Path, help="Also write the table to this file.")
@@ -78,11 +80,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(options: argparse.Namespace, arguments: list[str], folder: Path) -> dict[str, Any]:
+def _measure(
+    options: argparse.Namespace,
+    build: Callable[[list[str]], cli.Platform],
+    arguments: list[str],
+    folder: Path,
+) -> dict[str, Any]:
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     arguments = [*arguments, *quiet, "--trainer.limit_val_batches=0"]
     full = [*arguments, "--trainer.max_epochs=1", "--tracking.wandb=offline"]
-    platform = cli.build("benchmark", __doc__ or "", [*full, "--run.id=steps"])
+    platform = build([*full, "--run.id=steps"])
     data, model = platform.datamodule, platform.model
     data.prepare_data()
     data.setup("fit")
@@ -105,7 +112,7 @@ def _measure(options: argparse.Namespace, arguments: list[str], folder: Path) ->
         figures[f"scaling_efficiency_{ranks}_ranks"] = efficiency
     steps = max(4, turns.steps)
     arguments += [f"--trainer.max_steps={steps}", "--run.id=wait", "--tracking.wandb=disabled"]
-    waiting = cli.build("benchmark", __doc__ or "", arguments)
+    waiting = build(arguments)
     figures["data_wait_share"] = data_wait_share(waiting, options.profile)
     return figures
 

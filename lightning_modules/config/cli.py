@@ -7,10 +7,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, Union, get_args, get_origin
+from typing import Any
 
 import yaml
-from jsonargparse._typehints import ActionTypeHint
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -19,13 +18,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
+from datamodules.config.errors import cause
+from datamodules.config.files import ConfigFileError, as_yaml
+from datamodules.config.parser import Parser, config_files
 from datamodules.files import write_text_atomically
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.callbacks.progress import LoggedProgressBar
 from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
-from lightning_modules.config.errors import one_line
-from lightning_modules.config.files import ConfigFileError, as_yaml, check_file
 from lightning_modules.config.remarks import quieten
 from lightning_modules.processes.allocator import keep_freed_memory
 from lightning_modules.processes.rank_launcher import watch_ranks
@@ -45,25 +45,13 @@ _TRAINER_DEFAULTS = {
 }
 
 
-class Parser(LightningArgumentParser):
-    """Reports a wrong configuration in one line and exits with 2."""
+class PlatformParser(Parser):
+    """Knows the classes of this project by their names alone."""
 
-    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Reads 1 as an int: typing may give another module's Union[float, int] for Union[int, float]."""
-        for action in self._actions:
-            hint: Any = action._typehint if isinstance(action, ActionTypeHint) else None
-            if get_origin(hint) is Union and {int, float} <= {*get_args(hint)}:
-                others = [each for each in get_args(hint) if each not in (int, float)]
-                action._typehint = type(hint)(Union, (int, float, *others))  # pyright: ignore
-        return super().parse_args(*args, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Prints the cause and the nearest valid key; the parser of a part leaves that to the whole one."""
-        if not self.exit_on_error:
-            super().error(message, ex)
-        options = [option for action in self._actions for option in action.option_strings]
-        sys.stderr.write(f"error: {one_line(message, options)}\n")
-        raise SystemExit(2)
+    faces = tuple(
+        f"lightning_modules.{room}"
+        for room in ("ssd", "asd", "event", "production", "networks", "frontends", "objectives", "metrics")
+    )
 
 
 class Platform(LightningCLI):
@@ -78,20 +66,17 @@ class Platform(LightningCLI):
     config: Any
     config_init: Any
 
-    def __init__(self, args: Sequence[str], *, command: str, description: str) -> None:
-        self.command = command
+    def __init__(
+        self, args: Sequence[str], *, command: str, description: str, also_known: Sequence[str] = ()
+    ) -> None:
+        self.command, self._also_known = command, also_known
         super().__init__(
             args=list(args),
             run=False,
             save_config_callback=None,
-            parser_class=Parser,
-            parser_kwargs={
-                "parser_mode": "omegaconf+",
-                "prog": f"python -m lightning_modules.{command}",
-                "description": description,
-                "formatter_class": argparse.RawDescriptionHelpFormatter,
-                "allow_abbrev": False,
-            },
+            parser_class=PlatformParser,
+            parser_kwargs=Parser.settings
+            | {"prog": f"python -m lightning_modules.{command}", "description": description},
             trainer_defaults=_TRAINER_DEFAULTS,
             seed_everything_default=0,
             auto_configure_optimizers=False,
@@ -105,6 +90,8 @@ class Platform(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the given arguments, whatever the process was started with."""
+        assert isinstance(parser, Parser)
+        parser.also_known = self._also_known
         self.config = parser.parse_args(args)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -212,32 +199,34 @@ def _trainer_of_one_batch(**settings: Any) -> Trainer:
     )
 
 
-def build(command: str, description: str, args: Sequence[str] | None = None) -> Platform:
+def build(
+    command: str, description: str, args: Sequence[str] | None = None, *, also_known: Sequence[str] = ()
+) -> Platform:
     """Parses ``args`` (the command line by default) and builds all parts.
 
     Without ``--config``, the configuration inside the checkpoint named by ``--ckpt_path`` is used.
+
+    Args:
+        command: Name of the command.
+        description: Of the command, for its help.
+        args: Words of the command line.
+        also_known: Options that the command took out of them before.
     """
     quieten()
     keep_freed_memory()
     arguments = list(sys.argv[1:] if args is None else args)
     with tempfile.TemporaryDirectory() as folder:
-        if not {"--config", "-c", "--help", "-h"} & {argument.split("=")[0] for argument in arguments}:
-            arguments = _config_of_checkpoint(arguments, Path(folder), command) + arguments
-        files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        files.add_argument("--config", "-c", action="append", default=[])
-        for path in files.parse_known_args(arguments)[0].config:
-            check_file(path)
-        return Platform(arguments, command=command, description=description)
+        if not config_files(arguments) and not {"--help", "-h"} & {*arguments}:
+            arguments = _config_of_checkpoint(arguments, Path(folder)) + arguments
+        return Platform(arguments, command=command, description=description, also_known=also_known)
 
 
-def _config_of_checkpoint(arguments: Sequence[str], folder: Path, command: str) -> list[str]:
-    named = argparse.ArgumentParser(add_help=False)
-    named.add_argument("--ckpt_path")
+def _config_of_checkpoint(arguments: Sequence[str], folder: Path) -> list[str]:
+    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    named.add_argument("--ckpt_path", nargs="?")
     path = named.parse_known_args(list(arguments))[0].ckpt_path
     if path is None:
-        raise ConfigFileError(
-            f"no configuration: python -m lightning_modules.{command} --config configs/ssd_aasist.yaml"
-        )
+        return []
     config = read_checkpoint(path).get("config")
     if config is None:
         raise ValueError(f"{path}: carries no configuration; name it with --config")
@@ -252,16 +241,5 @@ def one_line_errors(command: Callable[[], None]) -> None:
     except (ValueError, OSError, MisconfigurationException, OmegaConfBaseException) as error:
         if os.environ.get("TRACEBACK"):
             raise
-        sys.stderr.write(f"error: {_cause(error)}\n")
+        sys.stderr.write(f"error: {cause(error)}\n")
         raise SystemExit(2 if isinstance(error, ConfigFileError) else 1) from None
-
-
-def _cause(error: Exception) -> str:
-    """Returns one line, also where the parser or a loader's worker wrapped the cause in many."""
-    text = str(error)
-    if text.startswith("Does not validate"):
-        return one_line(text, ())
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    if "Original Traceback" in text:  # from a worker: its traceback comes first
-        return lines[-1].split("Error: ", 1)[-1]
-    return " ".join(lines)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 
-from lightning_modules.config.files import check_file
+from datamodules.config.files import check_file
 
 Kind = Literal["table", "bars", "curve", "lines"]
 

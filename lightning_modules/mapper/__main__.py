@@ -8,15 +8,14 @@ Examples:
     python -m lightning_modules.mapper --ckpt_path last.ckpt --play performance.wav --hop_s 0.05
 """
 
-import argparse
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from datamodules.config.arguments import CommandParser
 from lightning_modules.commands import workflow
-from lightning_modules.commands.arguments import command_parser
 from lightning_modules.config import cli
 from lightning_modules.mapper.osc import Server
 from lightning_modules.mapper.session import Session
@@ -60,8 +59,8 @@ def _play(server: Server, windows: Iterable[Tensor], hop_s: float) -> None:
         server.send_outputs(outputs)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command_parser("mapper", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("lightning_modules.mapper", description=__doc__)
     add = parser.add_argument
     add("--ckpt_path", required=True, metavar="FILE", help="of lightning_modules.fit")
     add(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from datamodules.config.arguments import CommandParser
 from datamodules.files import write_text_atomically
 from lightning_modules.package.files import clips_of, score_clips
 from lightning_modules.package.folder import read_package
@@ -99,12 +100,7 @@ def _device(name: str | None) -> torch.device:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_modules.predict",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser("lightning_modules.predict", description=_DESCRIPTION)
     parser.add_argument("--package", required=True, help="folder that lightning_modules.export wrote")
     parser.add_argument("--output", help="CSV file of all scores; without it, lines are printed")
     parser.add_argument(

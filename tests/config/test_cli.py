@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 
+from datamodules.config.errors import one_line
 from lightning_modules import fit, predict, test, validate
 from lightning_modules.config import cli
-from lightning_modules.config.errors import one_line
 from lightning_modules.run.checkpoints import read_checkpoint
 
 REPOSITORY = Path(__file__).parents[2]
@@ -215,6 +215,11 @@ def test_interpolation_follows_overrides(demo_corpus, tmp_path):
         ("--model=lightning_modules.sdd.Detector", "model: lightning_modules has no sdd; did you mean ssd"),
         ("--trainer.max_epoch=3", "unknown key .*max_epoch; did you mean trainer.max_epochs"),
         ("--modle.x=1", "unknown key modle.x"),
+        ("--data.root=${a", "no viable alternative at input '\\${a'"),
+        ("--cfg=a.yaml", "unknown key cfg; did you mean config"),
+        ("a.yaml", "a.yaml: did you mean --config a.yaml?"),
+        ("--data=CLASS", "data: no class CLASS; did you mean DCASE"),
+        ("--trainer.max_epochs=1:30", "trainer.max_epochs: 1:30 is 90, a number to the base of 60 in YAML"),
         ("--config=configs/none.yaml", "none.yaml"),
     ],
 )
@@ -267,7 +272,6 @@ def test_wrong_file_is_one_line_and_exit_code_2(text, expected, monkeypatch, tmp
             "--checkpoints.monitor=val/err --trainer.limit_train_batches=1",
             "could not find the monitored key .*'val/eer'",
         ),
-        ("--data.root=${a", "error: no viable alternative at input '\\${a'"),
         ("--data=null", "data: no data module; name one"),
     ],
 )

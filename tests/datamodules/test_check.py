@@ -21,9 +21,11 @@ def _config(folder: Path, root: Path, **extra) -> str:
     path = folder / "experiment.yaml"
     section = {
         "class_path": "datamodules.ssd.asvspoof.ASVspoof",
-        "init_args": {"root": "${data_root}", **extra},
+        "init_args": {"root": "${run.root}", **extra},
     }
-    path.write_text(yaml.safe_dump({"data_root": str(root), "trainer": {"max_epochs": 1}, "data": section}))
+    path.write_text(
+        yaml.safe_dump({"run": {"root": str(root)}, "trainer": {"max_epochs": 1}, "data": section})
+    )
     return str(path)
 
 
@@ -92,8 +94,8 @@ def test_overrides_replace_the_config(demo_corpus, tmp_path, capsys) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("trainer: {}", "no data.class_path"),
-        ("data: {class_path: datamodules.nothing.Nothing}", "cannot be imported"),
+        ("trainer: {}", "no configuration: give --config FILE"),
+        ("data: {class_path: datamodules.nothing.Nothing}", "data: datamodules has no nothing"),
         ("data: {class_path: datamodules.ssd.asvspoof.ASVspoof, init_args: {rot: x}}", "rot"),
         ("data: {class_path: datamodules.ssd.asvspoof.ASVspoof, init_args: {root: '${unknown}'}}", "unknown"),
     ],

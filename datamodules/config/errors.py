@@ -29,10 +29,14 @@ def one_line(message: str, known_options: Iterable[str]) -> str:
         message: What jsonargparse reports, often a tree of "does not validate against any of the Union".
         known_options: Option strings of the parser, for suggestions.
     """
-    unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
-    if unknown:
-        option = unknown.group(1).split("=")[0]
-        return f"unknown key {option.lstrip('-')}{_nearest(option, known_options)}"
+    if unknown := re.search(r"[Uu]nrecognized arguments: (\S+)", message):
+        return misplaced(unknown.group(1).split("=")[0], known_options)
+    if required := re.match(r"the following arguments are required: (.*)", message):
+        if {"model", "data"} & {*required.group(1).split(", ")}:
+            return "no configuration: give --config FILE, such as configs/ssd_aasist.yaml"
+        return f"--{required.group(1)} is missing"
+    if of_help := re.match(r"--([\w.]+\.help): (.*)", message):
+        return f"{of_help.group(1)}: {_without_class(of_help.group(2))}"
     if of_group := re.match(r"Group '([^']+)' does not accept option '([^']+)'", message):
         key = ".".join(of_group.groups())
         return f"unknown key {key}{_nearest(key, known_options)}"
@@ -53,6 +57,33 @@ def one_line(message: str, known_options: Iterable[str]) -> str:
         return f"unknown key {'.'.join([*keys, key])}{_nearest(key, options)}"
     cause = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", _without_class(cause))
     return f"{name}: {cause}" if name else cause
+
+
+def cause(error: Exception) -> str:
+    """One line, also where the parser or a loader's worker wrapped the cause of an error in many."""
+    text = str(error)
+    if "Does not validate" in text:
+        return one_line(text, ())
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    if "Original Traceback" in text:  # from a worker: its traceback comes first
+        return lines[-1].split("Error: ", 1)[-1]
+    return " ".join(lines)
+
+
+def misplaced(word: str, known_options: Iterable[str]) -> str:
+    """What is wrong with a word of the command line that no option knows.
+
+    >>> misplaced("--cfg", ["--config", "--json"])
+    'unknown key cfg; did you mean config?'
+    >>> misplaced("a.yaml", ["--config", "--json"])
+    'a.yaml: did you mean --config a.yaml?'
+    """
+    options = list(known_options)
+    if word.startswith("-"):
+        return f"unknown key {word.lstrip('-')}{_nearest(word, options)}"
+    if word.endswith((".yaml", ".yml")) and "--config" in options:
+        return f"{word}: did you mean --config {word}?"
+    return f"{word}: belongs to no option"
 
 
 def _lines(message: str) -> Iterator[str]:
