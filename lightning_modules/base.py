@@ -27,8 +27,8 @@ Split = Literal["validation", "test"]
 class EvaluatedModule(LightningModule, ABC, Generic[Data]):
     """A method: how it trains, what a clip scores, how a scored split is reported.
 
-    Commands and callbacks ask a method for what stands here. A method adds `training_step`, `scorer`, `report` and
-    `validation_metrics`; one whose scoring rule needs more than a waveform has a `score` of its own.
+    Commands and callbacks ask a method for what stands here. A method adds `training_step`, `scorer` and `report`; one
+    whose scoring rule needs more than a waveform has a `score` of its own.
 
     Args:
         network: What learns, where it is one network.
@@ -132,9 +132,12 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         rows = datamodule.rows[split]
         return [rows[row] for row in index.tolist()], scores
 
-    @abstractmethod
     def validation_metrics(self) -> Mapping[str, float | Tensor]:
-        """Figures of the validation that has been gathered, by name; the best checkpoint is chosen by one of them."""
+        """Figures of the validation that has been gathered, by name; the best checkpoint is chosen by one of them.
+
+        Those of the report, unless a method has ones that cost less or say more of clips without labels.
+        """
+        return self.report(self.data, "validation").metrics
 
     @abstractmethod
     def report(self, datamodule: Data, split: Split) -> Report:

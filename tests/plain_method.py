@@ -18,8 +18,5 @@ class PlainMethod(EvaluatedModule):
     def scorer(self):
         """None."""
 
-    def validation_metrics(self):
-        return {}
-
     def report(self, datamodule, split):
         return Report(keys=(), scores=(), metrics={})

@@ -53,8 +53,8 @@ class ResumableDataModule(LightningDataModule, ABC):
     demo_root: ClassVar[Path | None] = None
     """Where the data set's demo corpus lies, if it has one."""
 
-    demo_writer: ClassVar[Callable[[Path], object] | None] = None
-    """What writes it: a `staticmethod`, unless the data set has a `make_demo` of its own."""
+    demo_writer: ClassVar[Callable[..., object] | None] = None
+    """What writes it into a new folder, ``(folder, *, seed=0)``, as a `staticmethod`."""
 
     rows: dict[str, Sequence[Keyed]]
 

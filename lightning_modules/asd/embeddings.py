@@ -11,7 +11,6 @@ from lightning_modules.asd.window_detector import WindowDetector
 from lightning_modules.frontends import MelDecibel
 from lightning_modules.frontends.windows import place_windows, random_windows, take_windows
 from lightning_modules.metrics.row_table import RowTable
-from lightning_modules.objectives import ArcFace
 from lightning_modules.package.scorers import WindowScorer
 from lightning_modules.run.fitted import Fitted
 
@@ -23,7 +22,8 @@ class EmbeddingDetector(WindowDetector):
 
     Args:
         network: (window, band, frame) -> `Output`; its logits are not used, so let it have none.
-        objective: Classifies embeddings by machine instance.
+        objective: (embedding (batch, dim), machine instance (batch,)) -> loss, e.g. ``ArcFace``, with the number of
+            instances `num_classes` and, where there is no backend, ``logits(embedding)`` (batch, instance).
         backend: Distance to the embeddings of the instance's normal training clips; null scores by the negative
             logit of the clip's own class, which needs no training clips.
         window: Frames of the training crop and of the embedded windows.
@@ -35,7 +35,7 @@ class EmbeddingDetector(WindowDetector):
     def __init__(
         self,
         network: nn.Module,
-        objective: ArcFace,
+        objective: nn.Module,
         backend: Backend | None = None,
         *,
         window: int = 256,
@@ -44,7 +44,7 @@ class EmbeddingDetector(WindowDetector):
         **settings: Any,
     ) -> None:
         super().__init__(network, window=window, hop=hop, windows_per_pass=windows_per_pass, **settings)
-        self.objective = objective
+        self.objective: Any = objective
         self.backend = backend
         self._backend_is_fitted = backend is None
 
@@ -160,12 +160,13 @@ class EmbeddingScorer(WindowScorer):
         network: nn.Module,
         frontend: MelDecibel,
         *,
-        objective: ArcFace,
+        objective: nn.Module,
         backend: Backend | None,
         **settings: Any,
     ) -> None:
         super().__init__(network, frontend, **settings)
-        self.objective, self.backend = objective, backend
+        self.backend = backend
+        self.objective: Any = objective
 
     def forward(
         self, waveform: Tensor, length: Tensor | None = None, instance: Tensor | None = None

@@ -21,7 +21,7 @@ from lightning_modules.run.rows import Report
 
 
 class EventClassifier(EvaluatedModule[ClipDataModule]):
-    """Trains any network that returns `Output` by cross entropy, averaged over the heads of its classes.
+    """Trains any network that returns `Output` by a loss that is averaged over the heads of its classes.
 
     A clip's scores are the probabilities of all classes, heads side by side, averaged over its views.
 
@@ -29,6 +29,8 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         network: (batch, mel, frame) -> `Output` with one logit a class, heads side by side. Where the data has other
             classes than it, its head is made anew by ``reset_classifier(num_classes)``.
         frontend: (batch, channel, time) and the clips' lengths (batch,) -> features, on the training device.
+        objective: (logits (batch, class), target (batch, class)) of a head -> loss; rows of targets add up to 1, or to
+            0 where the class is unknown. Null is the cross entropy.
         mixup: Mixes training clips and their labels.
         label_smoothing: Share of a label's weight that all classes of its head get evenly.
         weights: Published weights to start from, in the network's own format.
@@ -40,11 +42,14 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         heads: Head -> class names by index, from the data of training; checkpoints keep them.
     """
 
+    training_only = ("objective.",)
+
     def __init__(
         self,
         network: nn.Module,
         frontend: nn.Module,
         *,
+        objective: nn.Module | None = None,
         mixup: Mixup | None = None,
         label_smoothing: float = 0.0,
         weights: str | None = None,
@@ -53,7 +58,7 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(network, frontend, table=MeanTable, optimizer=optimizer, lr_scheduler=lr_scheduler)
-        self.mixup, self.label_smoothing = mixup, label_smoothing
+        self.objective, self.mixup, self.label_smoothing = objective, mixup, label_smoothing
         if weights is not None:
             self.network.load_official(weights)
         if compile_network:
@@ -98,7 +103,7 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         return self.network(features)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Returns the cross entropy, the mean over heads and clips; an unknown label adds nothing."""
+        """Returns the loss, the mean over heads and clips; an unknown label adds nothing to a cross entropy."""
         if batch.features is not None:
             if self.mixup is not None:
                 raise ValueError(
@@ -114,8 +119,9 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
             )
             output = self(mixed, batch.length)
         logits = output.logits.float()
+        objective = F.cross_entropy if self.objective is None else self.objective
         losses = [
-            _cross_entropy(predicted, wanted, self.label_smoothing)
+            objective(predicted, _smooth(wanted, self.label_smoothing))
             for predicted, wanted in zip(
                 logits.split(self.num_classes, 1), target.split(self.num_classes, 1), strict=True
             )
@@ -157,11 +163,10 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         return event_report(clips, probabilities, self.heads, coverage=datamodule.coverage.get(split))
 
 
-def _cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
-    """Mean cross entropy of logits to targets, (batch, class) each; rows of targets add up to 1, or 0 if unknown."""
+def _smooth(target: Tensor, label_smoothing: float) -> Tensor:
+    """Targets (batch, class) of which all classes share a part; rows add up to 1, or 0 if unknown, as before."""
     weight = target.sum(dim=1, keepdim=True)  # PyTorch's own label smoothing takes it to be 1
-    smooth = torch.lerp(target, weight / target.shape[1], label_smoothing)
-    return F.cross_entropy(logits, smooth)
+    return torch.lerp(target, weight / target.shape[1], label_smoothing)
 
 
 def _summary(heads: Heads) -> str:

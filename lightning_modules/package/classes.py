@@ -25,7 +25,7 @@ def describe(scorer: nn.Module, config: Mapping[str, Any]) -> dict[str, Any]:
     for name in signature(type(scorer)).parameters:
         value = getattr(scorer, name)
         init_args[name] = (
-            _describe_module(value, config[name], name) if isinstance(value, nn.Module) else value
+            _describe_module(value, config.get(name), name) if isinstance(value, nn.Module) else value
         )
     return {"class_path": f"{type(scorer).__module__}.{type(scorer).__name__}", "init_args": init_args}
 

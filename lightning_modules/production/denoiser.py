@@ -29,6 +29,7 @@ class Denoiser(PairModule):
             ``receptive_field``.
         loss: Mean absolute or mean squared error. The "energy-conserving" loss of Rethage et al. (2018) is twice the
             former, for the noise is the input minus the signal.
+        objective: (estimate, target), (batch, 1, time) each -> loss, in place of `loss`.
         window: Samples of a window, or of a block of output, in which recordings are processed.
         pad_training: Put silence around training windows, as around a recording; otherwise the ends of a window are
             context only, and the loss leaves them out, as in Rethage et al.
@@ -44,6 +45,7 @@ class Denoiser(PairModule):
         network: nn.Module,
         *,
         loss: Literal["mae", "mse"] = "mae",
+        objective: nn.Module | None = None,
         window: int = 2048,
         pad_training: bool = True,
         level: float | None = None,
@@ -56,7 +58,7 @@ class Denoiser(PairModule):
         if window < 2 or window % 2:
             raise ValueError(f"window {window}: expected an even number of samples, at least 2")
         self.window, self.pad_training, self.level = window, pad_training, level
-        self.loss = F.l1_loss if loss == "mae" else F.mse_loss
+        self.objective = objective if objective is not None else F.l1_loss if loss == "mae" else F.mse_loss
         receptive_field, look_ahead = cast(Any, network.receptive_field), cast(Any, network.look_ahead)
         self.look_ahead: int = look_ahead or 0
         self.past: int = (receptive_field or 1) - 1 - self.look_ahead
@@ -82,7 +84,7 @@ class Denoiser(PairModule):
             waveform = F.pad(waveform, (self.past, self.look_ahead))
         else:
             target = target[..., self.past : target.shape[-1] - self.look_ahead]
-        loss = self.loss(self.network(waveform, batch.knobs).float(), target)
+        loss = self.objective(self.network(waveform, batch.knobs).float(), target)
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
         return loss
 

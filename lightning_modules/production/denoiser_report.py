@@ -48,10 +48,10 @@ def denoiser_report(pairs: Sequence[Pair], figures: Tensor) -> Report:
     """Evaluates the figures of pairs, of mixtures, clean signals and noise alone by themselves.
 
     Args:
-        pairs: The rows; their attribute ``snr`` is ``clean``, ``noise``, or a name of what else was mixed.
+        pairs: The rows; their attribute ``snr``, if they have it, is ``clean``, ``noise``, or a name of the mixture.
         figures: (pair, column).
     """
-    conditions = np.array([pair.attributes["snr"] for pair in pairs])
+    conditions = np.array([pair.attributes.get("snr", "mixture") for pair in pairs])
     of = {name: figures[torch.from_numpy(conditions == name)] for name in dict.fromkeys(conditions.tolist())}
     table = [_row(name, part) for name, part in of.items()]
     mixtures = figures[torch.from_numpy(~np.isin(conditions, [CLEAN, NOISE]))]

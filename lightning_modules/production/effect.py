@@ -30,6 +30,7 @@ class LearnedEffect(PairModule):
             the last multiple of it.
         loss: ``log_cosh`` of SignalTrain (Hawley et al., 2019); ``l1_stft``, mean absolute error and multi-resolution
             spectral distance, of micro-TCN (Steinmetz and Reiss, 2022); ``esr``, each clip's error over its energy.
+        objective: (estimate, target), (batch, 1, time) each -> loss, in place of `loss`.
         spectral_decay: Weight of SignalTrain's penalty on the network's own magnitudes, times exp(7 f / bins).
         block: Output samples at a time when recordings are processed, rounded up to the network's stride.
         optimizer: Made from the trainable parameters.
@@ -46,6 +47,7 @@ class LearnedEffect(PairModule):
         network: nn.Module,
         *,
         loss: Loss = "l1_stft",
+        objective: nn.Module | None = None,
         spectral_decay: float = 0.0,
         block: int = 65536,
         optimizer: OptimizerCallable = torch.optim.Adam,
@@ -58,7 +60,7 @@ class LearnedEffect(PairModule):
             raise ValueError(
                 f"spectral_decay {spectral_decay}: {type(network).__name__} has no magnitudes; set it to 0"
             )
-        self.loss, self.spectral_decay = loss, spectral_decay
+        self.loss, self.objective, self.spectral_decay = loss, objective, spectral_decay
         shape = cast(Any, network)
         self.stride = getattr(network, "stride", 1)
         self.look_ahead: int = shape.look_ahead
@@ -104,6 +106,8 @@ class LearnedEffect(PairModule):
         return loss
 
     def _distance(self, estimate: Tensor, target: Tensor) -> Tensor:
+        if self.objective is not None:
+            return self.objective(estimate, target)
         if self.loss == "log_cosh":
             return log_cosh(estimate - target).mean()
         if self.loss == "esr":

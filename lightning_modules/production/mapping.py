@@ -1,6 +1,5 @@
 """A mapping from inputs, or from a sound, to control values, learnt from a handful of examples."""
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -91,10 +90,6 @@ class Mapper(EvaluatedModule[Any]):
     def score(self, batch: Any) -> Tensor:
         """Returns the outputs, (batch, output)."""
         return self(batch.inputs)
-
-    def validation_metrics(self) -> Mapping[str, float]:
-        """``r2_<output>`` and the like."""
-        return self.report(self.data, "validation").metrics
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the examples and the names of inputs and outputs."""

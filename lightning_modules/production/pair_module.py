@@ -33,6 +33,7 @@ class PairModule(EvaluatedModule[PairDataModule]):
         stride: Samples that the network's output comes in multiples of.
     """
 
+    training_only = ("objective.",)
     logged: ClassVar[Sequence[str]]
     knobs: Mapping[str, Sequence[float]] = MappingProxyType({})
     stride: int = 1

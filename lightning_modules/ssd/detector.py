@@ -29,6 +29,7 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
     Args:
         network: Maps waveforms, or the front end's features, to an `Output` with one or two logits.
         frontend: (batch, channel, time) -> features, on the training device; null feeds the waveform itself.
+        objective: (logits of both classes (batch, 2), target (batch,)) -> loss; null is the cross entropy of eq. 6.
         inter_frequency: Band-pass masked copies and their consistency loss (section 3.1).
         inter_instance: Momentum encoder, memory bank and similarity loss (section 3.2).
         augment: Waveform augmentation of the training batches, e.g. ``RawBoost``.
@@ -40,7 +41,7 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
     """
 
-    training_only = ("inter_instance.", "inter_frequency.")
+    training_only = ("inter_instance.", "inter_frequency.", "objective.")
     classes = ("spoof", "bonafide")
 
     def __init__(
@@ -48,6 +49,7 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         network: nn.Module,
         frontend: nn.Module | None = None,
         *,
+        objective: nn.Module | None = None,
         inter_frequency: InterFrequency | None = None,
         inter_instance: InterInstance | None = None,
         augment: nn.Module | None = None,
@@ -60,6 +62,11 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
     ) -> None:
         frontend = frontend if frontend is not None else nn.Identity()
         super().__init__(network, frontend, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        if objective is not None and class_weights is not None:
+            raise ValueError(
+                "model.class_weights weigh the cross entropy, which model.objective replaces: drop one"
+            )
+        self.objective = objective
         self.inter_frequency = inter_frequency
         self.inter_instance = inter_instance
         self.augment = augment if augment is not None else nn.Identity()
@@ -89,9 +96,10 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
 
         num_clips = len(target)
         clean_logits, masked_logits = output.logits[:num_clips], output.logits[num_clips:]
-        terms = {"cross_entropy": self._cross_entropy(clean_logits, target)}
+        name = "cross_entropy" if self.objective is None else "classification"
+        terms = {name: self._classification(clean_logits, target)}
         if self.inter_frequency is not None:
-            terms["masked_cross_entropy"] = self._cross_entropy(masked_logits, target)
+            terms[f"masked_{name}"] = self._classification(masked_logits, target)
             if self.inter_frequency.weight > 0:
                 consistency = self.inter_frequency(clean_logits, masked_logits)
                 terms["inter_frequency"] = self.inter_frequency.weight * consistency
@@ -103,9 +111,11 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         self._log_losses(loss, terms)
         return loss
 
-    def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _classification(self, logits: Tensor, target: Tensor) -> Tensor:
         # one logit z is the two-class problem with logits (0, z): its cross entropy is the BCE of eq. 5
         logits = two_class_logits(logits.to(torch.promote_types(logits.dtype, torch.float32)))
+        if self.objective is not None:
+            return self.objective(logits, target)
         weights = None if self.class_weights is None else self.class_weights.to(logits.dtype)
         return F.cross_entropy(logits, target, weight=weights)
 

@@ -75,6 +75,14 @@ def test_unknown_labels_add_nothing_to_a_smooth_loss_either():
     assert torch.allclose(module.training_step(clips, 0), (verb + noun) / 2)
 
 
+def test_an_objective_takes_the_place_of_each_heads_cross_entropy():
+    module, clips = classifier(objective=nn.BCEWithLogitsLoss()), batch([[0, 1], [2, 0]])
+    logits = module(clips.waveform).logits
+    target = torch.tensor([[1.0, 0, 0, 0, 1], [0, 0, 1, 1, 0]])
+    heads = [nn.BCEWithLogitsLoss()(logits[:, part], target[:, part]) for part in (slice(3), slice(3, 5))]
+    assert torch.allclose(module.training_step(clips, 0), torch.stack(heads).mean())
+
+
 def test_mixup_trains_on_the_mixture_of_labels():
     module, clips = classifier(mixup=Mixup(1.0, alpha=10.0)), batch([[0, 1], [2, 0]])
     torch.manual_seed(3)

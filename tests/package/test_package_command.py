@@ -202,6 +202,13 @@ def test_code_outside_of_the_networks_is_not_run(path):
         build({"class_path": path}, "package.json: scorer")
 
 
+def test_a_network_that_a_method_makes_itself_is_in_no_package():
+    with pytest.raises(
+        ValueError, match=r"model.network: 'torch.nn.* is no module of lightning_modules.networks"
+    ):
+        describe(SpoofingScorer(torch.nn.Flatten()), {})
+
+
 def test_modules_are_found_where_they_are_defined_and_where_they_are_offered():
     for path in ("lightning_modules.networks.LCNN", "lightning_modules.networks.lcnn.LCNN"):
         assert build({"class_path": path, "init_args": {"feature_dim": 32}}, "x").feature_dim == 32

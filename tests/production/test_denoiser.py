@@ -61,9 +61,10 @@ def test_level_makes_loudness_immaterial():
     assert model(torch.zeros(1, 1, 500)).isfinite().all()
 
 
+@pytest.mark.parametrize("objective", [None, torch.nn.SmoothL1Loss(beta=1e-6)], ids=["loss", "objective"])
 @pytest.mark.parametrize("pad_training", [True, False])
-def test_loss_compares_samples_of_the_same_time(pad_training):
-    model = Denoiser(small_wavenet(), pad_training=pad_training)
+def test_loss_compares_samples_of_the_same_time(pad_training, objective):
+    model = Denoiser(small_wavenet(), pad_training=pad_training, objective=objective)
     model.log = lambda *args, **kwargs: None
     waveform = torch.randn(2, 1, 200)
     whole = model(waveform).detach()

@@ -131,9 +131,11 @@ def test_output_lies_where_its_input_lay(index):
 
 
 @pytest.mark.parametrize("index", range(3))
-@pytest.mark.parametrize("loss", ["esr", "log_cosh", "l1_stft"])
+@pytest.mark.parametrize(
+    "loss", [{"loss": "esr"}, {"loss": "log_cosh"}, {"loss": "l1_stft"}, {"objective": nn.MSELoss()}], ids=str
+)
 def test_losses_compare_samples_of_the_same_time(index, loss):
-    model = LearnedEffect(identities()[index], loss=loss).train()
+    model = LearnedEffect(identities()[index], **loss).train()
     model.log = lambda *args, **kwargs: None
     waveform = torch.randn(2, 1, 4096)
     batch = PairBatch(waveform, waveform, torch.zeros(2, 2), torch.arange(2), ["a", "b"], {})

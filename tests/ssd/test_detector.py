@@ -60,6 +60,16 @@ def test_class_weights_are_those_of_the_official_recipe(batch):
     assert torch.allclose(loss, expected)
 
 
+def test_an_objective_takes_the_place_of_both_cross_entropies(batch):
+    network, objective = Linear(num_logits=1), nn.MultiMarginLoss()
+    masked = InterFrequency(weight=0.0, mask=nn.Identity())
+    loss = loss_of(SyntheticSpeechDetector(network, objective=objective, inter_frequency=masked), batch)
+    logits = F.pad(network(batch.waveform).logits, (1, 0))
+    assert torch.allclose(loss, 2 * objective(logits, batch.target))
+    with pytest.raises(ValueError, match="objective replaces: drop one"):
+        SyntheticSpeechDetector(network, objective=objective, class_weights=[0.1, 0.9])
+
+
 @pytest.mark.parametrize(("dtype", "loss_dtype"), [(torch.float64,) * 2, (torch.bfloat16, torch.float32)])
 def test_class_weights_at_true_precision(batch, dtype, loss_dtype):
     """As Lightning does it for ``precision: 64-true`` and ``bf16-true``: all of the module is of the type."""

@@ -14,7 +14,8 @@ import pytest
 import soundfile
 import torch
 
-from datamodules import DCASE, ASVspoof, EPICKitchens, KineticsSounds, VGGSound, audio
+import datamodules
+from datamodules import audio
 from datamodules.audio.packed import find
 from datamodules.audio.search import audio_files, names_in
 from datamodules.base import ClipDataModule
@@ -86,12 +87,23 @@ def test_samples_are_those_of_decoding(kind, tmp_path) -> None:
         audio.read(packed, 1_000_000)
 
 
-MODULES: dict[str, tuple[type[ClipDataModule], str, dict[str, Any]]] = {
-    "ASVspoof": (ASVspoof, "demo_corpus", {"predict": ["ASVspoof2019_LA_eval/flac"]}),
-    "DCASE": (DCASE, "demo_machines", {"validation_fraction": 0.2}),
-    "VGGSound": (VGGSound, "demo_events/VGGSound", {}),
-    "KineticsSounds": (KineticsSounds, "demo_events/KineticsSounds", {}),
-    "EPICKitchens": (EPICKitchens, "demo_events/EPIC-KITCHENS-100", {}),
+MODULES: list[type[ClipDataModule]] = [
+    each
+    for each in (getattr(datamodules, name) for name in datamodules.__all__)
+    if issubclass(each, ClipDataModule) and each.demo_root is not None
+    if each is not datamodules.OneShots  # an AudioFolder, which has no crops to set
+]
+SMALLER = {  # than the demo corpora
+    "ASVspoof": "demo_corpus",
+    "DCASE": "demo_machines",
+    "VGGSound": "demo_events/VGGSound",
+    "KineticsSounds": "demo_events/KineticsSounds",
+    "EPICKitchens": "demo_events/EPIC-KITCHENS-100",
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "ASVspoof": {"predict": ["ASVspoof2019_LA_eval/flac"]},
+    "AudioFolder": {"near_duplicates": None, "sample_rate": 22050},
+    "DCASE": {"validation_fraction": 0.2},
 }
 
 
@@ -105,11 +117,15 @@ def _batches(module: type[ClipDataModule], root: Path, settings: dict[str, Any])
     return [batch for loader in loaders for batch in loader]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_data_modules_need_nothing_but_the_root(name, request, tmp_path) -> None:
-    module, corpus, settings = MODULES[name]
-    fixture, _, folder = corpus.partition("/")
-    root = request.getfixturevalue(fixture) / folder
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_data_modules_need_nothing_but_the_root(module, request, tmp_path) -> None:
+    settings = SETTINGS.get(module.__name__, {})
+    if corpus := SMALLER.get(module.__name__):
+        fixture, _, folder = corpus.partition("/")
+        root = request.getfixturevalue(fixture) / folder
+    else:
+        root = tmp_path / "root"
+        module.demo_writer(root)
     pack(root, tmp_path / "packed", shard_bytes=1_000_000)
     assert not [path for path in (tmp_path / "packed").rglob("*") if path.suffix in audio.SUFFIXES]
     batches, expected = (_batches(module, place, settings) for place in (tmp_path / "packed", root))

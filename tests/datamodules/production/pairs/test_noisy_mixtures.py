@@ -163,7 +163,7 @@ def test_pairs_are_cropped_alike_and_tested_whole(pairs):
 
 def test_pairs_of_different_length_are_refused(pairs):
     soundfile.write(pairs / "test/noisy/p1.wav", np.zeros(99), RATE)
-    with pytest.raises(ValueError, match=r"p1.wav: 99 samples where its clean file has 3100"):
+    with pytest.raises(ValueError, match=r"noisy/p1.wav: 99 samples where .*clean/p1.wav has 3100"):
         NoisyPairs(root=str(pairs)).setup("test")
     (pairs / "test/noisy/p1.wav").unlink()
     with pytest.raises(ValueError, match=r"p1.wav: no such file"):
