@@ -81,10 +81,19 @@ def _score_in_name(path: Path) -> float:
 
 
 def stable_id(config: Mapping[str, Any]) -> str:
-    """Returns the SLURM job's id or a digest of ``config``: the same on all ranks and after a requeue."""
+    """Returns the SLURM job's id or a digest of ``config``: the same on all ranks and after a requeue.
+
+    A key without a value counts as none, so that a later version may add an optional one and find its earlier runs.
+    """
     array_job, job = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_JOB_ID")
     if array_job:
         return f"slurm-{array_job}-{os.environ['SLURM_ARRAY_TASK_ID']}"
     if job:
         return f"slurm-{job}"
-    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:10]
+    return hashlib.sha256(json.dumps(_stated(config), sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def _stated(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _stated(each) for key, each in value.items() if each is not None}
+    return [_stated(each) for each in value] if isinstance(value, list | tuple) else value
