@@ -97,7 +97,9 @@ def foreign_clips(kind: ProxyOutliers, root: Path | None) -> list[Clip]:
             raise ValueError(
                 f"proxy_root {folder}: no audio file for proxy_outliers {kind}: unpack the clips there"
             )
-    return [Clip(f"{root.name}/{path.relative_to(root)}", str(path), 1, _FOREIGN) for path in paths]
+    return [
+        Clip(f"{root.name}/{path.relative_to(root).as_posix()}", str(path), 1, _FOREIGN) for path in paths
+    ]
 
 
 def too_short(clips: Sequence[Clip]) -> dict[str, str]:

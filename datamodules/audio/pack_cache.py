@@ -1,11 +1,12 @@
 """Copies of shards on a node's own disk, for packs that lie on a slow one: ``PACK_CACHE=/local/scratch``."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import warnings
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 _SPARE = 1 << 30  # bytes that a copy leaves free: others write to the disk too
 
@@ -26,8 +27,8 @@ def local_copy(path: str) -> str:
         return str(copy)
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with copy.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel frees it with the process, however that ends
+        with copy.with_suffix(".lock").open("ab") as lock:
+            lock_descriptor(lock.fileno())  # the kernel frees it with the process, however that ends
             if not _is_whole(copy, status.st_size):
                 _copy(path, copy, status.st_size)
     except OSError as error:

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +89,7 @@ class PackedClip(NamedTuple):
         begin = self.offset + start * self.num_channels * self.dtype.itemsize
         shard = _open_shard(self.shard)
         while position < samples.nbytes:  # a call reads 2 GB at most
-            count = os.preadv(shard.descriptor, [buffer[position:]], begin + position)
+            count = shard.read_into(buffer[position:], begin + position)
             if not count:
                 raise PackError(f"its shard {self.shard} is cut short", "copy the shard again")
             position += count
@@ -172,7 +173,7 @@ def headers(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     found: dict[Pack, list[tuple[int, int]]] = {}  # pack -> (file, row)
     last, place, prefix = None, None, ""
     for index, path in enumerate(paths):
-        folder, _, name = path.rpartition("/")
+        folder, _, name = path.rpartition(os.sep)
         if folder != last:  # most follow others of their folder
             last, place = folder, _place(folder)
             prefix = f"{place.folder}/" if place and place.folder else ""
@@ -222,12 +223,22 @@ class _Shard:
 
     def __init__(self, path: str) -> None:
         try:
-            self.descriptor = os.open(local_copy(path), os.O_RDONLY)
+            self._file = Path(local_copy(path)).open("rb", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise PackError(
                 f"its shard {path} cannot be opened ({error.strerror})", "copy it again"
             ) from None
-        weakref.finalize(self, os.close, self.descriptor)
+        weakref.finalize(self, self._file.close)
+        self._turn = Lock()
+
+    def read_into(self, buffer: memoryview, position: int) -> int:
+        """Bytes that were read from a position on; 0 where the file ends."""
+        try:
+            return os.preadv(self._file.fileno(), [buffer], position)
+        except AttributeError:  # Windows reads on from a place that all threads share
+            with self._turn:
+                self._file.seek(position)
+                return self._file.readinto(buffer)
 
 
 @lru_cache(maxsize=_MOST_OPEN)

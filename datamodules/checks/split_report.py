@@ -1,7 +1,6 @@
 """What is in one split of a data set: every file decoded, faults by name."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from rich.progress import track
 from datamodules import audio
 from datamodules.clips import Clip
 from datamodules.clips.search import missing_files
+from datamodules.cpus import allowed_cpus
 
 SHOWN = 10  # entries of a list
 _BLOCK = 1 << 20  # samples decoded at a time, so that hours of audio need little memory
@@ -70,7 +70,7 @@ def check_split(
     missing = {clip.path for clip in missing_files(clips)}
     report.problems += [f"{path}: no such file" for path in sorted(missing)]
     paths = [path for path in dict.fromkeys(clip.path for clip in clips) if path not in missing]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 4) as pool:
+    with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
         results: Iterable[_Sound | str] = pool.map(_listen, paths)
         if title is not None:
             results = track(results, title, len(paths), console=Console(stderr=True))

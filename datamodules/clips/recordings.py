@@ -1,6 +1,5 @@
 """From rows to samples: decoded when asked for, or all at once into memory that loader workers share."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from torch import Tensor
 from datamodules.audio import packed, reading
 from datamodules.audio.errors import AudioError
 from datamodules.clips.table import Clip, ClipTable
+from datamodules.cpus import allowed_cpus
 
 
 class Span(NamedTuple):
@@ -73,7 +73,7 @@ class Recordings:
             part = span(clip)
             return part, decode(clip.path, part, mono=mono)
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 4) as pool:
+        with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
             loaded = list(pool.map(load, clips))
         self._spans = [part for part, _ in loaded]
         self._channels = [waveform.shape[0] for _, waveform in loaded]

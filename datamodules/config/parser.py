@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 import datamodules
 from datamodules.config.errors import one_line
 from datamodules.config.files import ConfigFileError, check_file, misread
+from datamodules.config.shipped import with_config_paths
 
 
 class Parser(LightningArgumentParser):
@@ -39,12 +40,12 @@ class Parser(LightningArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Any:
         """Parses a command line, after a look at the files as such."""
-        words = list(sys.argv[1:] if args is None else args)
-        options = list(_options(words))
         try:
+            words = with_config_paths(sys.argv[1:] if args is None else args)
             values = {value for path in config_files(words) for value in check_file(path)}
-        except ConfigFileError as error:
+        except (ConfigFileError, FileNotFoundError) as error:
             self.refuse(str(error))
+        options = list(_options(words))
         self._import_named(values | {value for _, value in options})
         for option, value in options:
             if option.endswith(".help") and (not value or value.startswith("-")):

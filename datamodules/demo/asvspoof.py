@@ -70,10 +70,12 @@ def _write(root: Path, seed: int) -> None:
         lines = [
             f"{u.speaker} {u.key} - {u.system} {'bonafide' if u.system == '-' else 'spoof'}\n" for u in rows
         ]
-        (protocols / f"ASVspoof2019.LA.cm.{part.name}.{part.ending}.txt").write_text("".join(lines))
+        (protocols / f"ASVspoof2019.LA.cm.{part.name}.{part.ending}.txt").write_text(
+            "".join(lines), encoding="utf-8"
+        )
         if part.name != "train":
             scores = verification / f"ASVspoof2019.LA.asv.{part.name}.gi.trl.scores.txt"
-            scores.write_text("".join(_verification_scores(part, random)))
+            scores.write_text("".join(_verification_scores(part, random)), encoding="utf-8")
         for row in rows:
             _synthesise(root, row)
 

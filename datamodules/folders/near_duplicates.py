@@ -7,7 +7,6 @@ trained.
 import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from datamodules import audio
+from datamodules.cpus import allowed_cpus
 from datamodules.files import write_text_atomically
 
 _RATE = 16000
@@ -49,12 +49,12 @@ def survey(paths: Sequence[str], *, threshold: float, cache: Path | None = None)
     state = _state(paths, threshold)
     if cache is not None:
         with suppress(OSError, ValueError, KeyError, TypeError):  # damaged: heard again
-            found = json.loads(cache.read_text())
+            found = json.loads(cache.read_text(encoding="utf-8"))
             if found["state"] == state:
                 return Survey(
                     {int(row): why for row, why in found["faults"].items()}, list(map(tuple, found["pairs"]))
                 )
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 4) as pool:
+    with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
         heard = list(pool.map(_listen, paths))
     faults = {row: sound for row, sound in enumerate(heard) if isinstance(sound, str)}
     rows = [row for row in range(len(paths)) if row not in faults]

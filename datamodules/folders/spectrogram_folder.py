@@ -37,7 +37,7 @@ class SpectrogramFiles(SoundFiles):
         super().__init__(root)
         path = root / INDEX
         try:
-            index = json.loads(path.read_text())
+            index = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(
                 f"{path}: no such file: set root to a folder that --spectrograms-only wrote"

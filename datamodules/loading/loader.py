@@ -2,13 +2,16 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.cpus import allowed_cpus
 from datamodules.loading.samplers import TrainSampler
 
 _MAX_WORKERS = 8  # more do not help: the disk or the interpreter's main process is the limit by then
@@ -65,7 +68,8 @@ def worker_settings(
 
     Workers come from a fork server that has imported torch once: they start in milliseconds, and inherit
     neither threads nor locks nor the CUDA context of the training process, all of which deadlock forked
-    workers. They end with the training process, however it ends.
+    workers. Windows has none and starts each anew, in seconds. They end with the training process, however it
+    ends.
 
     Args:
         num_workers: None takes one less than the CPUs of this process, at most 8; 0 decodes in the process
@@ -82,10 +86,8 @@ def worker_settings(
         "generator": torch.Generator().manual_seed(seed),
     }
     if workers:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["datamodules.clips"])
         settings |= {
-            "multiprocessing_context": context,
+            "multiprocessing_context": _start_method(),
             "persistent_workers": persistent,
             # Lightning's own would import Lightning in every worker, which takes seconds.
             "worker_init_fn": _end_with_trainer,
@@ -93,8 +95,17 @@ def worker_settings(
     return settings
 
 
+def _start_method() -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["datamodules.clips"])
+    return context
+
+
 def _end_with_trainer(_worker: int) -> None:
     """Watches for the end of the training process: torch's workers look at the fork server, which outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it cannot be blocked, Ctrl-C reaches workers too
     trainer = multiprocessing.parent_process()
     assert trainer is not None
 
@@ -111,6 +122,6 @@ def default_workers(ranks_on_node: int = 1) -> int:
     SLURM's number is per task; the scheduler's affinity may cover the whole node and is shared between its
     ranks.
     """
-    allowed = len(os.sched_getaffinity(0))
+    allowed = allowed_cpus()
     share = min(int(os.environ.get("SLURM_CPUS_PER_TASK", allowed // ranks_on_node)), allowed)
     return min(max(share - 1, 0), _MAX_WORKERS)

@@ -5,7 +5,6 @@ shard appears when it is complete, then its list ``000000.npz``: what a killed r
 run goes on with the files that are in none.
 """
 
-import fcntl
 import itertools
 import os
 import shutil
@@ -18,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from filelock import lock_descriptor
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -25,6 +25,7 @@ from rich.progress import Progress
 from datamodules import audio
 from datamodules.audio.packed import CLIP, LOCK, SHARDS, to_float
 from datamodules.audio.search import is_audio, walk
+from datamodules.cpus import allowed_cpus
 from datamodules.files import replacing
 from datamodules.strings import Strings
 
@@ -180,13 +181,11 @@ def _copy(source: Path, target: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with (folder / LOCK).open("ab") as lock:
+        if not lock_descriptor(lock.fileno(), blocking=False):
             raise ValueError(
                 f"{folder.parent}: another run packs into it: let it end, or choose another folder"
-            ) from None
+            )
         yield
 
 
@@ -225,7 +224,7 @@ def _write_shards(
     root: Path, into: Path, shard_bytes: int, on_progress: Callable[[], object]
 ) -> dict[str, str]:
     """Pack every file of audio that is not packed yet; those that cannot be decoded are copied as they are."""
-    folder, num_threads = into / SHARDS, len(os.sched_getaffinity(0))
+    folder, num_threads = into / SHARDS, allowed_cpus()
     for leftover in folder.glob(".*.part"):
         leftover.unlink()
     lists = {path: read_list(path) for path in sorted(folder.glob("*.npz"))}

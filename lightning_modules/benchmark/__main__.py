@@ -58,9 +58,9 @@ def main() -> None:
             _show(cells)
             text = _markdown(cells)
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if options.markdown is not None:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 def _parser() -> CommandParser:

@@ -32,7 +32,7 @@ def scaling_efficiency(num_ranks: int, arguments: Sequence[str], budget_s: float
     status = subprocess.run(command, check=False).returncode  # noqa: S603
     if status:
         raise ValueError(f"{num_ranks} ranks ended with exit code {status}; see above")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     if platform.trainer.is_global_zero:
         rounds = zip(turns.bare, turns.platform, strict=True)
         ratios = [alone.wall / together.wall for alone, together in rounds]
-        Path(path).write_text(json.dumps(statistics.median(ratios)))
+        Path(path).write_text(json.dumps(statistics.median(ratios)), encoding="utf-8")
 
 
 if __name__ == "__main__":

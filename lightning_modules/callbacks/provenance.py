@@ -34,7 +34,7 @@ class Provenance(Callback):
         data = data_of(trainer)
         hashes = {name: data_hash(data.rows[name]) for name in _SPLITS[stage] if data.rows.get(name)}
         path = self._run.folder / "provenance.json"
-        before = json.loads(path.read_text())["data_hash"] if path.is_file() else {}
+        before = json.loads(path.read_text(encoding="utf-8"))["data_hash"] if path.is_file() else {}
         record = {
             "commit": commit(),
             "data_hash": before | hashes,

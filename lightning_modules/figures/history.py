@@ -46,7 +46,7 @@ def _curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     """Name -> (step, value) of each logged value."""
     if not path.is_file():
         return {}
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in (rows[0] if rows else ()) if name.startswith(_SHOWN)]
     curves = {name: [(int(row["step"]), float(row[name])) for row in rows if row[name]] for name in names}

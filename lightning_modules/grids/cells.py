@@ -63,7 +63,7 @@ def read_rows(path: Path) -> list[dict[str, str]] | None:
     """Returns the rows of a CSV file, or None where there is no such file."""
     if not path.is_file():
         return None
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

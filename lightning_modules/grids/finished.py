@@ -129,7 +129,7 @@ def differing_settings(found: Gathered) -> list[str]:
     unexplained = set()
     for cell, _ in found.rows:
         path = cell.run.folder / "config.yaml"
-        config = yaml.load(path.read_text(), Loader=_YAML) if path.is_file() else {}  # noqa: S506
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML) if path.is_file() else {}  # noqa: S506
         settings = {name: each for name, each in config.items() if name not in ("run", "tracking")}
         for key, value in _flat(settings):
             runs[cell.block.name, key].setdefault(repr(value), str(cell.run.id))

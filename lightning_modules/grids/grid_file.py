@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 
 from datamodules.config.files import check_file
+from datamodules.config.shipped import config_path
 
 Kind = Literal["table", "bars", "curve", "lines"]
 
@@ -126,10 +127,11 @@ def read_grid(path: str | Path) -> Grid:
 
     Raises:
         ValueError: It is no YAML, or a key is unknown, missing or of another kind than expected.
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: There is no such file; names the nearest.
     """
-    check_file(path)
-    content = dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    file = config_path(path)
+    check_file(file)
+    content = dict(yaml.safe_load(file.read_text(encoding="utf-8")))
     blocks = _expect(content.get("blocks") or [], list, f"{path}: blocks")
     content["blocks"] = [_block(block, f"{path}: block {index}") for index, block in enumerate(blocks, 1)]
     content["report"] = _layout(content.get("report") or {}, f"{path}: report")
@@ -178,10 +180,10 @@ def _block(content: Any, where: str) -> Block:
     if not block.config:
         raise ValueError(f"{where}: config: expected at least one configuration file")
     for config in block.config:
-        if not Path(config).is_file():
-            raise ValueError(
-                f"{where}: no configuration {config}; paths are as for fit, from where it is started"
-            )
+        try:
+            config_path(config)
+        except FileNotFoundError as error:
+            raise ValueError(f"{where}: {error}; paths are as for fit, from where it is started") from None
     keys = [*block.set, *_keys(block)]
     for key in keys:
         if key.startswith("run."):

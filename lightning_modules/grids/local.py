@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import runpy
@@ -15,13 +14,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from filelock import lock_descriptor
+
+from datamodules.cpus import allowed_cpus
 from lightning_modules.grids.cells import Cell
 
 PRELOAD = ["lightning_modules.commands.workflow"]  # seconds of imports, paid once
-_TAKEN = os.EX_UNAVAILABLE  # exit code where another grid took the cell while this one started its process
+_TAKEN = 69  # EX_UNAVAILABLE: exit code where another grid took the cell while this one started its process
 GRACE_S = 60.0  # from the request to stop to the kill: a step and a checkpoint
 
 
@@ -52,7 +54,7 @@ class Outcome:
 @dataclass(kw_only=True)
 class _Started:
     cell: Cell
-    process: ForkServerProcess
+    process: BaseProcess
     slot: int
     since: float
 
@@ -67,6 +69,9 @@ class LocalRunner:
         jobs: How many at once; they share the CPU's threads evenly and take turns on the GPUs.
         overrides: Arguments of ``fit`` for all cells.
         command: What a process does with a cell's arguments.
+
+    Raises:
+        ValueError: This system has no fork servers.
     """
 
     def __init__(
@@ -82,13 +87,17 @@ class LocalRunner:
         self.outcome = Outcome()
         self._running: dict[int, _Started] = {}  # by the sentinel of the process
         self._total = 0
+        if "forkserver" not in multiprocessing.get_all_start_methods():
+            raise ValueError(
+                "this system cannot fork runs: start them one by one with --index 0, --index 1, ..."
+            )
         self._context = multiprocessing.get_context("forkserver")
 
     def run(self, cells: Sequence[Cell]) -> Outcome:
         """Runs those cells that are not finished."""
         self._total = len(cells)
         if self.jobs > 1:  # before the fork server imports what reads it
-            os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // self.jobs)))
+            os.environ.setdefault("OMP_NUM_THREADS", str(max(1, allowed_cpus() // self.jobs)))
         self._context.set_forkserver_preload(PRELOAD)
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         waiting = deque(cells)
@@ -115,7 +124,7 @@ class LocalRunner:
             if cell.state != "finished":
                 self._say("skipped", cell, "another process runs it")
             return
-        with path.open("a") as log:
+        with path.open("a", encoding="utf-8") as log:
             log.write(f"\n{time.strftime('%F %T')} python -m lightning_modules.fit {shlex.join(arguments)}\n")
         slot = min(set(range(self.jobs)) - {each.slot for each in self._running.values()})
         process = self._context.Process(
@@ -171,11 +180,10 @@ def _run(
 ) -> None:
     """The process of one cell; a group of its own, so that Ctrl-C reaches it once, in order."""
     os.setsid()
-    with log.open("a") as file:
-        try:  # held by the output, so as long as any process of the run lives
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SystemExit(_TAKEN) from None
+    with log.open("ab") as file:
+        # held by the output, so as long as any process of the run lives
+        if not lock_descriptor(file.fileno(), blocking=False):
+            raise SystemExit(_TAKEN)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     for stream in (sys.stdout, sys.stderr):
@@ -190,12 +198,8 @@ def _run(
 
 
 def _is_locked(path: Path) -> bool:
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    with path.open("ab") as file:
+        return not lock_descriptor(file.fileno(), blocking=False)
 
 
 def _end_with_parent() -> None:
@@ -205,14 +209,18 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _signal_group(process: ForkServerProcess, number: signal.Signals) -> None:
+def _signal_group(process: BaseProcess, number: signal.Signals) -> None:
     assert process.pid is not None
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 def _reason(code: int | None, log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}; the log ends: {lines[-1]}"
     return lines[-1] if code else f"ended without a test result; the log ends: {lines[-1]}"

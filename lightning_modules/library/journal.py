@@ -1,6 +1,5 @@
 """What a sort has heard and made, written down before it is made: a run that was cut off goes on, and can be undone."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
+
+from filelock import lock_descriptor
 
 from lightning_modules.library.names import escape, unescape
 from lightning_modules.library.scan import Stamp
@@ -123,10 +124,8 @@ class Journal:
             folder.mkdir(exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"{target}: another sort works there: wait for its end") from None
+            if not lock_descriptor(descriptor, blocking=False):
+                raise ValueError(f"{target}: another sort works there: wait for its end")
             journal = cls(target, descriptor)
             if is_new:
                 journal.write({"folder": "."})

@@ -81,7 +81,7 @@ def write_spectrograms(
             "twins": _twins(library, sorted(ranges), threshold),
             "files": dict(sorted(ranges.items())),
         }
-        done.num_bytes += (folder / INDEX).write_text(json.dumps(index, indent=0))
+        done.num_bytes += (folder / INDEX).write_text(json.dumps(index, indent=0), encoding="utf-8")
         if labels and (library / labels).is_file():
             shutil.copy(library / labels, folder / labels)
     done.num_files = len(ranges)

@@ -92,7 +92,7 @@ def _results(path: Path) -> list[str]:
     """The rows of results.csv as a table, figures as they were written."""
     if not path.is_file():
         return ["The run has not been tested: no results.csv."]
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     columns = [name for name in rows[0] if name not in _NOT_FIGURES]
     table = [columns, ["---"] * len(columns), *([row[name] or "" for name in columns] for row in rows)]

@@ -123,7 +123,7 @@ def _without_wandb() -> Iterator[None]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise ValueError(
             f"{path}: no such file: name a folder that python -m lightning_modules.export wrote"

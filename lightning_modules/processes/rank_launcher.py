@@ -77,7 +77,7 @@ class RankLauncher(_SubprocessScriptLauncher):
         if code == PREEMPTED:
             STOP.ask(f"preemption of rank {rank}")
         if not done.wait(_FAILED_GRACE_S if code not in (0, PREEMPTED) else _ENDED_GRACE_S):
-            self.kill(signal.SIGKILL)
+            self._kill()
             leave(f"error: rank {rank} {_how(code)}", PREEMPTED if code == PREEMPTED else 1)
 
     def _end(self, error: BaseException) -> BaseException:
@@ -93,8 +93,12 @@ class RankLauncher(_SubprocessScriptLauncher):
             cause = self._lost(error)
         else:
             cause = error
-        self.kill(signal.SIGKILL)
+        self._kill()
         return cause
+
+    def _kill(self) -> None:
+        for process in self.procs:
+            process.kill()
 
     def _lost(self, error: BaseException) -> BaseException:
         for rank, process in enumerate(self.procs, start=1):

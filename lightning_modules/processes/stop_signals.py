@@ -4,10 +4,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Collection
+from functools import partial
 from multiprocessing import resource_tracker
 
 PREEMPTED = 75  # EX_TEMPFAIL: the same command continues the run
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopSignals:
@@ -15,7 +16,7 @@ class StopSignals:
 
     SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 are blocked in all other threads and in every process that is started
     later. Schedulers and terminals signal whole groups of processes: loader workers must outlive the last step,
-    and other libraries' handlers must not act.
+    and other libraries' handlers must not act. Windows cannot block signals, and takes Ctrl-C by a handler.
 
     Attributes:
         reason: Name of the signal that asked for the stop, None before.
@@ -30,18 +31,27 @@ class StopSignals:
 
     def watch(self) -> None:
         """Begins; to be called from the main thread, before any other thread exists."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            signals = signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2
+            block = partial(signal.pthread_sigmask, signal.SIG_BLOCK, signals)
+        except AttributeError:  # Windows
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda number, _: self._take(number))
+            return
+        block()
         resource_tracker.ensure_running()  # unblocks two of them as it starts, which it does but once
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        threading.Thread(target=self._wait, name="stop signals", daemon=True).start()
+        block()
+        threading.Thread(target=self._wait, args=(signals,), name="stop signals", daemon=True).start()
 
-    def _wait(self) -> None:
+    def _wait(self, signals: Collection[signal.Signals]) -> None:
         while True:
-            number = signal.sigwait(_SIGNALS)
-            self._interrupts += number == signal.SIGINT
-            if self._interrupts > 1:
-                leave("interrupted twice: no checkpoint", 128 + signal.SIGINT)
-            self.ask(signal.Signals(number).name)
+            self._take(signal.sigwait(signals))
+
+    def _take(self, number: int) -> None:
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 1:
+            leave("interrupted twice: no checkpoint", 128 + signal.SIGINT)
+        self.ask(signal.Signals(number).name)
 
     def ask(self, reason: str) -> None:
         """Asks the training loop to stop, or stops the process where none is running."""

@@ -27,16 +27,25 @@ def data_hash(rows: Iterable[Any]) -> str:
 def recorded_data_hash(run: Run, split: str) -> str:
     """The hash of a split that the run last read, empty where it is not known."""
     path = run.folder / "provenance.json"
-    return json.loads(path.read_text())["data_hash"].get(split, "") if path.is_file() else ""
+    return json.loads(path.read_text(encoding="utf-8"))["data_hash"].get(split, "") if path.is_file() else ""
 
 
 def commit() -> str:
-    """``git describe`` of the code, empty outside a repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    """``git describe`` of a clone, or the version of the installed package; empty where neither is known."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+        _git("ls-files", "--error-unmatch", __file__)  # packages may lie within a repository of their user's
+        return _git("describe", "--always", "--dirty")
     except (OSError, subprocess.CalledProcessError):
+        pass
+    try:
+        return importlib.metadata.version("audio-research-platform")
+    except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()  # noqa: S603
 
 
 def versions() -> dict[str, str]:

@@ -3,13 +3,12 @@
 import contextlib
 import csv
 import datetime as dt
-import fcntl
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import lock_descriptor
 from lightning.pytorch.loggers import Logger, WandbLogger
 from rich.console import Console
 from rich.markup import escape
@@ -33,10 +32,10 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
     Evaluations of one run may end at once, so they take turns where the file system has locks.
     """
-    with _one_at_a_time(path.parent):
+    with _one_at_a_time(path):
         rows: list[Mapping[str, Any]] = []
         if path.is_file():
-            with path.open(newline="") as file:
+            with path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
         rows.append(row)
         columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -44,15 +43,12 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Holds a lock of the folder itself, which leaves no file behind."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Holds a lock beside the file, which is replaced."""
+    with path.with_name(f".{path.name}.lock").open("ab") as file:
         with contextlib.suppress(OSError):  # no locks on this file system
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock_descriptor(file.fileno())
         yield
-    finally:
-        os.close(descriptor)
 
 
 def result_row(

@@ -60,7 +60,7 @@ class _KeepingWriter(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
         path = Path(self.metrics_file_path)
         if path.is_file():
-            with path.open(newline="") as file:
+            with path.open(encoding="utf-8", newline="") as file:
                 self.metrics_keys = list(next(csv.reader(file), []))
 
 
@@ -86,7 +86,7 @@ class MetricsCSV(CSVLogger):
         path = Path(self.log_dir) / "metrics.csv"
         if not path.is_file():
             return
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             # a line that was cut off when the machine went down is of no step, or has too many fields
             rows = [row for row in reader if None not in row and _step(row) < step]
@@ -215,4 +215,4 @@ def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
-    return netrc.is_file() and "wandb" in netrc.read_text()
+    return netrc.is_file() and "wandb" in netrc.read_text(encoding="utf-8")

@@ -125,7 +125,7 @@ def output(**changes):
         ({"blocks": block()["blocks"]}, "experiment is missing"),
         (block() | {"blcks": 1}, "unknown key blcks; valid keys: experiment, blocks, report"),
         (block(axis={}), r"block 1 \(a\): unknown key axis; valid keys: name, config, set, axes"),
-        (block(config=["none.yaml"]), "no configuration none.yaml"),
+        (block(config=["none.yaml"]), "none.yaml: no such file; .*; paths are as for fit"),
         (block(config="config.yaml"), "config: 'config.yaml': expected a list"),
         (block(axes={"seed_everything": []}), "axis seed_everything: no values"),
         (block(axes={"seed_everything": 3}), "axis seed_everything: 3: expected a list"),

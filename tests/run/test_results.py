@@ -14,7 +14,7 @@ def test_rows_are_appended_and_new_columns_added(tmp_path):
     append_row(path, {"a": 2, "b": 3})
     with path.open(newline="") as file:
         assert list(csv.DictReader(file)) == [{"a": "1", "b": ""}, {"a": "2", "b": "3"}]
-    assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".results.csv.lock", "results.csv"]
 
 
 def append_rows(path, name):

@@ -11,7 +11,6 @@ Files are 16-bit WAV of 16 kHz with a channel a microphone; all of an instance h
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from datamodules.asd.dcase_layouts import Layout
 from datamodules.asd.room.room_acoustics import RATE, Room, Signal, place, reverberation_time, rms
 from datamodules.asd.room.room_simulation import Instance, Recording, Simulation, recordings
 from datamodules.clips import Clip
+from datamodules.cpus import allowed_cpus
 from datamodules.files import new_folder, write_csv, write_text_atomically
 
 Entry = tuple[str, ...]
@@ -61,7 +61,7 @@ def write_corpus(
     room = Room(simulation.reverberation_time_s, simulation.num_microphones)
     loudspeaker_m = place(simulation.random("loudspeaker"), distance_m=_LOUDSPEAKER_M)
     loudspeaker = room.responses(loudspeaker_m)
-    with new_folder(folder) as root, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with new_folder(folder) as root, ThreadPoolExecutor(allowed_cpus()) as pool:
 
         def write(instance: Instance) -> tuple[list[Entry], Measured]:
             return _write_instance(root, simulation, instance, room, loudspeaker, references=references)

@@ -54,7 +54,7 @@ def read_info(path: Path) -> EffectInfo:
         return EffectInfo("effect")
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text())
+        parser.read_string(path.read_text(encoding="utf-8"))
         section = parser["effect"]
         names = [str(name) for name in ast.literal_eval(section["knob_names"])]
         ranges = [(float(low), float(high)) for low, high in ast.literal_eval(section["knob_ranges"])]

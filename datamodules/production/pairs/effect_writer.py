@@ -51,7 +51,8 @@ def write_effect(
         names, ranges = list(chosen.knobs), [list(limits) for limits in chosen.knobs.values()]
         inverse = "inverse = True\n" if chosen.inverse else ""
         (root / "effect_info.ini").write_text(
-            f"[effect]\nname = {chosen.name}\nknob_names = {names}\nknob_ranges = {ranges}\n{inverse}"
+            f"[effect]\nname = {chosen.name}\nknob_names = {names}\nknob_ranges = {ranges}\n{inverse}",
+            encoding="utf-8",
         )
         for number, (part, split) in enumerate(_SPLITS.items()):
             (root / part).mkdir()

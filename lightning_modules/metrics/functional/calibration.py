@@ -47,7 +47,7 @@ class Calibration:
             ValueError: The file is missing or of another kind.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls(scale=tuple(map(float, content["scale"])), offset=float(content["offset"]))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ValueError(

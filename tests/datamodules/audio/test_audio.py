@@ -1,5 +1,6 @@
 """Every kind of file that a corpus really contains, whole and damaged."""
 
+import builtins
 import os
 import struct
 import wave
@@ -149,10 +150,10 @@ def test_unreadable_file(tmp_path) -> None:
 def test_permission_error_is_named(tmp_path, monkeypatch) -> None:
     path = _wav(tmp_path / "locked.wav")
 
-    def refuse(*arguments):
+    def refuse(*arguments, **settings):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(builtins, "open", refuse)
     with pytest.raises(
         audio.AudioError, match=r"locked\.wav: not readable by this user; give read permission"
     ):
