@@ -1,36 +1,70 @@
-"""The worked example of CONTRIBUTING.md: its blocks are written to files and trained, as the page says."""
+"""The worked examples of CONTRIBUTING.md: their files are written and their commands run, as the page says."""
 
 import csv
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from contributing_page import EVENTS, METHOD, NETWORK, OBJECTIVE, PAGE, PAIRS, SECTIONS, arguments, files
 
-PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
-BLOCK = re.compile(r"`(?P<name>[\w.]+)`;[^`]*```(?:python|yaml)\n(?P<text>.*?)```", re.DOTALL)
+from lightning_modules import fit, process
+
+QUICK = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--tracking.wandb=disabled"]
 
 
 @pytest.fixture
-def blocks():
-    return {found["name"]: found["text"] for found in BLOCK.finditer(PAGE.read_text())}
+def folder(tmp_path, monkeypatch):
+    """Where the reader is; modules that were imported from there are forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for file in tmp_path.glob("*.py"):
+        sys.modules.pop(file.stem, None)
 
 
-def test_the_example_is_short(blocks):
-    assert sorted(blocks) == ["folders.py", "level_net.py", "level_net.yaml"]
-    assert sum(len(text.splitlines()) for text in blocks.values()) < 100
+@pytest.fixture
+def follow(folder, monkeypatch):
+    """Writes the files of sections and runs the command of the last; returns the run's folder."""
+
+    def run(*titles, more=()):
+        for title in titles:
+            for name, text in files(title).items():
+                (folder / name).write_text(text)
+        monkeypatch.setattr("sys.argv", ["fit", *arguments(titles[-1]), *QUICK, *more])
+        fit.main()
+        return newest(folder)
+
+    return run
 
 
-def test_following_the_page_trains_a_detector(blocks, tmp_path):
-    for name, text in blocks.items():
+def newest(folder):
+    return max(folder.glob("runs/*/*"), key=lambda path: path.stat().st_mtime)
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def logged(run, name):
+    return [float(row[name]) for row in rows(run / "metrics.csv") if row.get(name)]
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_examples_are_short(title):
+    code = [line for text in files(title).values() for line in text.splitlines() if line.strip()]
+    assert 0 < len(code) < 100
+
+
+def test_following_the_page_trains_a_detector(tmp_path):
+    for name, text in files(NETWORK).items():
         (tmp_path / name).write_text(text)
-    (command,) = re.findall(
-        r"`python -m (lightning_modules\.fit --config level_net\.yaml)`", PAGE.read_text()
-    )
     done = subprocess.run(
-        [sys.executable, "-m", *command.split(), "--trainer.accelerator=cpu"],
+        [sys.executable, "-m", "lightning_modules.fit", *arguments(NETWORK), *QUICK],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(PAGE.parent)},
         capture_output=True,
@@ -38,10 +72,61 @@ def test_following_the_page_trains_a_detector(blocks, tmp_path):
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    (results,) = tmp_path.glob("runs/level_net/*/results.csv")
-    with results.open(newline="") as file:
-        (row,) = csv.DictReader(file)
+    run = newest(tmp_path)
+    assert run.parent.name == "level_net"
+    (row,) = rows(run / "results.csv")
     assert (row["split"], row["clips"]) == ("test", "16")
     assert float(row["eer"]) == 0
-    (scores,) = tmp_path.glob("runs/level_net/*/scores/test.txt")
-    assert scores.read_text().startswith("test/spoof/0.wav ")
+    assert (run / "scores/test.txt").read_text().startswith("test/spoof/0.wav ")
+
+
+def test_an_objective_trains_and_a_metric_chooses(follow):
+    run = follow(NETWORK, OBJECTIVE)
+    assert run.parent.name == "focal"
+    assert "class_path: focal_loss.FocalLoss" in (run / "config.yaml").read_text()
+    (row,) = rows(run / "results.csv")
+    assert float(row["eer"]) == 0
+    assert float(row["d_prime"]) > 3
+    validated = logged(run, "val/d_prime")
+    assert len(validated) == 5
+    assert row["checkpoint"].startswith(f"best={max(validated):.6f}")
+
+
+def test_a_method_learns_by_its_own_loss(follow):
+    run = follow(METHOD)
+    losses = logged(run, "train/loss")
+    assert losses[-1] < losses[0] - 5
+    (row,) = rows(run / "results.csv")
+    assert float(row["auc"]) == 1
+    decisions = (run / "scores/test/decision_result_hum_id_00.csv").read_text().split()
+    assert sum(line.endswith(",1") for line in decisions if line.startswith("anomaly")) == 8
+    assert len((run / "scores/test/anomaly_score_hum_id_00.csv").read_text().split()) == 16
+
+
+def test_events_are_classified(follow):
+    run = follow(EVENTS)
+    (row,) = rows(run / "results.csv")
+    assert float(row["top1"]) > 0.9
+    scores = np.load(run / "scores/test.npz")
+    assert set(scores["key"]) == {f"{number}.wav" for number in range(72) if number // 3 % 4 == 0}
+    assert scores["classes"].tolist() == ["chirp", "hiss", "hum"]
+    assert len(rows(run / "tables/test_by_class.csv")) == 3
+
+
+def test_parts_of_one_task_serve_another(follow):
+    (options,) = re.findall(r"`(--model\.frontend=.*?)`", SECTIONS[EVENTS])
+    run = follow(EVENTS, NETWORK, more=options.split())
+    assert "class_path: bands.BandLevels" in (run / "config.yaml").read_text()
+    assert float(rows(run / "results.csv")[0]["eer"]) == 0
+
+
+def test_pairs_teach_what_lies_between_them(follow, monkeypatch):
+    run = follow(PAIRS)
+    (row,) = rows(run / "results.csv")
+    assert float(row["esr"]) < 0.01 * float(row["esr_dry"])
+    assert [each["key"] for each in rows(run / "scores/test.csv")] == ["05", "11", "17", "23"]
+    checkpoint = str(run / "checkpoints/last.ckpt")
+    monkeypatch.setattr("sys.argv", ["process", "--ckpt_path", checkpoint, "demo/near/05.wav", "out.wav"])
+    process.process()
+    found, far = (soundfile.read(name)[0] for name in ("out.wav", "demo/far/05.wav"))
+    assert np.abs(found - far).mean() < 0.1 * np.abs(far).mean()

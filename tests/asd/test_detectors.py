@@ -135,6 +135,32 @@ def test_an_unknown_machine_is_no_class():
     assert detector.instance_index(batch).tolist() == [2, -1]
 
 
+class Sums(nn.Module):
+    """An objective of no class of the project: embeddings shall add up to the number of their instance."""
+
+    num_classes = 3
+
+    def forward(self, embedding, instance):
+        return (embedding.sum(dim=1) - instance).square().mean()
+
+
+def test_any_objective_trains_embeddings_that_a_backend_scores(clips):
+    backend = NearestNeighbours()
+    detector = EmbeddingDetector(resnet(), Sums(), backend, frontend=frontend(), window=48)
+    detector.instances = INSTANCES
+    detector.log = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
+    optimizer = torch.optim.Adam(detector.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(10):
+        losses.append(detector.training_step(batch_of(clips), 0))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+    backend.fit(nn.functional.normalize(torch.randn(30, 32), dim=1), torch.arange(30) % 3)
+    assert detector.eval().score(batch_of(clips)).isfinite().all()
+
+
 def test_too_few_classes_are_refused_before_training():
     data = SimpleNamespace(rows={"train": [Clip(name, "", 0, {"instance": name}) for name in INSTANCES]})
 
