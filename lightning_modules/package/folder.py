@@ -8,18 +8,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from datamodules.clips import Padding
 from datamodules.files import write_bytes_atomically, write_text_atomically
 from lightning_modules.metrics.functional import Calibration
-from lightning_modules.networks.weights import describe_difference
+from lightning_modules.networks.weights import PACKAGED, describe_difference, read_file
 from lightning_modules.package.classes import build
 from lightning_modules.package.scorers import Scorer
 
 KIND, VERSION = "audio-research-platform", 1
-JSON, WEIGHTS = "package.json", "model.safetensors"
+JSON = "package.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,7 @@ def write_package(folder: Path, package: Package, spec: Mapping[str, Any]) -> No
     """Writes weights and JSON into ``folder``; ``spec`` is the scorer's class path and arguments."""
     # A copy: safetensors takes neither channels-last nor shared memory.
     state = {name: tensor.contiguous().clone() for name, tensor in package.scorer.state_dict().items()}
-    write_bytes_atomically(folder / WEIGHTS, save(state))
+    write_bytes_atomically(folder / PACKAGED, save(state))
     content = {
         "package": KIND,
         "version": VERSION,
@@ -98,7 +97,7 @@ def read_package(folder: str | Path) -> Package:
         raise ValueError(
             f"{path}: scorer is a {type(scorer).__name__}, which scores nothing; export it again"
         )
-    _load_weights(scorer, path.with_name(WEIGHTS))
+    _load_weights(scorer, path.with_name(PACKAGED))
     return Package(
         scorer=scorer.eval(),
         listening=listening,
@@ -142,8 +141,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _load_weights(scorer: Scorer, path: Path) -> None:
     try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
+        state = read_file(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: missing or damaged ({error}); export it again") from None
     if difference := describe_difference(scorer.state_dict(), state):
         raise ValueError(f"{path}: weights of another model than {JSON} describes: {difference}")
