@@ -7,10 +7,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, Union, get_args, get_origin
+from typing import Any
 
 import yaml
-from jsonargparse._typehints import ActionTypeHint
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -26,6 +25,7 @@ from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.config.errors import one_line
 from lightning_modules.config.files import ConfigFileError, as_yaml, check_file
+from lightning_modules.config.parser import Parser
 from lightning_modules.config.remarks import quieten
 from lightning_modules.processes.allocator import keep_freed_memory
 from lightning_modules.processes.rank_launcher import watch_ranks
@@ -45,29 +45,8 @@ _TRAINER_DEFAULTS = {
 }
 
 
-class Parser(LightningArgumentParser):
-    """Reports a wrong configuration in one line and exits with 2."""
-
-    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Reads 1 as an int: typing may give another module's Union[float, int] for Union[int, float]."""
-        for action in self._actions:
-            hint: Any = action._typehint if isinstance(action, ActionTypeHint) else None
-            if get_origin(hint) is Union and {int, float} <= {*get_args(hint)}:
-                others = [each for each in get_args(hint) if each not in (int, float)]
-                action._typehint = type(hint)(Union, (int, float, *others))  # pyright: ignore
-        return super().parse_args(*args, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Prints the cause and the nearest valid key; the parser of a part leaves that to the whole one."""
-        if not self.exit_on_error:
-            super().error(message, ex)
-        options = [option for action in self._actions for option in action.option_strings]
-        sys.stderr.write(f"error: {one_line(message, options)}\n")
-        raise SystemExit(2)
-
-
 class Platform(LightningCLI):
-    """Builds model, data module and trainer from YAML files and overrides; runs nothing.
+    """Builds model, data module and, when it is asked for, trainer from YAML files and overrides; runs nothing.
 
     Attributes:
         run_folder: Where this run writes.
@@ -143,11 +122,21 @@ class Platform(LightningCLI):
         dump = self.parser.dump(self.config, skip_none=False, format="yaml")
         return {key: value for key, value in yaml.safe_load(dump).items() if key not in without}
 
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Adds loggers, standard callbacks and the atomic checkpoint writer to what the config asks for."""
+    def instantiate_classes(self) -> None:
+        """Builds all but the trainer, which commands that run no loop do without."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.model, self.datamodule = self.config_init.model, self.config_init.data
         self.run_folder: Run = self.config_init.run
         self.checkpoints: Checkpoints = self.config_init.checkpoints
         self.ckpt_path: str | None = self.config_init.ckpt_path
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """Built when it is first asked for."""
+        return self.instantiate_trainer()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Adds loggers, standard callbacks and the atomic checkpoint writer to what the config asks for."""
         config = self.config_init.trainer
         plugins = config.pop("plugins") or []
         plugins = plugins if isinstance(plugins, list) else [plugins]

@@ -1,6 +1,7 @@
 """Weights from any source: published files, checkpoints, packages, safetensors."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from torch import nn
 from lightning_modules.networks import AASIST, AST, DATAR, LCNN, InputAdaptor
 from lightning_modules.networks.weights import load_network, read_weights
 
-TINY = {"channels": (8, 8, 8, 8, 8, 8)}
-DATAR_SETTINGS = {"dim": 32, "group_dim": 32, "depths": (1, 1, 2, 2), "input_size": (64, 64)}
+TINY: Any = {"channels": (8, 8, 8, 8, 8, 8)}
+DATAR_SETTINGS: Any = {"dim": 32, "group_dim": 32, "depths": (1, 1, 2, 2), "input_size": (64, 64)}
 
 
 def beside(network: nn.Module) -> dict:
