@@ -36,7 +36,7 @@ def read_config(*paths: str | Path) -> dict[str, Any]:
     """Reads YAML files, later ones on top; returns plain values, every default and interpolation filled in.
 
     Raises:
-        ConfigFileError: A file is missing or faulty, or a key or value is wrong.
+        ConfigFileError: A file is missing or faulty, a section is missing, or a key or value is wrong.
     """
     for path in paths:
         check_file(path)
@@ -69,9 +69,6 @@ def build_parts(config: Mapping[str, Any]) -> Parts:
         found = parser.parse_object({name: config[name] for name in known if name in config})
     except argparse.ArgumentError as error:
         raise _in_one_line(error, parser) from None
-    for section in ("model", "data"):
-        if found[section] is None:
-            raise ConfigFileError(f"{section}: is missing: name one, as configs/ssd_aasist.yaml does")
     with torch.random.fork_rng(devices=[]):
         if not isinstance(seed := found.seed_everything, bool):
             torch.default_generator.manual_seed(seed)  # that of the CPU alone, which draws all weights

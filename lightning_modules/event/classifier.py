@@ -76,14 +76,14 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
                 f"trained on the classes {_summary(self.heads)}, and data.root has {_summary(found)}: take the same"
                 " data set with the same order of classes, or start anew"
             )
+        before = self.network.num_classes
         self._set_heads(found)
+        if (wanted := self.network.num_classes) != before:
+            rank_zero_info(f"the network's head of {before} classes gives way to one of the data's {wanted}")
 
     def _set_heads(self, heads: Heads) -> None:
         self.heads = heads
         if (wanted := sum(self.num_classes)) != self.network.num_classes:
-            rank_zero_info(
-                f"the network's head of {self.network.num_classes} classes gives way to one of the data's {wanted}"
-            )
             self.network.reset_classifier(wanted)
 
     @property

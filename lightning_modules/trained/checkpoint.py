@@ -24,9 +24,11 @@ def trained_parts(path: str | Path) -> Parts:
 
 def parts_of(checkpoint: dict[str, Any], path: str | Path, config: Mapping[str, Any] | None = None) -> Parts:
     """As `trained_parts`, of a checkpoint that has been read, and perhaps of another configuration than its own."""
-    if config is None and "config" not in checkpoint:
-        raise ValueError(f"{path}: carries no configuration: name one")
-    config = yaml.safe_load(checkpoint["config"]) if config is None else config
+    if config is None:
+        if "config" not in checkpoint:
+            raise ValueError(f"{path}: carries no configuration: load_model takes one as config=")
+        config = yaml.safe_load(checkpoint["config"])
+    assert config is not None
     arguments = config["model"].get("init_args", {})
     if "weights" in arguments:
         arguments["weights"] = None  # the checkpoint replaces them, and their file may be on another machine

@@ -44,9 +44,7 @@ def load_model(
         raise ValueError(f"{path}: no such file: {ACCEPTED}") from None
     except ValueError as error:
         raise ValueError(f"{error}: {ACCEPTED}") from None
-    from lightning_modules.trained.method import (
-        model_of_file,
-    )  # and with it Lightning, which packages do without
+    from lightning_modules.trained.method import model_of_file  # and Lightning, which packages do without
 
     return model_of_file(path, content, configs, place)
 

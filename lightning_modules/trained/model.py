@@ -14,12 +14,12 @@ from lightning_modules.package.files import CLIPS_AT_ONCE, scores_of
 from lightning_modules.package.folder import Listening
 from lightning_modules.package.scorers import ClassScorer, Scorer
 
-Score = float | dict[str, float] | dict[str, dict[str, float]]
-"""Of a detector, one number; of a classifier, probabilities by class or tag; of several heads, those of each head."""
-
 
 class TrainedModel:
     """Scores sounds as ``python -m lightning_modules.test`` does; made by `load_model`.
+
+    A score is a float; of a classifier the probabilities by class or tag, ``{"dog": 0.9, "cat": 0.1}``, and of one with
+    several heads those of each, ``{"verb": {"cut": 0.7, ...}, "noun": {...}}``.
 
     Args:
         scorer: Front end, network and scoring rule.
@@ -57,11 +57,7 @@ class TrainedModel:
         """As the keys of a score."""
         if self._is_multi_tag:
             return list(self._heads)
-        return (
-            self._heads
-            if len(self._heads) > 1
-            else [name for names in self._heads.values() for name in names]
-        )
+        return self._heads if len(self._heads) > 1 else next(iter(self._heads.values()), [])
 
     def score(
         self,
@@ -69,7 +65,7 @@ class TrainedModel:
         *,
         sample_rate: int | None = None,
         instance: str | None = None,
-    ) -> Score:
+    ) -> Any:
         """Scores one sound.
 
         Args:
@@ -92,7 +88,7 @@ class TrainedModel:
 
     def score_files(
         self, paths: Iterable[str | os.PathLike[str]], *, instance: str | None = None
-    ) -> list[Score]:
+    ) -> list[Any]:
         """Scores audio files, several at once; returns their scores in the same order.
 
         A batch of another size can change the last digits of a score, by what the hardware adds up first.
@@ -102,13 +98,13 @@ class TrainedModel:
         """
         return self._scores([_clip(os.fspath(path), instance) for path in paths])
 
-    def _scores(self, clips: Sequence[Clip], waveform: "Waveform | None" = None) -> list[Score]:
+    def _scores(self, clips: Sequence[Clip], waveform: "Waveform | None" = None) -> list[Any]:
         scores = scores_of(
             self._score, clips, self._listening, batch_size=self._batch_size, recordings=waveform
         )
         return [self._named(score) for score in scores]
 
-    def _named(self, score: Tensor) -> Score:
+    def _named(self, score: Tensor) -> Any:
         values = score.tolist()
         if not self._heads:
             return values
@@ -147,9 +143,8 @@ def as_samples(waveform: Any) -> Tensor:
         ValueError: It is no waveform, or holds no sound.
     """
     try:
-        samples = (
-            waveform if isinstance(waveform, Tensor) else torch.from_numpy(np.ascontiguousarray(waveform))
-        )
+        is_tensor = isinstance(waveform, Tensor)
+        samples = waveform if is_tensor else torch.from_numpy(np.ascontiguousarray(waveform))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{type(waveform).__name__}: expected the path of an audio file, or a waveform as tensor or array ({error})"

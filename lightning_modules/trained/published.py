@@ -30,11 +30,16 @@ def published_parts(path: Path, state: Mapping[str, Tensor], configs: Sequence[s
     """
     config = read_config(*configs) if configs else _shipped_config(path, state)
     arguments = config["model"]["init_args"]
-    arguments["weights"] = None
+    if "weights" in arguments:
+        arguments["weights"] = None
     sizes, network = head_sizes(state), (arguments.get("network") or {}).get("init_args", {})
     if sizes and "num_classes" in network:
         network["num_classes"] = sum(sizes.values())
     parts = build_parts(config)
+    if parts.model.network is None:
+        raise ValueError(
+            f"{path}: weights of one network, and a {type(parts.model).__name__} has several or none"
+        )
     load_network(parts.model.network, path)
     if isinstance(parts.model, EventClassifier):
         sizes = sizes or {"class": parts.model.network.num_classes}

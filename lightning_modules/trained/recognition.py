@@ -54,10 +54,7 @@ def _lcnn(state: State) -> Recognised:
     """Two front ends were published with this network, and its files hold their filters: (bin, filter)."""
     filters = state.get("m_frontend.0.lfcc_fb")
     num_bins = 256 if filters is None else len(filters)
-    frontends = {
-        256: {},
-        257: {"n_fft": 512, "max_frequency": None},
-    }  # of the baselines, and of the toy example
+    frontends = {256: {}, 257: {"n_fft": 512, "max_frequency": None}}  # of the baselines, of the toy example
     if num_bins not in frontends:
         raise ValueError(f"LCNN on filters of {num_bins} bins: name its configuration with config=")
     return Recognised(config="ssd_lcnn_lstm_sum.yaml", frontend=frontends[num_bins])
@@ -98,9 +95,8 @@ def _slowfast(state: State) -> Recognised:
 
 
 def _resnet(state: State) -> Recognised:
-    depth = (
-        50 if "layer1.0.conv3.weight" in state else {2: 18, 6: 34}.get(_count(state, r"layer3\.(\d+)\."), 18)
-    )
+    has_bottlenecks = "layer1.0.conv3.weight" in state
+    depth = 50 if has_bottlenecks else 34 if "layer1.2.conv1.weight" in state else 18
     return Recognised(config="event_resnet.yaml", network={"depth": depth})
 
 
