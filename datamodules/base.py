@@ -1,6 +1,7 @@
 """What all data sets of clips share: splits and their loaders."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -75,6 +76,11 @@ class ClipDataModule(ResumableDataModule):
         """Name of each label of a clip -> its class names by index."""
         return {"class": self.classes}
 
+    @property
+    def stop_s(self) -> float | None:
+        """Where clips end whose files no protocol cuts, in seconds; None is the end of the file."""
+        return None
+
     def left_out(self, name: str, clips: Sequence[Clip]) -> Mapping[str, str]:
         """Key -> reason of the clips of split `name` that the data set does without; the files of others must exist."""
         return {}
@@ -89,7 +95,7 @@ class ClipDataModule(ResumableDataModule):
 
     def rows_to_predict(self) -> list[Clip]:
         """Clips of what `predict` names; a data set may also know its own protocols."""
-        return clips_to_predict(self.predict)
+        return [replace(clip, stop_s=self.stop_s) for clip in clips_to_predict(self.predict)]
 
     def read_rows(self, name: SplitName) -> ClipTable:
         """Clips of a split that are not left out; makes sure that their audio is there."""

@@ -143,6 +143,11 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
     def report(self, datamodule: Data, split: Split) -> Report:
         """Evaluates what the last validation or test loop gathered."""
 
+    @property
+    def can_score(self) -> bool:
+        """Whether clips can be scored, or something is still to be fitted on the training clips; see `fitted`."""
+        return True
+
     def fitted(self) -> Fitted:
         """What scoring fitted on the training clips beside the weights, for the run's folder."""
         return Fitted()

@@ -43,7 +43,6 @@ from lightning_modules.run.fitted import Fitted, read_fitted, settings_of
 from lightning_modules.run.results import result_row
 from lightning_modules.run.rows import Report
 
-_PLAIN_TRAINER = ("accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "precision=32-true")
 _NUM_EXAMPLES = 6
 
 
@@ -53,7 +52,6 @@ def main() -> None:
     arguments, settings = parser.parse_known_args()
     if arguments.ckpt_path:
         settings.append(f"--ckpt_path={arguments.ckpt_path}")
-    settings += ["--tracking.wandb=disabled", *(f"--trainer.{setting}" for setting in _PLAIN_TRAINER)]
     platform = cli.build("export", __doc__ or "", settings, also_known=parser.known)
     ckpt_path = load_chosen_weights(platform, None)
     into = arguments.into or platform.run_folder.folder / "package"
@@ -107,13 +105,7 @@ def export(
     """
     model, data = platform.model.eval(), platform.datamodule
     scorer: Scorer = model.scorer().eval()
-    listening = Listening(
-        sample_rate=data.sample_rate,
-        crop_s=data.eval_crop_s,
-        padding=data.padding,
-        mono=data.mono,
-        num_views=data.num_views,
-    )
+    listening = Listening.of(data)
     any_length = any_length or listening.crop_s is None
     about = {
         "provenance": _provenance(platform, ckpt_path),

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from datamodules.audio.resampling import resample
 from datamodules.clips.batch import Batch
-from datamodules.clips.recordings import Recordings, Span, decode, packed_lengths, span
+from datamodules.clips.recordings import Decoded, Span, decode, packed_lengths, span
 from datamodules.clips.table import Clip, ClipTable
 
 Padding = Literal["repeat", "zero", "mirror"]
@@ -59,7 +59,7 @@ class ClipDataset(Dataset[Item]):
         crop_s: float | None = None,
         padding: Padding = "repeat",
         mono: bool = True,
-        recordings: Recordings | None = None,
+        recordings: Decoded | None = None,
     ) -> None:
         if crop_s is not None and not 1 <= crop_s * sample_rate < math.inf:
             raise ValueError(

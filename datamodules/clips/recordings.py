@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,18 @@ class Span(NamedTuple):
     rate: int
     begin: int
     end: int
+
+
+class Decoded(Protocol):
+    """Clips whose samples are at hand; `Recordings` are such."""
+
+    def span(self, index: int) -> Span:
+        """Where clip `index` lies in its recording."""
+        ...
+
+    def read(self, index: int, part: Span) -> Tensor:
+        """Samples (channel, time) of a part of that recording."""
+        ...
 
 
 def span(clip: Clip) -> Span:

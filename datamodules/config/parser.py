@@ -70,7 +70,9 @@ class Parser(LightningArgumentParser):
         self.refuse(one_line(message, [*options, *self.also_known]))
 
     def refuse(self, cause: str) -> NoReturn:
-        """Prints what is wrong and exits."""
+        """Prints what is wrong and exits, or raises that as `ConfigFileError` where it does not exit on errors."""
+        if not self.exit_on_error:
+            raise ConfigFileError(cause)
         self.exit(2, f"error: {cause}\n")
 
     def _import_named(self, values: set[str]) -> None:

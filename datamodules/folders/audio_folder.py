@@ -107,6 +107,11 @@ class AudioFolder(EventDataModule):
             )
         return {name: [f"no {name}", name] for name in names}
 
+    @property
+    def stop_s(self) -> float | None:
+        """The end of the training crop, where one-shots are heard from their attack."""
+        return self.train_crop_s if self.from_start else None
+
     def split(self, name: Part) -> list[Clip]:
         """Clips of the split in the order of their paths.
 
@@ -153,7 +158,6 @@ class AudioFolder(EventDataModule):
     @cached_property
     def _clips(self) -> list[Clip]:
         index = {name: i for i, name in enumerate(self.heads["class"])} if self.labels is None else {}
-        stop_s = self.train_crop_s if self.from_start else None
         clips = []
         for key, _, labels in self._sounds:
             if self.labels is None and labels[0] not in index:
@@ -164,7 +168,7 @@ class AudioFolder(EventDataModule):
             found = self.source.search(key) if self.source else None
             source = found[1] if found else key
             path = f"{self.root}/{key}{self.files.suffix}"
-            clips.append(Clip(key, path, target, {"source": source}, stop_s=stop_s))
+            clips.append(Clip(key, path, target, {"source": source}, stop_s=self.stop_s))
         return clips
 
     @cached_property

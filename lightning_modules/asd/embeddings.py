@@ -129,6 +129,11 @@ class EmbeddingDetector(WindowDetector):
         rows = table.gathered()[1]
         return rows[:, :-2], rows[:, -2].long(), rows[:, -1].long()
 
+    @property
+    def can_score(self) -> bool:
+        """Whether the backend is fitted."""
+        return self._backend_is_fitted
+
     def fitted(self) -> Fitted:
         """Thresholds, and what the backend knows of normal clips."""
         return Fitted(self.thresholds, {} if self.backend is None else self.backend.state())

@@ -192,6 +192,11 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
         branches = (rows[:, : len(self.pipelines)] - mean) / self.error_moments[1]
         return rows[:, -1].long(), self.scorer().average(branches)
 
+    @property
+    def can_score(self) -> bool:
+        """Whether μ and σ are measured."""
+        return self.error_moments is not None
+
     def fitted(self) -> Fitted:
         """Thresholds, μ and σ."""
         moments = {} if self.error_moments is None else {"error_moments": self.error_moments}

@@ -26,6 +26,7 @@ from lightning_modules.base import EvaluatedModule
 from lightning_modules.callbacks.progress import LoggedProgressBar
 from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
+from lightning_modules.config.parser import PlatformParser
 from lightning_modules.config.remarks import quieten
 from lightning_modules.processes.allocator import keep_freed_memory
 from lightning_modules.processes.rank_launcher import watch_ranks
@@ -45,17 +46,8 @@ _TRAINER_DEFAULTS = {
 }
 
 
-class PlatformParser(Parser):
-    """Knows the classes of this project by their names alone."""
-
-    faces = tuple(
-        f"lightning_modules.{room}"
-        for room in ("ssd", "asd", "event", "production", "networks", "frontends", "objectives", "metrics")
-    )
-
-
 class Platform(LightningCLI):
-    """Builds model, data module and trainer from YAML files and overrides; runs nothing.
+    """Builds model, data module and, when it is asked for, trainer from YAML files and overrides; runs nothing.
 
     Attributes:
         run_folder: Where this run writes.
@@ -130,11 +122,21 @@ class Platform(LightningCLI):
         dump = self.parser.dump(self.config, skip_none=False, format="yaml")
         return {key: value for key, value in yaml.safe_load(dump).items() if key not in without}
 
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Adds loggers, standard callbacks and the atomic checkpoint writer to what the config asks for."""
+    def instantiate_classes(self) -> None:
+        """Builds all but the trainer, which commands that run no loop do without."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.model, self.datamodule = self.config_init.model, self.config_init.data
         self.run_folder: Run = self.config_init.run
         self.checkpoints: Checkpoints = self.config_init.checkpoints
         self.ckpt_path: str | None = self.config_init.ckpt_path
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """Built when it is first asked for."""
+        return self.instantiate_trainer()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Adds loggers, standard callbacks and the atomic checkpoint writer to what the config asks for."""
         config = self.config_init.trainer
         plugins = config.pop("plugins") or []
         plugins = plugins if isinstance(plugins, list) else [plugins]

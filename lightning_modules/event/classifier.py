@@ -15,6 +15,7 @@ from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.event.event_report import Heads, event_report, head_metrics
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.weights import load_network
 from lightning_modules.objectives.mixup import Mixup, one_hot
 from lightning_modules.package.scorers import ClassScorer
 from lightning_modules.run.rows import Report
@@ -33,7 +34,8 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
             0 where the class is unknown. Null is the cross entropy.
         mixup: Mixes training clips and their labels.
         label_smoothing: Share of a label's weight that all classes of its head get evenly.
-        weights: Published weights to start from, in the network's own format.
+        weights: What to start from: published weights, a checkpoint or a package; see `networks.weights.load_network`.
+            A head for other classes is left out.
         compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters; biases, norms and position tables do not decay.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
@@ -60,7 +62,7 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         super().__init__(network, frontend, table=MeanTable, optimizer=optimizer, lr_scheduler=lr_scheduler)
         self.objective, self.mixup, self.label_smoothing = objective, mixup, label_smoothing
         if weights is not None:
-            self.network.load_official(weights)
+            load_network(network, weights)
         if compile_network:
             network.compile()
         self.heads: Heads = {}
@@ -79,14 +81,14 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
                 f"trained on the classes {_summary(self.heads)}, and data.root has {_summary(found)}: take the same"
                 " data set with the same order of classes, or start anew"
             )
+        before = self.network.num_classes
         self._set_heads(found)
+        if (wanted := self.network.num_classes) != before:
+            rank_zero_info(f"the network's head of {before} classes gives way to one of the data's {wanted}")
 
     def _set_heads(self, heads: Heads) -> None:
         self.heads = heads
         if (wanted := sum(self.num_classes)) != self.network.num_classes:
-            rank_zero_info(
-                f"the network's head of {self.network.num_classes} classes gives way to one of the data's {wanted}"
-            )
             self.network.reset_classifier(wanted)
 
     @property

@@ -1,7 +1,6 @@
 """A trained tagger at work on any files: decoded by workers as in training, the rest on the device, in batches."""
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,12 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules import audio
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch, Clip, ClipDataset, Item, Padding, collate
-from datamodules.folders.audio_folder import AudioFolder
 from datamodules.loading.loader import worker_settings
 from datamodules.loading.samplers import EvaluationBatchSampler, Request
-from lightning_modules.config import cli
+from lightning_modules.config.parts import build_parts, read_config
 from lightning_modules.production import Tagger
-from lightning_modules.run.checkpoints import load_weights
+from lightning_modules.trained.checkpoint import trained_parts
 
 _MIN_S = 0.005  # a click of fewer samples has no spectrum to speak of
 _SILENT = 1e-4  # largest sample, -80 dB below full scale
@@ -102,19 +100,12 @@ class Listener:
         device: str = "auto",
         num_workers: int | None = None,
     ) -> None:
-        source = f"--ckpt_path={ckpt_path}" if ckpt_path else f"--config={config}"
-        logging.disable(logging.INFO)  # keeps the trainer quiet, which is built and not used
-        try:
-            platform = cli.build("predict", "", [source, "--check"])  # its trainer writes nothing
-        finally:
-            logging.disable(logging.NOTSET)
-        model, data = platform.model, platform.datamodule
+        assert ckpt_path or config
+        parts = trained_parts(ckpt_path) if ckpt_path else build_parts(read_config(str(config)))
+        model, data = parts.model, parts.datamodule
         if not isinstance(model, Tagger):
             raise ValueError(f"{ckpt_path or config}: {type(model).__name__} where a Tagger was expected")
-        self.identity = ""
-        if ckpt_path:
-            load_weights(model, ckpt_path)
-            self.identity = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()[:16]
+        self.identity = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()[:16] if ckpt_path else ""
         if device == "auto":
             accelerator = torch.accelerator.current_accelerator(check_available=True)
             device = accelerator.type if accelerator else "cpu"
@@ -142,10 +133,8 @@ class Listener:
     def hear(self, paths: Sequence[str], what: Callable[[Batch], Tensor]) -> Iterator[tuple[int, Any]]:
         """Number of each file and its row of what `what` makes of a batch, on the CPU, or why there is none."""
         data = self.data
-        from_start = isinstance(data, AudioFolder) and data.from_start  # as the clips it was trained on
-        stop_s = data.train_crop_s if from_start else None
         clips = ClipDataset(
-            [Clip(key="", path=path, stop_s=stop_s) for path in paths],
+            [Clip(key="", path=path, stop_s=data.stop_s) for path in paths],
             sample_rate=data.sample_rate,
             crop_s=data.eval_crop_s,
             padding=data.padding,

@@ -15,24 +15,22 @@ from pathlib import Path
 from torch import Tensor
 
 from datamodules.config.arguments import CommandParser
-from lightning_modules.commands import workflow
 from lightning_modules.config import cli
 from lightning_modules.mapper.osc import Server
 from lightning_modules.mapper.session import Session
 from lightning_modules.production.mapping import Mapper
+from lightning_modules.trained.checkpoint import trained_parts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command until it is interrupted or the file has been played."""
     options = _parser().parse_args(arguments)
-    platform = cli.build("mapper", "", ["--ckpt_path", options.ckpt_path, "--tracking.wandb=disabled"])
-    workflow.load_chosen_weights(platform, None)
-    if not isinstance(platform.model, Mapper):
-        raise ValueError(
-            f"{options.ckpt_path}: holds a {type(platform.model).__name__}: name a mapper's checkpoint"
-        )
-    platform.datamodule.outputs = platform.model.outputs  # class names without the training data
-    session = Session(platform.model)
+    parts = trained_parts(options.ckpt_path)
+    model, data = parts.model, parts.datamodule
+    if not isinstance(model, Mapper):
+        raise ValueError(f"{options.ckpt_path}: holds a {type(model).__name__}: name a mapper's checkpoint")
+    data.outputs = model.outputs  # class names without the training data
+    session = Session(model)
     with Server(session, listen=options.listen, send=options.send) as server:
         print(
             f"{session.mapper.input_names} -> {list(session.mapper.outputs)}, {len(session.inputs)} examples"
@@ -40,14 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"listens at {server.server_address}, sends to {options.send}", flush=True)
         try:
             if options.play:
-                _play(server, platform.datamodule.windows(options.play, options.hop_s), options.hop_s)
+                _play(server, data.windows(options.play, options.hop_s), options.hop_s)
             else:
                 server.serve_forever()
         except KeyboardInterrupt:
             print("stopped")
     if options.save:
         names = session.mapper.input_names
-        platform.datamodule.write_examples(options.save, names, session.inputs, session.outputs)
+        data.write_examples(options.save, names, session.inputs, session.outputs)
 
 
 def _play(server: Server, windows: Iterable[Tensor], hop_s: float) -> None:

@@ -17,7 +17,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from lightning_modules.networks.graph_attention import GraphAttention, GraphPool, HeterogeneousGraphAttention
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.sinc import sinc_filters
-from lightning_modules.networks.weights import load_strictly, read_state_dict
+from lightning_modules.networks.weights import load_strictly, read_weights
 
 
 class ResidualBlock(nn.Module):
@@ -127,7 +127,7 @@ class AASIST(nn.Module):
         Raises:
             ValueError: When the file holds another model.
         """
-        load_strictly(self, read_state_dict(path), path)
+        load_strictly(self, read_weights(path), path)
         return self
 
     def forward(self, waveform: Tensor) -> Output:

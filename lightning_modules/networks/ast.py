@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.weights import keep_own_head, load_strictly, read_state_dict
+from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -145,8 +145,8 @@ class AST(nn.Module):
         Raises:
             ValueError: When the file holds another model or positions on an unknown grid.
         """
-        state = read_state_dict(path, entry="model")
-        of_audio = "v.pos_embed" in state
+        state = read_weights(path)
+        of_audio = "v.pos_embed" in state or "patch_embed.weight" in state  # published, or ours
         heads_of_images = [key for key in state if key.removeprefix("v.").startswith(("head.", "head_dist."))]
         logger.info(
             "AST: left in %s, the heads for images: %s", path, ", ".join(heads_of_images) or "none there"

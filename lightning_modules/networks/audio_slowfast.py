@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.weights import keep_own_head, load_strictly, read_state_dict
+from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
 
 _FRAMES_RATIO = 4  # alpha, frames of the fast pathway to one of the slow
 _CHANNELS_RATIO = 8  # 1 / beta, channels of the slow pathway to one of the fast
@@ -206,7 +206,7 @@ class AudioSlowFast(nn.Module):
         Raises:
             ValueError: When the file holds another model.
         """
-        state = read_state_dict(path, entry="model_state")
+        state = read_weights(path)
         load_strictly(self, keep_own_head(self, state, "head.", path), path)
         return self
 

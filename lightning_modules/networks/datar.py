@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.networks.datar_weights import adapt_official, read_official
+from lightning_modules.networks.datar_weights import adapt_official
 from lightning_modules.networks.deformable_attention import ChannelNorm, DeformableAttention
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.weights import load_strictly
+from lightning_modules.networks.weights import load_strictly, read_weights
 from lightning_modules.networks.window_attention import LocalAttention, ShiftWindowAttention
 
 _PATCH = 4
@@ -208,7 +208,7 @@ class DATAR(nn.Module):
         Raises:
             ValueError: When the file holds another model.
         """
-        load_strictly(self, adapt_official(self, read_official(path), path), path)
+        load_strictly(self, adapt_official(self, read_weights(path), path), path)
         return self
 
     def forward(self, features: Tensor) -> Output:

@@ -1,7 +1,6 @@
-"""Read checkpoints of the published DAT code and fit them to a DATAR of other maps, windows, channels and classes."""
+"""Fit weights of the published DAT code to a DATAR of other maps, windows, channels and classes."""
 
 import logging
-from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -9,22 +8,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from lightning_modules.networks.weights import keep_own_head, read_state_dict
+from lightning_modules.networks.weights import keep_own_head
 
 logger = logging.getLogger(__name__)
 
 _BUFFERS = ("relative_position_index", "attn_mask")
-
-
-def read_official(path: str | Path) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint, which may hold the training's configuration beside them.
-
-    Raises:
-        ValueError: As `read_state_dict`.
-    """
-    # The configuration's class, yacs' CfgNode, is read as a plain dictionary, and no code of the file runs.
-    with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
-        return read_state_dict(path, entry="model")
 
 
 def adapt_official(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
@@ -40,7 +28,8 @@ def adapt_official(model: nn.Module, state: dict[str, Tensor], path: str | Path)
     """
     own = model.state_dict()
     # What follows from the settings, and what the published network does not have, is the model's own.
-    kept = {key: value for key, value in own.items() if key.endswith(_BUFFERS) or key.startswith("adaptor.")}
+    absent = {key: value for key, value in own.items() if key.startswith("adaptor.") and key not in state}
+    kept = absent | {key: value for key, value in own.items() if key.endswith(_BUFFERS)}
     dropped = [key for key in state if key.endswith(_BUFFERS)]
     if not any("conv_offset" in key for key in own):
         dropped += [key for key in state if "conv_offset" in key]

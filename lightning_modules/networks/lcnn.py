@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.weights import load_strictly, read_state_dict
+from lightning_modules.networks.weights import load_strictly, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class LCNN(nn.Module):
         Raises:
             ValueError: When the file holds another model or this network has the other head.
         """
-        published = read_state_dict(path)
+        published = read_weights(path)
         dropped = [key for key in published if key.startswith("m_frontend.") or key in _UNUSED]
         state = {_our_key(key): value for key, value in published.items() if key not in dropped}
         load_strictly(self, state, path)

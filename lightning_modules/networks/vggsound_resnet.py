@@ -13,7 +13,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.weights import keep_own_head, load_strictly, read_state_dict
+from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
 
 _BLOCKS = {18: (BasicBlock, [2, 2, 2, 2]), 34: (BasicBlock, [3, 4, 6, 3]), 50: (Bottleneck, [3, 4, 6, 3])}
 
@@ -51,7 +51,7 @@ class VGGSoundResNet(ResNet):
         Raises:
             ValueError: When the file holds another model, as those with NetVLAD.
         """
-        state = read_state_dict(path, entry="model_state_dict")
+        state = read_weights(path)
         state = {key.removeprefix("audnet."): value for key, value in state.items()}
         load_strictly(self, keep_own_head(self, state, "fc.", path), path)
         return self

@@ -1,38 +1,91 @@
-"""Read published checkpoints and load them strictly, or say in one line why not."""
+"""Read weights from any source that holds them and load them strictly, or say in one line why not."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
+PACKAGED = "model.safetensors"  # the weights within a package's folder
+# Under which checkpoints, published ones and ours, keep their weights beside other things.
+_ENTRIES = ("state_dict", "model", "model_state", "model_state_dict")
 
-def read_state_dict(path: str | Path, *, entry: str = "") -> dict[str, Tensor]:
-    """Read a file of named tensors, without running any code it may hold.
 
-    The prefix ``module.``, with which a network in `nn.DataParallel` saves its names, is left out.
+@runtime_checkable
+class Published(Protocol):
+    """A network whose weights were published, in a format of their own."""
 
-    Args:
-        path: The file.
-        entry: Name of the tensors' entry, where the file holds other things beside them.
+    def load_official(self, path: str | Path) -> Any:
+        """Load them, or weights that this project wrote."""
+
+
+def load_network(network: nn.Module, path: str | Path) -> None:
+    """Load weights from any source that `read_weights` knows, published ones by the network's own rules.
 
     Raises:
-        ValueError: When the file is no PyTorch checkpoint or holds anything else than named tensors.
+        ValueError: The source holds none, or those of another network.
     """
+    if isinstance(network, Published):
+        network.load_official(path)
+    else:
+        load_strictly(network, read_weights(path), path)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read a network's named tensors, without running any code that the source may hold.
+
+    Args:
+        path: A file of PyTorch or of safetensors, published or a checkpoint of this project, or a package's folder.
+
+    Raises:
+        ValueError: As `read_file` and `named_tensors`.
+    """
+    return named_tensors(read_file(path), path)
+
+
+def read_file(path: str | Path) -> Any:
+    """Read what a source holds, as it is: plain values and tensors, on the CPU; see `read_weights`.
+
+    Raises:
+        ValueError: It is damaged, or holds code.
+    """
+    file = Path(path) / PACKAGED if Path(path).is_dir() else Path(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        # The class of a configuration that DAT's files hold is read as a plain dictionary.
+        with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, PermissionError):  # as their own messages say
+        raise
     except Exception as error:  # damaged bytes can be anything to the unpickler
-        if getattr(error, "filename", None):  # missing or unreadable, as its own message says
-            raise
-        raise ValueError(f"{path}: not a checkpoint of plain tensors ({type(error).__name__})") from error
-    if isinstance(state, dict) and entry in state:
-        state = state[entry]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{file}: not a checkpoint of plain tensors ({type(error).__name__})") from error
+
+
+def named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:
+    """Find the network's tensors in what `read_file` gave.
+
+    Left out are the prefix ``module.``, with which a network in `nn.DataParallel` saves its names, and what lies beside
+    a network in a checkpoint or a package of this project, where its names begin with ``network.``.
+
+    Raises:
+        ValueError: There are none.
+    """
+    for entry in _ENTRIES:
+        if isinstance(content, dict) and entry in content:
+            content = content[entry]
+            break
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"{path}: expected a flat state_dict, tensors by name")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    state = {key.removeprefix("module."): value for key, value in content.items()}
+    own = {key: value for key, value in state.items() if key.startswith("network.")}
+    return {key.removeprefix("network."): value for key, value in own.items()} or state
 
 
 def load_strictly(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:

@@ -1,8 +1,9 @@
 """Scores of files, cut and filled as the evaluation of the run did."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -13,39 +14,66 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.clips import Clip, ClipDataset, collate
+from datamodules.clips import Batch, Clip, ClipDataset, collate
+from datamodules.clips.recordings import Decoded
 from datamodules.clips.search import clips_to_predict
 from datamodules.loading.samplers import EvaluationBatchSampler
-from lightning_modules.package.folder import Package
+from lightning_modules.package.folder import Listening, Package
 
-_CLIPS_AT_ONCE = 16  # of one length; whole clips are scored one by one
+CLIPS_AT_ONCE = 16  # of one length
 
 
-@torch.inference_mode()
 def score_clips(
     package: Package, clips: Sequence[Clip], device: torch.device
 ) -> Iterator[tuple[str, Tensor]]:
     """Yields key and score, () or (class,), of every clip in order, as soon as it is known."""
-    listening = package.listening
+    scores = scores_of(package_score(package, device), clips, package.listening)
+    yield from zip((clip.key for clip in clips), scores, strict=True)
+
+
+def package_score(package: Package, device: torch.device) -> Callable[[Batch], Tensor]:
+    """What scores a batch, on a device, to which the package goes."""
+    scorer = package.scorer.to(device)
+    return lambda batch: scorer(batch.waveform.to(device), batch.length.to(device))
+
+
+@torch.inference_mode()
+def scores_of(
+    score: Callable[[Batch], Tensor],
+    clips: Sequence[Clip],
+    listening: Listening,
+    *,
+    batch_size: int = CLIPS_AT_ONCE,
+    recordings: Decoded | None = None,
+) -> Iterator[Tensor]:
+    """Yields the score of every clip in order, () or (class,), on the CPU, as soon as it is known.
+
+    Args:
+        score: A batch -> (batch,) or (batch, class).
+        clips: What to score.
+        listening: How they are cut. Whole clips are scored one by one: no score depends on another clip's length.
+        batch_size: Crops at once.
+        recordings: The clips, where they are decoded.
+    """
+    if listening.stop_s is not None:
+        clips = [replace(clip, stop_s=listening.stop_s) for clip in clips]
     dataset = ClipDataset(
         clips,
         sample_rate=listening.sample_rate,
         crop_s=listening.crop_s,
         padding=listening.padding,
         mono=listening.mono,
+        recordings=recordings,
     )
+    num_views = listening.num_views  # in float64, as a test averages them
     sampler = EvaluationBatchSampler(
-        len(dataset),
-        batch_size=1 if listening.crop_s is None else _CLIPS_AT_ONCE,
-        num_views=listening.num_views,
+        len(dataset), batch_size=1 if listening.crop_s is None else batch_size, num_views=num_views
     )
-    scorer = package.scorer.to(device)
-    for batch in DataLoader(
-        dataset, batch_sampler=sampler, collate_fn=partial(collate, padding=listening.padding)
-    ):
-        scores = scorer(batch.waveform.to(device), batch.length.to(device)).cpu()
-        views = scores.unflatten(0, (-1, listening.num_views)).mean(1)
-        yield from zip(batch.key[:: listening.num_views], views, strict=True)
+    collate_fn = partial(collate, padding=listening.padding)
+    for batch in DataLoader(dataset, batch_sampler=sampler, collate_fn=collate_fn):
+        scores = score(batch).cpu()
+        views = scores.double().unflatten(0, (-1, num_views)).unbind(1)
+        yield from (sum(views, start=torch.zeros(())) / num_views).to(scores.dtype)
 
 
 @contextmanager

@@ -6,20 +6,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from datamodules.clips import Padding
 from datamodules.files import write_bytes_atomically, write_text_atomically
 from lightning_modules.metrics.functional import Calibration
-from lightning_modules.networks.weights import describe_difference
+from lightning_modules.networks.weights import PACKAGED, describe_difference, read_file
 from lightning_modules.package.classes import build
 from lightning_modules.package.scorers import Scorer
 
+if TYPE_CHECKING:
+    from datamodules.base import ClipDataModule
+
 KIND, VERSION = "audio-research-platform", 1
-JSON, WEIGHTS = "package.json", "model.safetensors"
+JSON = "package.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Listening:
         padding: How a shorter clip is filled, see `datamodules.clips.pad`.
         mono: Average the channels; otherwise keep them.
         num_views: Crops whose scores are averaged, evenly spaced from a clip's beginning to its end.
+        stop_s: Seconds from its beginning at which a file counts as ended; None hears all of it.
     """
 
     sample_rate: int
@@ -39,6 +42,19 @@ class Listening:
     padding: Padding
     mono: bool
     num_views: int = 1
+    stop_s: float | None = None
+
+    @classmethod
+    def of(cls, datamodule: "ClipDataModule") -> "Listening":
+        """What the test of a data module makes of clips."""
+        return cls(
+            sample_rate=datamodule.sample_rate,
+            crop_s=datamodule.eval_crop_s,
+            padding=datamodule.padding,
+            mono=datamodule.mono,
+            num_views=datamodule.num_views,
+            stop_s=datamodule.stop_s,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +80,7 @@ def write_package(folder: Path, package: Package, spec: Mapping[str, Any]) -> No
     """Writes weights and JSON into ``folder``; ``spec`` is the scorer's class path and arguments."""
     # A copy: safetensors takes neither channels-last nor shared memory.
     state = {name: tensor.contiguous().clone() for name, tensor in package.scorer.state_dict().items()}
-    write_bytes_atomically(folder / WEIGHTS, save(state))
+    write_bytes_atomically(folder / PACKAGED, save(state))
     content = {
         "package": KIND,
         "version": VERSION,
@@ -98,7 +114,7 @@ def read_package(folder: str | Path) -> Package:
         raise ValueError(
             f"{path}: scorer is a {type(scorer).__name__}, which scores nothing; export it again"
         )
-    _load_weights(scorer, path.with_name(WEIGHTS))
+    _load_weights(scorer, path.with_name(PACKAGED))
     return Package(
         scorer=scorer.eval(),
         listening=listening,
@@ -142,8 +158,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _load_weights(scorer: Scorer, path: Path) -> None:
     try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
+        state = read_file(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: missing or damaged ({error}); export it again") from None
     if difference := describe_difference(scorer.state_dict(), state):
         raise ValueError(f"{path}: weights of another model than {JSON} describes: {difference}")

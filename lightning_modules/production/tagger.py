@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
 from datamodules.base import ClipDataModule
@@ -64,7 +63,6 @@ class Tagger(EventClassifier):
         self.heads = heads
         wanted = len(heads) if self.is_multi_tag else sum(self.num_classes)
         if wanted != self.network.num_classes:
-            rank_zero_info(f"the network's head of {self.network.num_classes} gives way to one of {wanted}")
             self.network.reset_classifier(wanted)
 
     def of_features(self, features: Tensor) -> Output:

@@ -140,6 +140,14 @@ def load_weights(
         ValueError: The checkpoint is damaged or of another model; names the first keys that differ.
     """
     checkpoint = read_checkpoint(path)
+    load_checkpoint(module, checkpoint, path, training_only=training_only)
+    return checkpoint
+
+
+def load_checkpoint(
+    module: nn.Module, checkpoint: dict[str, Any], path: str | Path, *, training_only: tuple[str, ...] = ()
+) -> None:
+    """As `load_weights`, of a checkpoint that has been read from ``path``."""
     if "state_dict" not in checkpoint:
         raise ValueError(
             f"{path}: no checkpoint of this platform (no 'state_dict'); set model.weights for official weights"
@@ -158,4 +166,3 @@ def load_weights(
     if difference:
         raise ValueError(f"{path}: checkpoint of another model or configuration: {difference}")
     module.load_state_dict(theirs, strict=False)
-    return checkpoint

@@ -156,6 +156,7 @@ def _read(path: Path) -> Fitted:
     try:
         with safe_open(path, "pt") as file:
             thresholds = json.loads(file.metadata()["thresholds"])
-            return Fitted(thresholds, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            # Copies lie in memory as what was fitted did: products of matrices differ in their last bits by that.
+            return Fitted(thresholds, {name: file.get_tensor(name).clone() for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged ({error}); delete it, and a test fits anew") from None

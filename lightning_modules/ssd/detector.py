@@ -11,6 +11,7 @@ from datamodules.clips import Batch
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics.functional import equal_error_rate
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.weights import load_network
 from lightning_modules.objectives import InterFrequency, InterInstance
 from lightning_modules.package.scorers import SpoofingScorer
 from lightning_modules.run.rows import Report
@@ -35,7 +36,7 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         augment: Waveform augmentation of the training batches, e.g. ``RawBoost``.
         spec_augment: Feature augmentation of the training batches, e.g. ``SpecAugment``.
         class_weights: Cross-entropy weights of spoof and bona fide; null weighs both alike.
-        weights: Official weights to start from, in the network's published format.
+        weights: What to start from: published weights, a checkpoint or a package; see `networks.weights.load_network`.
         compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
@@ -76,7 +77,7 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
             "class_weights", torch.tensor(class_weights) if class_weights else None, persistent=False
         )
         if weights is not None:
-            self.network.load_official(weights)
+            load_network(network, weights)
         if inter_instance is not None:
             inter_instance.bind(network)
         if compile_network:

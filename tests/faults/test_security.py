@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lightning_modules.config import cli
-from lightning_modules.networks.weights import read_state_dict
+from lightning_modules.networks.weights import read_weights
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "0123456789abcdef" * 2 + "deadbeef"
@@ -25,7 +25,7 @@ def test_code_in_a_weights_file_is_refused_and_not_run(tmp_path):
         with (tmp_path / name).open("wb") as file:
             write({"weight": Payload()}, file)
         with pytest.raises(ValueError, match=name):
-            read_state_dict(tmp_path / name)
+            read_weights(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 
 

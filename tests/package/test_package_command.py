@@ -188,7 +188,7 @@ def test_damaged_packages_say_so_in_one_line(make, recording, monkeypatch, capsy
         "os.system",
         "lightning_modules.commands.workflow.predict",
         "lightning_modules.networks.aasist.torch.hub.load",
-        "lightning_modules.networks.lcnn.read_state_dict",
+        "lightning_modules.networks.lcnn.read_weights",
         "lightning_modules.networks.lcnn.nn.Linear",
         "lightning_modules.networks.LCNN.load_official",
         "lightning_modules.networks.LCNN.lstm_sum.__call__",

@@ -144,6 +144,17 @@ def test_score_is_the_bona_fide_logit(batch):
     assert torch.equal(SyntheticSpeechDetector(network).score(batch), network(batch.waveform).logits[:, 0])
 
 
+def test_weights_are_those_of_a_checkpoint_and_no_others(batch, tmp_path):
+    trained = SyntheticSpeechDetector(Linear(), inter_instance=InterInstance(bank_size=4))
+    torch.save({"state_dict": trained.state_dict()}, tmp_path / "best.ckpt")
+    detector = SyntheticSpeechDetector(Linear(), weights=str(tmp_path / "best.ckpt"))
+    assert torch.equal(detector.score(batch), trained.score(batch))
+    with pytest.raises(
+        ValueError, match=r"best\.ckpt: weights of another model than this Linear: 2 of another shape"
+    ):
+        SyntheticSpeechDetector(Linear(num_logits=1), weights=str(tmp_path / "best.ckpt"))
+
+
 def test_two_class_logits_keep_the_log_odds():
     logit = torch.randn(6, 1)
     both = two_class_logits(logit)

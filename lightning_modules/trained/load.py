@@ -1,0 +1,71 @@
+"""The door: one function for a checkpoint, a package or published weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from lightning_modules.networks.weights import read_file
+from lightning_modules.package.files import package_score
+from lightning_modules.package.folder import JSON, read_package
+from lightning_modules.trained.model import TrainedModel
+from lightning_modules.trained.recognition import ACCEPTED
+
+
+def load_model(
+    source: str | Path,
+    *,
+    config: str | Path | Sequence[str | Path] = (),
+    device: str | torch.device | None = None,
+) -> TrainedModel:
+    """Loads a trained model, which scores sounds as ``python -m lightning_modules.test`` does.
+
+    Args:
+        source: A checkpoint of ``fit``, a folder that ``export`` wrote, or a file of published weights, which is known
+            by the names of its tensors and scored as the shipped configuration of its network does.
+        config: One YAML file or several, later ones on top, in place of the configuration that the checkpoint carries
+            or that is shipped for the published network.
+        device: Where to score; None is a GPU where there is one.
+
+    Raises:
+        ValueError: The source is none of these or damaged, gives clips no scores, or does not fit the configuration.
+
+    Examples:
+        >>> load_model("AASIST.pth").score("call.wav")  # doctest: +SKIP
+        3.1870250701904297
+    """
+    path, place = Path(source).expanduser(), _device(device)
+    configs = [config] if isinstance(config, str | Path) else list(config)
+    if path.is_dir():
+        return _of_package(path, configs, place)
+    try:
+        content = read_file(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file: {ACCEPTED}") from None
+    except ValueError as error:
+        raise ValueError(f"{error}: {ACCEPTED}") from None
+    from lightning_modules.trained.method import model_of_file  # and Lightning, which packages do without
+
+    return model_of_file(path, content, configs, place)
+
+
+def _of_package(path: Path, configs: Sequence[str | Path], device: torch.device) -> TrainedModel:
+    if not (path / JSON).is_file():
+        raise ValueError(f"{path}: a folder without {JSON}: {ACCEPTED}")
+    if configs:
+        raise ValueError(f"{path}: a package is scored as it says itself: leave config out")
+    package = read_package(path)
+    return TrainedModel(
+        package.scorer,
+        package.listening,
+        package_score(package, device),
+        device=device,
+        thresholds=package.thresholds,
+    )
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    try:
+        return torch.empty(0, device=device or ("cuda" if torch.cuda.is_available() else "cpu")).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {device}: {str(error).splitlines()[0]}") from None

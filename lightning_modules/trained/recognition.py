@@ -1,0 +1,120 @@
+"""Which published network a file's weights are of, by the names and shapes of its tensors."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognised:
+    """A published network.
+
+    Attributes:
+        config: The shipped configuration that it is scored by.
+        class_path: Of the network, where it is not the configuration's.
+        network: Arguments of the network in place of the configuration's.
+        frontend: Likewise of the front end.
+    """
+
+    config: str
+    class_path: str | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
+    frontend: Mapping[str, Any] = field(default_factory=dict)
+
+
+def recognise(state: State) -> Recognised | None:
+    """Tell of which network weights are; None where they are of none that is known.
+
+    Raises:
+        ValueError: They are of one, but not for sound, or for sound of an unknown form.
+    """
+    names = {re.sub(r"^(v|audnet)\.", "", name): tensor for name, tensor in state.items()}
+    return next((tell(names) for mark, tell in _MARKS.items() if mark in names), None)
+
+
+def head_sizes(state: State) -> dict[str, int]:
+    """Head -> number of classes of a classifier; empty where there is none."""
+    found = ((_HEAD.fullmatch(name), tensor) for name, tensor in state.items())
+    return {match[1] or "class": len(tensor) for match, tensor in found if match}
+
+
+def _aasist(state: State) -> Recognised:
+    is_light = state["pos_S"].shape[-1] == 24  # channels of the last block; else 64
+    return Recognised(
+        config="ssd_aasist.yaml", class_path="lightning_modules.networks.AASIST.light" if is_light else None
+    )
+
+
+def _lcnn(state: State) -> Recognised:
+    """Two front ends were published with this network, and its files hold their filters: (bin, filter)."""
+    filters = state.get("m_frontend.0.lfcc_fb")
+    num_bins = 256 if filters is None else len(filters)
+    frontends = {256: {}, 257: {"n_fft": 512, "max_frequency": None}}  # of the baselines, of the toy example
+    if num_bins not in frontends:
+        raise ValueError(f"LCNN on filters of {num_bins} bins: name its configuration with config=")
+    return Recognised(config="ssd_lcnn_lstm_sum.yaml", frontend=frontends[num_bins])
+
+
+def _ast(state: State) -> Recognised:
+    if "mlp_head.1.weight" not in state:
+        raise ValueError(
+            "a transformer for images, without a head for sound: train from it with model.weights"
+        )
+    num_classes, width = state["mlp_head.1.weight"].shape
+    num_positions = state["pos_embed"].shape[1] - 2
+    strides = {(112 // stride + 1) * (1008 // stride + 1): stride for stride in (10, 12, 14, 16)}
+    if num_positions not in strides:
+        raise ValueError(
+            f"AST of {num_positions} positions, which are not those of 1024 frames: name its configuration with config="
+        )
+    sizes = {"embed_dim": width, "depth": _count(state, r"blocks\.(\d+)\."), "num_heads": width // 64}
+    of_audioset = {"mean": -4.2677393, "std": 4.5689974} if num_classes == 527 else {}
+    return Recognised(
+        config="event_ast.yaml",
+        network={**sizes, "stride": strides[num_positions]},
+        frontend=of_audioset,
+    )
+
+
+def _datar(state: State) -> Recognised:
+    depths = [_count(state, rf"stages\.{stage}\.attns\.(\d+)\.") for stage in range(4)]
+    dim = len(state["patch_proj.0.weight"])
+    return Recognised(config="event_datar.yaml", network={"dim": dim, "depths": depths})
+
+
+def _slowfast(state: State) -> Recognised:
+    heads = head_sizes(state)
+    if len(heads) == 1:
+        return Recognised(config="event_audio_slowfast.yaml")
+    return Recognised(config="event_audio_slowfast_epic_kitchens.yaml", network={"heads": heads})
+
+
+def _resnet(state: State) -> Recognised:
+    has_bottlenecks = "layer1.0.conv3.weight" in state
+    depth = 50 if has_bottlenecks else 34 if "layer1.2.conv1.weight" in state else 18
+    return Recognised(config="event_resnet.yaml", network={"depth": depth})
+
+
+_MARKS: dict[str, Callable[[State], Recognised]] = {
+    "pos_S": _aasist,
+    "m_transform.0.0.weight": _lcnn,
+    "dist_token": _ast,
+    "patch_proj.0.weight": _datar,
+    "s1.pathway0_stem.conv.weight": _slowfast,
+    "layer4.0.conv1.weight": _resnet,
+}
+_HEAD = re.compile(r"(?:mlp_head\.1|cls_head|(?:audnet\.)?fc|head\.projection_?(\w*))\.weight")
+ACCEPTED = (
+    "load_model takes a checkpoint of lightning_modules.fit, a folder that lightning_modules.export wrote, or published"
+    " weights of AASIST, AASIST-L, LCNN lstm_sum, AST, DAT, AudioSlowFast or VGGSound's ResNets"
+)
+
+
+def _count(state: State, pattern: str) -> int:
+    """Blocks that are numbered from 0 in the names of tensors."""
+    return len({found[1] for name in state if (found := re.match(pattern, name))})
