@@ -30,7 +30,7 @@ lightning_modules > lightning_modules.benchmark: cost cost_counters
 lightning_modules.benchmark > lightning_modules.benchmark: ranks=rank_speed
 lightning_modules.callbacks > lightning_modules.run: wandb_loggers=tracking
 lightning_modules > datamodules.config: arguments config_files=files config_errors=errors
-lightning_modules > lightning_modules.commands: workflow dry_run trained score_asvspoof score_dcase launch
+lightning_modules > lightning_modules.commands: workflow dry_run score_asvspoof score_dcase launch
 lightning_modules > lightning_modules.config: cli
 lightning_modules.callbacks > lightning_modules.figures: figures=detection history spectrograms
 lightning_modules > lightning_modules.figures: figure_text=text
