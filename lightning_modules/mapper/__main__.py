@@ -12,20 +12,25 @@ import argparse
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from lightning_modules.commands import workflow
 from lightning_modules.commands.arguments import command_parser
 from lightning_modules.config import cli
-from lightning_modules.mapper.osc import Server
 from lightning_modules.mapper.session import Session
 from lightning_modules.production.mapping import Mapper
+
+if TYPE_CHECKING:
+    from lightning_modules.mapper.osc import Server
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command until it is interrupted or the file has been played."""
     options = _parser().parse_args(arguments)
+    from lightning_modules.mapper.osc import Server  # --help needs no python-osc
+
     platform = cli.build("mapper", "", ["--ckpt_path", options.ckpt_path, "--tracking.wandb=disabled"])
     workflow.load_chosen_weights(platform, None)
     if not isinstance(platform.model, Mapper):
@@ -51,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         platform.datamodule.write_examples(options.save, names, session.inputs, session.outputs)
 
 
-def _play(server: Server, windows: Iterable[Tensor], hop_s: float) -> None:
+def _play(server: "Server", windows: Iterable[Tensor], hop_s: float) -> None:
     """Sends the outputs of every window when it would have been heard."""
     start = time.monotonic()
     for number, window in enumerate(windows):
