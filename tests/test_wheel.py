@@ -132,5 +132,6 @@ def test_it_names_all_that_it_depends_on(wheel, tmp_path):
     environment = Environment.make(tmp_path / "environment", "--constraint", constraints, wheel)
     environment.run(folder, "-m", *ONE_STEP)
     modules = [name for name, path in files().items() if 'if __name__ == "__main__":' in path.read_text()]
-    for module in modules:
-        assert "usage" in environment.run(folder, "-m", module.removesuffix(".__main__"), "--help")
+    commands = {name.removesuffix(".__main__") for name in modules}
+    for command in sorted(name for name in commands if name.count(".") == 1):
+        assert "usage" in environment.run(folder, "-m", command, "--help")

@@ -11,20 +11,25 @@ Examples:
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from datamodules.config.arguments import CommandParser
 from lightning_modules.config import cli
-from lightning_modules.mapper.osc import Server
 from lightning_modules.mapper.session import Session
 from lightning_modules.production.mapping import Mapper
 from lightning_modules.trained.checkpoint import trained_parts
+
+if TYPE_CHECKING:
+    from lightning_modules.mapper.osc import Server
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command until it is interrupted or the file has been played."""
     options = _parser().parse_args(arguments)
+    from lightning_modules.mapper.osc import Server  # --help needs no python-osc
+
     parts = trained_parts(options.ckpt_path)
     model, data = parts.model, parts.datamodule
     if not isinstance(model, Mapper):
@@ -48,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data.write_examples(options.save, names, session.inputs, session.outputs)
 
 
-def _play(server: Server, windows: Iterable[Tensor], hop_s: float) -> None:
+def _play(server: "Server", windows: Iterable[Tensor], hop_s: float) -> None:
     """Sends the outputs of every window when it would have been heard."""
     start = time.monotonic()
     for number, window in enumerate(windows):
