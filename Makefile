@@ -1,6 +1,8 @@
 # Everything runs in .venv, which `make setup` creates; nothing else needs to be installed but python3 and make.
+# `make test TORCH=2.11` tests with another torch than constraints.txt has, in .venv-torch-2.11.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := .venv$(if $(TORCH),-torch-$(TORCH))
+BIN := $(VENV)/bin
 FIT := $(BIN)/python -m lightning_modules.fit
 
 .PHONY: help setup demo test test-slow test-faults test-slurm test-docker lint format docs clean
@@ -8,11 +10,18 @@ FIT := $(BIN)/python -m lightning_modules.fit
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: .venv/.ready  ## Create the environment in .venv
+setup: $(VENV)/.ready  ## Create the environment in .venv
 
 .venv/.ready: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# torchaudio 2.11.1 asks for torch 2.11 but does not load before 2.13; 2.11.0 goes with all up to 2.14.
+.venv-torch-%/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(@D)
+	grep -vE '^(torch|torchaudio|torchvision|triton|cuda-.*|nvidia-.*)==' constraints.txt > $(@D)/constraints.txt
+	$(@D)/bin/pip install --quiet --constraint $(@D)/constraints.txt 'torch==$*.*' torchaudio==2.11.0 --editable '.[dev]'
 	touch $@
 
 demo: setup  ## Train AASIST on a small synthetic corpus, to a result table (minutes on two CPU cores)
@@ -47,4 +56,4 @@ docs: setup  ## Write the reference of all public names to build/docs
 	PYTHONPATH=. $(BIN)/python .ci/reference.py
 
 clean:  ## Remove the environment; data and runs stay
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-torch-* build *.egg-info
