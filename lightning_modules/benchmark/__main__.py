@@ -3,7 +3,7 @@
 Training: the platform (Trainer, callbacks, loggers, checkpoints) over a bare PyTorch loop, packed data over files,
 the front end batched over clip by clip on the CPU, and the share of the time spent waiting for data; on demand also N
 ranks over one, and another implementation. With --cost the network alone, without data: parameters,
-multiply-accumulates, memory and time.
+multiply-accumulates, memory and time. With --step a whole training step with batches of the configuration's size.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -11,6 +11,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --profile trace.json.gz
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --reference published.model:build
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
 """
 
 import argparse
@@ -27,6 +28,7 @@ from lightning_modules.benchmark import cost
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
+from lightning_modules.benchmark.step_cost import step_cost
 from lightning_modules.benchmark.steps import step_figures, take_turns
 from lightning_modules.config import cli
 
@@ -49,7 +51,10 @@ def main() -> None:
             cost.show(figures)
             text = cost.markdown(figures)
         else:
-            figures = _measure(options, arguments, Path(folder))
+            if options.step:
+                figures = _step(options, arguments)
+            else:
+                figures = _measure(options, arguments, Path(folder))
             cells = _cells(figures)
             _show(cells)
             text = _markdown(cells)
@@ -70,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--ranks", type=int, nargs="+", default=[], help="Numbers of ranks of this machine.")
     add("--reference", help="module.path:factory of a module that takes the same waveforms.")
     add("--profile", type=Path, help="Write a trace of three steps to this file.")
+    add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
     add = parser.add_argument_group("cost of the network").add_argument
     add("--cost", action="store_true", help="Measure the network alone; needs no data.")
     add("--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds.")
@@ -78,9 +84,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_QUIET = ("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false")
+# not limit_val_batches=0, with which schedules that wait for a validation refuse to train
+_UNVALIDATED = "--trainer.check_val_every_n_epoch=1000"
+
+
+def _step(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
+    arguments = [*arguments, *_QUIET, _UNVALIDATED, "--tracking.wandb=disabled", "--run.id=step"]
+    return step_cost(cli.build("benchmark", __doc__ or "", arguments), options.budget_s)
+
+
 def _measure(options: argparse.Namespace, arguments: list[str], folder: Path) -> dict[str, Any]:
-    quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
-    arguments = [*arguments, *quiet, "--trainer.limit_val_batches=0"]
+    arguments = [*arguments, *_QUIET, _UNVALIDATED]
     full = [*arguments, "--trainer.max_epochs=1", "--tracking.wandb=offline"]
     platform = cli.build("benchmark", __doc__ or "", [*full, "--run.id=steps"])
     data, model = platform.datamodule, platform.model
