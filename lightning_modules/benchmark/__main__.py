@@ -29,7 +29,7 @@ from lightning_modules.benchmark.loading import data_wait_share, packed_over_fil
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
 from lightning_modules.benchmark.step_cost import step_cost
-from lightning_modules.benchmark.steps import step_figures, take_turns
+from lightning_modules.benchmark.steps import name_of, step_figures, take_turns
 from lightning_modules.config import cli
 
 _TITLE = "Training on this machine"
@@ -105,7 +105,7 @@ def _measure(options: argparse.Namespace, arguments: list[str], folder: Path) ->
     turns = take_turns(platform, batches, options.budget_s)
     waveform = batches[0].waveform
     figures = {
-        "device": cost.name_of(model.device),
+        "device": name_of(model.device),
         "batch": list(waveform.shape),
         "precision": str(platform.trainer.precision),
         **step_figures(turns),

@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
-from lightning_modules.benchmark.cost import name_of
 from lightning_modules.benchmark.cost_counters import peak_bytes
-from lightning_modules.benchmark.steps import bare_steps, now
+from lightning_modules.benchmark.steps import bare_steps, name_of, now
 from lightning_modules.config.cli import Platform
 
 _MAX_TIMED = 9

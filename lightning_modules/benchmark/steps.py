@@ -43,6 +43,12 @@ def now(device: torch.device) -> Instant:
     return Instant(time.perf_counter(), time.process_time())
 
 
+def name_of(device: torch.device) -> str:
+    """What a device is called in a table."""
+    on_gpu = device.type == "cuda"
+    return torch.cuda.get_device_name(device) if on_gpu else f"cpu, {torch.get_num_threads()} threads"
+
+
 class TakeTurns(Callback):
     """After every ``steps`` steps of the platform, runs as many of a bare loop on the same module.
 
