@@ -51,10 +51,9 @@ def main() -> None:
             cost.show(figures)
             text = cost.markdown(figures)
         else:
-            if options.step:
-                figures = _step(options, arguments)
-            else:
-                figures = _measure(options, arguments, Path(folder))
+            figures = (
+                _step(options, arguments) if options.step else _measure(options, arguments, Path(folder))
+            )
             cells = _cells(figures)
             _show(cells)
             text = _markdown(cells)
