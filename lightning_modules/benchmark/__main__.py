@@ -3,7 +3,7 @@
 Training: the platform (Trainer, callbacks, loggers, checkpoints) over a bare PyTorch loop, packed data over files,
 the front end batched over clip by clip on the CPU, and the share of the time spent waiting for data; on demand also N
 ranks over one, and another implementation. With --cost the network alone, without data: parameters,
-multiply-accumulates, memory and time.
+multiply-accumulates, memory and time. With --step a whole training step with batches of the configuration's size.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -11,6 +11,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --profile trace.json.gz
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --reference published.model:build
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
 """
 
 import argparse
@@ -29,7 +30,8 @@ from lightning_modules.benchmark import cost
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
-from lightning_modules.benchmark.steps import step_figures, take_turns
+from lightning_modules.benchmark.step_cost import step_cost
+from lightning_modules.benchmark.steps import name_of, step_figures, take_turns
 from lightning_modules.config import cli
 
 _TITLE = "Training on this machine"
@@ -53,7 +55,11 @@ def main() -> None:
             cost.show(figures)
             text = cost.markdown(figures)
         else:
-            figures = _measure(options, build, arguments, Path(folder))
+            figures = (
+                _step(options, build, arguments)
+                if options.step
+                else _measure(options, build, arguments, Path(folder))
+            )
             cells = _cells(figures)
             _show(cells)
             text = _markdown(cells)
@@ -72,6 +78,7 @@ def _parser() -> CommandParser:
     add("--ranks", type=int, nargs="+", default=[], help="Numbers of ranks of this machine.")
     add("--reference", help="module.path:factory of a module that takes the same waveforms.")
     add("--profile", type=Path, help="Write a trace of three steps to this file.")
+    add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
     add = parser.add_argument_group("cost of the network").add_argument
     add("--cost", action="store_true", help="Measure the network alone; needs no data.")
     add("--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds.")
@@ -80,14 +87,25 @@ def _parser() -> CommandParser:
     return parser
 
 
+_QUIET = ("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false")
+# not limit_val_batches=0, with which schedules that wait for a validation refuse to train
+_UNVALIDATED = "--trainer.check_val_every_n_epoch=1000"
+
+
+def _step(
+    options: argparse.Namespace, build: Callable[[list[str]], cli.Platform], arguments: list[str]
+) -> dict[str, Any]:
+    arguments = [*arguments, *_QUIET, _UNVALIDATED, "--tracking.wandb=disabled", "--run.id=step"]
+    return step_cost(build(arguments), options.budget_s)
+
+
 def _measure(
     options: argparse.Namespace,
     build: Callable[[list[str]], cli.Platform],
     arguments: list[str],
     folder: Path,
 ) -> dict[str, Any]:
-    quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
-    arguments = [*arguments, *quiet, "--trainer.limit_val_batches=0"]
+    arguments = [*arguments, *_QUIET, _UNVALIDATED]
     full = [*arguments, "--trainer.max_epochs=1", "--tracking.wandb=offline"]
     platform = build([*full, "--run.id=steps"])
     data, model = platform.datamodule, platform.model
@@ -97,7 +115,7 @@ def _measure(
     turns = take_turns(platform, batches, options.budget_s)
     waveform = batches[0].waveform
     figures = {
-        "device": cost.name_of(model.device),
+        "device": name_of(model.device),
         "batch": list(waveform.shape),
         "precision": str(platform.trainer.precision),
         **step_figures(turns),

@@ -21,6 +21,7 @@ from datamodules.clips import Batch
 from lightning_modules.asd.detector import AnomalousSoundDetector
 from lightning_modules.asd.window_detector import WindowDetector
 from lightning_modules.benchmark.cost_counters import Task, count_macs, peak_bytes
+from lightning_modules.benchmark.steps import name_of
 from lightning_modules.config.cli import Platform
 
 WHOLE_CLIP_S = 10.0  # where the configuration takes clips as long as they are
@@ -115,12 +116,6 @@ def cost_report(
     }
     note = getattr(model.network, "cost_note", None)
     return figures | ({"note": note} if note else {})
-
-
-def name_of(device: torch.device) -> str:
-    """What a device is called in a table."""
-    on_gpu = device.type == "cuda"
-    return torch.cuda.get_device_name(device) if on_gpu else f"cpu, {torch.get_num_threads()} threads"
 
 
 def network_inputs(model: Any, num_samples: int, *, num_clips: int) -> tuple[Any, ...]:

@@ -43,6 +43,12 @@ def now(device: torch.device) -> Instant:
     return Instant(time.perf_counter(), time.process_time())
 
 
+def name_of(device: torch.device) -> str:
+    """What a device is called in a table."""
+    on_gpu = device.type == "cuda"
+    return torch.cuda.get_device_name(device) if on_gpu else f"cpu, {torch.get_num_threads()} threads"
+
+
 class TakeTurns(Callback):
     """After every ``steps`` steps of the platform, runs as many of a bare loop on the same module.
 
@@ -86,27 +92,34 @@ class TakeTurns(Callback):
         trainer.strategy.barrier()
         begin = end = now(pl_module.device)
         if trainer.is_global_zero:
-            self._bare_steps(trainer, pl_module, steps)
+            bare_steps(trainer, pl_module, list(islice(cycle(self.batches), steps)))
             end = now(pl_module.device)
         trainer.strategy.barrier()
         return end.since(begin)
 
-    def _bare_steps(self, trainer: Trainer, pl_module: LightningModule, steps: int) -> None:
-        optimizer = trainer.optimizers[0]
-        assert isinstance(pl_module, EvaluatedModule)
-        batches = list(islice(cycle(self.batches), steps))
-        with _silenced(pl_module):
-            for index, batch in enumerate(batches):
-                batch = trainer.strategy.batch_to_device(batch)
-                if not pl_module.automatic_optimization:
-                    pl_module.training_step(batch, index)
-                    continue
-                optimizer.zero_grad()
-                with trainer.precision_plugin.train_step_context():
-                    loss: Any = pl_module.training_step(batch, index)
-                loss.backward()
-                optimizer.step()
-                pl_module.after_optimizer_step()
+
+def bare_steps(trainer: Trainer, module: LightningModule, batches: Sequence[Any]) -> None:
+    """Takes a step on each batch without callbacks, loggers and the reduction of gradients over ranks.
+
+    Args:
+        trainer: Is training ``module``.
+        module: Is trained.
+        batches: On the CPU.
+    """
+    assert isinstance(module, EvaluatedModule)
+    with _silenced(module):
+        for index, batch in enumerate(batches):
+            batch = trainer.strategy.batch_to_device(batch)
+            if not module.automatic_optimization:
+                module.training_step(batch, index)
+                continue
+            optimizer = trainer.optimizers[0]
+            optimizer.zero_grad()
+            with trainer.precision_plugin.train_step_context():
+                loss: Any = module.training_step(batch, index)
+            loss.backward()
+            optimizer.step()
+            module.after_optimizer_step()
 
 
 class _silenced:  # noqa: N801

@@ -81,6 +81,35 @@ def test_figures_are_written(monkeypatch, tmp_path, demo_corpus, capsys):
     assert "aten::mkldnn_convolution" in names
 
 
+def test_a_step_of_more_clips_than_there_are(monkeypatch, tmp_path, demo_corpus):
+    files = ["--config=configs/ssd_lcnn.yaml", "--config=configs/overlays/fused.yaml"]
+    size = ["--model.network.num_frames=63", "--data.batch_size=64", "--data.train_crop_s=0.5"]
+    path = tmp_path / "step.json"
+    run(monkeypatch, *files, *size, *SHORT[2:], f"--data.root={demo_corpus}", "--step", f"--json={path}")
+    figures = json.loads(path.read_text())
+    assert len(list((demo_corpus / "ASVspoof2019_LA_train/flac").glob("*.flac"))) < 64
+    assert figures["batch"] == [64, 1, 8000]
+    assert figures["step_s"] > 0
+    weights_and_adam = 16 * figures["parameters"]
+    first_maps = 4 * 64 * 64 * 63 * 240  # (batch, channel, frame, band) of the first convolution
+    assert weights_and_adam + first_maps < figures["step_gib"] * 2**30 < weights_and_adam + 10 * first_maps
+
+
+def test_what_learns_in_one_go_has_no_step(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MAPPING_ROOT", str(tmp_path))
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "--config=configs/production_mapper.yaml", "--step")
+    assert "a Perceptron learns in one go" in capsys.readouterr().err
+
+
+def test_a_schedule_that_waits_for_a_validation_does_not_stop_the_benchmark(
+    monkeypatch, tmp_path, demo_events
+):
+    data = [f"--data.root={demo_events}/VGGSound", "--data.batch_size=2", "--data.train_crop_s=1"]
+    run(monkeypatch, "--config=configs/event_resnet.yaml", *data, *SHORT[2:], f"--json={tmp_path}/f.json")
+    assert json.loads((tmp_path / "f.json").read_text())["platform_steps_per_s"] > 0
+
+
 def test_two_ranks(demo_corpus, tmp_path):
     efficiency = scaling_efficiency(
         2,

@@ -163,16 +163,28 @@ def test_a_run_leaves_figures_of_windows_and_bars(tmp_path, run):
     assert "bar_onset_ms" in (folder / "results.csv").read_text()
 
 
+def write_kits(root, num_kits):
+    for number in range(num_kits):
+        for name in ("kick", "snare"):
+            (root / name).mkdir(exist_ok=True)
+            soundfile.write(root / name / f"kit{number}__a.wav", hits([20], 3000).numpy(), RATE)
+
+
 def test_items_go_to_workers_without_the_data_module_and_its_trainer(tmp_path):
-    for number in range(8):
-        folder = tmp_path / ("kick" if number % 2 else "snare")
-        folder.mkdir(exist_ok=True)
-        soundfile.write(folder / f"kit{number // 2}__a.wav", hits([20], 3000).numpy(), RATE)
+    write_kits(tmp_path, 4)
     data = DrumHits(root=str(tmp_path), num_workers=0)
     data.setup()
     data.trainer = lambda: None  # as a running one, nothing that can be pickled  # pyright: ignore
     items, copies = data.dataset("train"), pickle.loads(pickle.dumps(data.dataset("train")))
     assert all(items[0, draw].waveform.equal(copies[0, draw].waveform) for draw in range(4))
+
+
+def test_workers_take_more_sounds_than_open_files(tmp_path):
+    write_kits(tmp_path, 32)
+    data = DrumHits(root=str(tmp_path), batch_size=2, num_workers=1)
+    data.setup("fit")
+    assert 7 * len(data.rows["train"]) > 256
+    assert next(iter(data.train_dataloader())).waveform.shape == (2, 1, 4096)
 
 
 def test_data_of_another_rate_are_refused():

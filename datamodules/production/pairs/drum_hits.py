@@ -177,23 +177,34 @@ class _Hits(PairDataset):
         self._rate, self._seed = data.sample_rate, data.seed
         # workers get a copy of the items: nothing here may lead to the data module and its trainer
         self._window = partial(window, length_s=data.window_s, jitter_s=data.jitter_s)
-        speeds = _SPEEDS if name == "train" else (1.0,)
-        self._sounds = [
-            [read_shot(shot.path, data.sample_rate, speed=speed) for speed in speeds]
+        self._speeds = _SPEEDS if name == "train" else (1.0,)
+        read = [
+            read_shot(shot.path, data.sample_rate, speed=speed)
             for shot in data.shots[name]
+            for speed in self._speeds
         ]
+        # one tensor of all: each is shared as an open file, of which a worker is given 250 at most
+        self._samples = torch.cat([sound for sound, _ in read])
+        self._ends = np.cumsum([len(sound) for sound, _ in read])
+        self._onsets = [onset for _, onset in read]
+
+    def _sound(self, shot: int, speed: int) -> tuple[Tensor, int]:
+        """Waveform (time,) and onset of a sample at one of the speeds."""
+        number = shot * len(self._speeds) + speed
+        begin = self._ends[number - 1] if number else 0
+        return self._samples[begin : self._ends[number]], self._onsets[number]
 
     def __getitem__(self, item: tuple[int, int]) -> PairItem:
         index, draw = item
         pair = self.pairs[index]
         if isinstance(pair, HitPair):
-            layout, sounds = pair.layout, {shot: self._sounds[shot][0] for shot in pair.layout.shots}
+            layout, sounds = pair.layout, {shot: self._sound(shot, 0) for shot in pair.layout.shots}
         else:
             random = np.random.default_rng([self._seed, draw])
-            before = int(random.integers(2 * len(self._sounds)))
-            layout = self._window(index, random, before=before if before < len(self._sounds) else None)
+            before = int(random.integers(2 * len(self.pairs)))
+            layout = self._window(index, random, before=before if before < len(self.pairs) else None)
             sounds = {
-                shot: self._sounds[shot][random.integers(len(self._sounds[shot]))] for shot in layout.shots
+                shot: self._sound(shot, int(random.integers(len(self._speeds)))) for shot in layout.shots
             }
         waveform, target = (
             place(layout, sounds, self._rate, jitter=jitter)[None] for jitter in (True, False)
