@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from datamodules.clips import Clip
@@ -163,7 +162,7 @@ def package(tested) -> Callable[[str], Path]:
         run = tested(case)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["export", f"--ckpt_path={run.checkpoint}"])
-            patch.setattr(Trainer, "__init__", None)  # none is built
+            patch.setattr(cli.Platform, "instantiate_trainer", None)  # is not asked for
             export.main()
         return run.folder / "package"
 
