@@ -28,8 +28,8 @@ def config_path(path: str | Path) -> Path:
     if own.parts[:1] == (_CONFIGS,) and (found := folder.joinpath(*own.parts[1:])).is_file():
         return found
     shipped = sorted(folder.rglob("*.yaml"))
-    names = difflib.get_close_matches(own.name, [file.name for file in shipped], n=1)
-    nearest = [f"{_CONFIGS}/{file.relative_to(folder).as_posix()}" for file in shipped if file.name in names]
+    names = difflib.get_close_matches(own.stem, [file.stem for file in shipped], n=1)
+    nearest = [f"{_CONFIGS}/{file.relative_to(folder).as_posix()}" for file in shipped if file.stem in names]
     way_out = f"did you mean {' or '.join(nearest)}?" if nearest else f"those of the project are in {folder}"
     raise FileNotFoundError(f"{path}: no such file; {way_out}")
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from typing import Any
 
 import pytest
 import yaml
@@ -34,7 +35,8 @@ def refused(monkeypatch, capsys, command, *words):
     """The one line with which a command refuses its command line."""
     monkeypatch.setattr(sys, "argv", [command.__name__, *words])
     with pytest.raises(SystemExit) as stop:
-        cli.one_line_errors(command if callable(command) else command.main)
+        main: Any = command if callable(command) else command.main
+        cli.one_line_errors(main)
     assert stop.value.code == 2
     message = capsys.readouterr().err
     assert message.startswith("error: ")
