@@ -34,8 +34,8 @@ ASVSPOOF = {"class_path": "datamodules.ASVspoof", "init_args": {"root": "nowhere
 def refused(monkeypatch, capsys, command, *words):
     """The one line with which a command refuses its command line."""
     monkeypatch.setattr(sys, "argv", [command.__name__, *words])
+    main: Any = command if callable(command) else command.main
     with pytest.raises(SystemExit) as stop:
-        main: Any = command if callable(command) else command.main
         cli.one_line_errors(main)
     assert stop.value.code == 2
     message = capsys.readouterr().err
