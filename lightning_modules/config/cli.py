@@ -177,7 +177,7 @@ class Platform(LightningCLI):
     def save_config(self) -> None:
         """Writes config.yaml into the run's folder; names the keys that changed since an earlier start."""
         path = self.run_folder.folder / "config.yaml"
-        before = path.read_text() if path.is_file() else self.dump()
+        before = path.read_text(encoding="utf-8") if path.is_file() else self.dump()
         if lines := changed_lines(before, self.dump()):
             rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines[:6])}")
         write_text_atomically(path, self.dump())
