@@ -38,7 +38,7 @@ class CommandParser(argparse.ArgumentParser):
         """Names a wrong option before it names those that are missing."""
         words = list(sys.argv[1:] if args is None else args)
         options = self.known
-        for word in options_of(words):
+        for word in _options_of(words):
             if word not in options:
                 self.error(misplaced(word, options))
         found, rest = self.parse_known_args(words, namespace)
@@ -51,7 +51,7 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; {self.prog} --help shows what can be given\n")
 
 
-def options_of(words: Sequence[str]) -> Iterator[str]:
+def _options_of(words: Sequence[str]) -> Iterator[str]:
     """The options among the words of a command line, without their values; none after ``--``."""
     own = words[: words.index("--")] if "--" in words else words
     return (word.split("=")[0] for word in own if word.startswith("--"))

@@ -7,6 +7,7 @@ import numpy as np
 import soundfile
 import torch
 from library_samples import CONFIG, run
+from tagged_sounds import write_tags
 
 from lightning_modules import sort
 from lightning_modules.config import cli
@@ -103,15 +104,7 @@ def test_a_pack_that_is_cut_off_leaves_nothing_and_is_begun_anew(sounds, tmp_pat
 def test_the_list_of_tags_goes_along(sounds, tmp_path, monkeypatch):
     library, pack = tmp_path / "library", tmp_path / "pack"
     shutil.copytree(sounds, library)
-    tags = {
-        "kick": "skin;dark",
-        "tom": "skin",
-        "snare": "skin;bright",
-        "hihat": "metal;bright",
-        "clap": "bright",
-    }
-    rows = [f"{path.parent.name}/{path.name},{tags[path.parent.name]}" for path in library.rglob("*.flac")]
-    (library / "labels.csv").write_text("\n".join(["file,tags", *rows, ""]))
+    write_tags(library)
     overlays = [
         CONFIG.replace("production_tagger", f"overlays/production_{name}")
         for name in ("multi_tag", "spectrograms")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from tagged_sounds import write_tagged_sounds
 from torch import nn
 from torch.nn import functional as F
 
 from datamodules.clips import Batch
-from datamodules.demo.one_shots import write_one_shots
 from lightning_modules import fit, predict
 from lightning_modules.config import cli
 from lightning_modules.frontends import PanottiMelgram
@@ -126,18 +126,7 @@ def test_features_of_the_front_end_are_in_the_checkpoint():
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory):
     """Four synthetic kits in folders of classes, and a list of their tags."""
-    root = tmp_path_factory.mktemp("sounds") / "one_shots"
-    write_one_shots(root, num_kits=4, num_hits=2)
-    tags = {
-        "kick": "skin;dark",
-        "tom": "skin",
-        "snare": "skin;bright",
-        "hihat": "metal;bright",
-        "clap": "bright",
-    }
-    rows = [f"{name}/{path.name},{found}" for name, found in tags.items() for path in (root / name).iterdir()]
-    (root / "labels.csv").write_text("\n".join(["file,tags", *rows, ""]))
-    return root
+    return write_tagged_sounds(tmp_path_factory.mktemp("sounds") / "one_shots", num_hits=2)
 
 
 @pytest.fixture

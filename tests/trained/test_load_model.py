@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CASES
 from lightning.pytorch import Trainer
+from trained_cases import CASES
 
 from datamodules.clips.recordings import decode, span
 from lightning_modules import load_model

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CONFIGS
 from torch import Tensor, nn
+from trained_cases import CONFIGS
 
 from datamodules.event.vggsound import VGGSound
 from lightning_modules import load_model
