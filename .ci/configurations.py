@@ -40,9 +40,15 @@ def measure(name: str) -> dict[str, Any]:
             "lightning_modules.benchmark",
             "--step",
             f"--config=configs/{name}.yaml",
+            f"--budget_s={BUDGET_S}",
+            f"--json={path}",
+            *OPTIONS.get(name, []),
         ]
-        subprocess.run([*command, f"--budget_s={BUDGET_S}", f"--json={path}"], cwd=REPOSITORY, check=True)  # noqa: S603
-        return json.loads(path.read_text())
+        subprocess.run(command, cwd=REPOSITORY, check=True)  # noqa: S603
+        figures, parts = json.loads(path.read_text()), PARTS.get(name, 1)
+    clips, *shape = figures["batch"]
+    whole = {key: parts * figures[key] for key in ("step_gib", "step_s")}
+    return figures | whole | {"batch": [parts * clips, *shape]}
 
 
 def write(name: str, figures: Mapping[str, Any], configs: Path = CONFIGS) -> None:
