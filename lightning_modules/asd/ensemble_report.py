@@ -55,7 +55,7 @@ def ensemble_report(
         }
         for label, branch in branches.items()
     ]
-    undefined = dict.fromkeys(next(iter(gains.values())), math.nan)  # an ensemble extracts nothing itself
+    undefined = dict.fromkeys(next(iter(gains.values()), {}), math.nan)  # an ensemble extracts nothing itself
     for name, members in ENSEMBLES.items():
         if set(members) <= set(branches):
             mean = torch.stack([branches[label] for label in members]).mean(0)
