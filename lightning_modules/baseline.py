@@ -13,10 +13,22 @@ Examples:
 Exit codes: 0 evaluated, 1 a file is wrong or the method has no baseline, 2 wrong use.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from datamodules.config.arguments import CommandParser
+from datamodules.files import csv_text, write_text_atomically
 from lightning_modules.commands.launch import launch
+
+if TYPE_CHECKING:
+    from lightning_modules.run.rows import Report
 
 
 def main() -> None:
@@ -27,9 +39,39 @@ def main() -> None:
     from lightning_modules.config import cli
 
     platform = cli.build("baseline", __doc__ or "", arguments, also_known=parser.known)
-    from lightning_modules.baselines.table import evaluate_baselines
+    from lightning_modules.baselines.tasks import baselines
 
-    evaluate_baselines(platform, options.output)
+    platform.datamodule.prepare_data()
+    reports = baselines(platform.model, platform.datamodule)
+    experiment = platform.run_folder.experiment
+    show(experiment, reports)
+    if options.output is not None:
+        write(options.output, experiment, reports)
+
+
+def show(experiment: str, reports: Mapping[str, Report]) -> None:
+    """Prints the figures, a column a baseline."""
+    first = next(iter(reports.values()))
+    table = Table(title=f"{escape(experiment)}: baselines on the test split, {len(first.keys)} clips")
+    table.add_column("figure")
+    for name in reports:
+        table.add_column(name, justify="right")
+    for figure in first.metrics:
+        table.add_row(figure, *(f"{report.metrics[figure]:.4f}" for report in reports.values()))
+    console = Console()
+    for warning in first.warnings:
+        console.print(f"[bold red]warning:[/] {escape(warning)}")
+    console.print(table)
+
+
+def write(path: Path, experiment: str, reports: Mapping[str, Report]) -> None:
+    """Writes the figures as CSV, a row a baseline."""
+    rows = [
+        {"experiment": experiment, "baseline": name, "split": "test", "clips": len(report.keys)}
+        | {figure: f"{value:.6f}" for figure, value in report.metrics.items()}
+        for name, report in reports.items()
+    ]
+    write_text_atomically(path, csv_text(list(rows[0]), rows))
 
 
 if __name__ == "__main__":
