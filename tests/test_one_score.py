@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from one_score import NAMES, NUM_CLIPS, SMALL, build, mixed_clips, orders, packaged, scores_of_test
+from one_score import FULL, NAMES, NUM_CLIPS, SMALL, build, mixed_clips, orders, packaged, scores_of_test
 from torch import Tensor
 
 import lightning_modules
@@ -23,10 +23,15 @@ WHOLE = [
 ]
 """Of the configurations that cut clips, those whose networks take clips of any length."""
 CASES = [*((name, []) for name in NAMES), *((name, ["--data.eval_crop_s=null"]) for name in WHOLE)]
-SLOW = [
-    "asd_frontend_ensemble",
-    *("event_audio_slowfast", "event_audio_slowfast_epic_kitchens"),
-    *("ssd_aasist_inf_ini", "ssd_lcnn_inf_ini"),  # score as those without
+
+
+def ids(case) -> str:
+    return "-whole".join([case[0], *([""] if case[1] else [])])
+
+
+QUICK = [
+    *("asd_arcface", "asd_autoencoder", "asd_maf", "asd_proxy_outlier", "ssd_aasist", "ssd_lcnn_lstm_sum"),
+    *("event_ast", "event_ast-whole", "event_datar", "production_tagger"),
 ]
 LIMITS = {"32-true": 1e-5, "64-true": 1e-10}
 
@@ -55,10 +60,6 @@ def difference(found: Tensor, expected: Tensor) -> float:
     return float((found.double() - expected.double()).abs().max() / expected.double().abs().max())
 
 
-def ids(case) -> str:
-    return "-whole".join([case[0], *([""] if case[1] else [])])
-
-
 def check(name: str, settings: list[str], folder: Path, precision: str) -> None:
     """Scores of a test in several batches and orders, and of the package, are those of each clip alone."""
     platform = build(name, folder, *settings)
@@ -77,7 +78,7 @@ def check(name: str, settings: list[str], folder: Path, precision: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [pytest.param(*case, marks=[pytest.mark.slow] if case[0] in SLOW else []) for case in CASES],
+    [pytest.param(*case, marks=[] if ids(case) in QUICK else [pytest.mark.slow]) for case in CASES],
     ids=map(ids, CASES),
 )
 def test_scores_do_not_depend_on_the_batch(name, settings, tmp_path):
@@ -93,7 +94,7 @@ def test_scores_do_not_depend_on_the_batch_in_float64(name, settings, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_of_the_full_size_do_not_depend_on_the_batch(name, tmp_path):
-    check(name, [], tmp_path, "32-true")
+    check(name, FULL.get(name, []), tmp_path, "32-true")
 
 
 @pytest.mark.slow
