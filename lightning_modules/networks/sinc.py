@@ -29,7 +29,7 @@ def sinc_filters(num_filters: int = 70, length: int = 129, *, sample_rate: int =
     nyquist_mel = 2595 * np.log10(1 + sample_rate // 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, nyquist_mel, num_filters + 1) / 2595) - 1)  # in Hz
     taps = np.arange(length, dtype=np.float32) - np.float32(length // 2)
-    half_turns = np.float32(2 * edges)[:, None] * taps / np.float32(sample_rate)
+    half_turns = (2 * edges).astype(np.float32)[:, None] * taps / np.float32(sample_rate)
     low_pass = (2 * edges / sample_rate)[:, None] * np.sinc(half_turns)  # float64 (edge, tap)
     return torch.from_numpy(
         np.hamming(length).astype(np.float32) * np.diff(low_pass, axis=0).astype(np.float32)
