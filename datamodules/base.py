@@ -26,7 +26,8 @@ class ClipDataModule(ResumableDataModule):
 
     Args:
         train_crop_s: Length of the random training crop in seconds; None takes whole clips.
-        eval_crop_s: Length of the evaluation crop from the beginning of a clip; None takes whole clips.
+        eval_crop_s: Length of the evaluation crop from the beginning of a clip; None takes whole clips, in batches of
+            one length.
         padding: How shorter clips are filled: ``repeat`` (of the clip), ``zero``, or ``mirror`` (as a centred
             short-time transform continues a clip).
         mono: Average the channels.
@@ -128,7 +129,7 @@ class ClipDataModule(ResumableDataModule):
         return self._ordered_loader(self.dataset("train", self.eval_crop_s), dealt=False)
 
     def evaluation_loader(self, split: SplitName) -> DataLoader[Any]:
-        """Batches of a split, clips of different lengths longest first."""
+        """Batches of a split, each of clips of one length, the longest first."""
         validates = split == "validation"  # each epoch, by the same workers, on the first crop alone
         dataset, num_views = self.dataset(split, self.eval_crop_s), 1 if validates else self.num_views
         return self._ordered_loader(dataset, num_views=num_views, persistent=validates)
@@ -136,7 +137,7 @@ class ClipDataModule(ResumableDataModule):
     def _ordered_loader(
         self, dataset: ClipDataset, *, num_clips: int | None = None, **settings: Any
     ) -> DataLoader[Any]:
-        """Batches of the first `num_clips` rows, or all; clips of different lengths longest first."""
+        """Batches of the first `num_clips` rows, or all, each of clips of one length, the longest first."""
         num_clips = len(dataset) if num_clips is None else num_clips
         return self.ordered_loader(
             dataset,

@@ -8,11 +8,14 @@ from torch import Tensor
 class Batch(NamedTuple):
     """A batch of clips, on the CPU or on the training device.
 
-    A data set of features has no samples to give: `waveform` is then empty, (batch, channel, 0).
+    In evaluation all clips have the crop's length or, where clips are whole, one length of their own, so that a clip's
+    score does not depend on its neighbours. A data set of features has no samples to give: `waveform` is then empty,
+    (batch, channel, 0).
 
     Attributes:
         waveform: float32 (batch, channel, time) in [-1, 1].
-        length: int64 (batch,), samples of each clip before padding; frames of features.
+        length: int64 (batch,), samples of each clip before it was filled, to its crop or, where training takes whole
+            clips, to the longest of the batch; frames of features.
         target: int64 (batch,), or (batch, head) of a data set with several heads, class indices; -1 where unknown.
         index: int64 (batch,), row of each clip in its split; identifies duplicates across ranks.
         key: Utterance ids.

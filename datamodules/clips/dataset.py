@@ -43,7 +43,7 @@ class ClipDataset(Dataset[Item]):
         clips: The rows.
         sample_rate: What every waveform is resampled to, in Hz.
         crop_s: Length of the crop in seconds; None takes whole clips.
-        padding: How a clip shorter than the crop is filled, see `pad`.
+        padding: How a clip shorter than the crop, or than its header says, is filled, see `pad`.
         mono: Average the channels; otherwise keep them.
         recordings: The clips decoded before; without them every item is decoded when it is asked for.
 
@@ -84,15 +84,17 @@ class ClipDataset(Dataset[Item]):
         index, draw = item
         clip = self.clip(index)
         rate, begin, end = self._span(index)
-        wanted = end - begin if self.crop is None else math.ceil(self.crop * rate / self.sample_rate)
+        size = self._length(rate, begin, end) if self.crop is None else self.crop
+        wanted = end - begin if self.crop is None else math.ceil(size * rate / self.sample_rate)
         spare = max(end - begin - wanted, 0)
         begin += draw * (spare + 1) >> 64
         waveform = self._decode(index, Span(rate, begin, min(begin + wanted, end)))
-        waveform = resample(waveform, rate, self.sample_rate)
-        if self.crop is None:
-            return Item(waveform, waveform.shape[1], clip, index)
-        waveform = waveform[:, : self.crop]
-        return Item(pad(waveform, self.crop, self.padding), waveform.shape[1], clip, index)
+        waveform = resample(waveform, rate, self.sample_rate)[:, :size]
+        return Item(pad(waveform, size, self.padding), waveform.shape[1], clip, index)
+
+    def _length(self, rate: int, begin: int, end: int) -> int:
+        """Samples of a whole clip at the target rate."""
+        return math.ceil((end - begin) * self.sample_rate / rate)
 
     def _span(self, index: int) -> Span:
         return self._recordings.span(index) if self._recordings else span(self.clip(index))
@@ -103,11 +105,13 @@ class ClipDataset(Dataset[Item]):
         return decode(self._clips[index].path, part, mono=self.mono)
 
     def lengths(self) -> np.ndarray:
-        """int64 (clip,): samples of every clip at the target rate, from the headers of the files."""
+        """int64 (clip,): samples of every clip at the target rate, from the headers of the files.
+
+        Whole clips have exactly these: what a film lacks of its header's promise, or resampling, is filled.
+        """
 
         def length(index: int) -> int:
-            rate, begin, end = self._span(index)
-            return math.ceil((end - begin) * self.sample_rate / rate)
+            return self._length(*self._span(index))
 
         lengths = packed_lengths(self._clips, self.sample_rate)
         others = np.flatnonzero(lengths <= 0)

@@ -180,8 +180,19 @@ def _slice(size: int, rank: int, world_size: int) -> slice:
     return slice(size * rank // world_size, size * (rank + 1) // world_size)
 
 
+def _by_length(num_clips: int, lengths: ArrayLike | None) -> list[np.ndarray]:
+    """Rows of the clips of each length, the longest first."""
+    if lengths is None:
+        return [np.arange(num_clips)]
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(np.asarray(lengths)[order])) + 1)
+
+
 class EvaluationBatchSampler(Sampler[list[Request]]):
     """Every clip, in batches formed before they are dealt to ranks: any number of ranks sees the same.
+
+    Clips of a batch have one length, so that nothing is put behind a clip to fill the batch: what networks hear there,
+    and its share in their means, would make the score of a clip depend on its neighbours.
 
     The views of a clip are consecutive items of one batch, with the same row and draws that place them evenly from
     the first crop to the last. Ranks with fewer batches repeat one, for collectives need equal numbers: drop
@@ -189,11 +200,11 @@ class EvaluationBatchSampler(Sampler[list[Request]]):
 
     Args:
         num_clips: Clips of the split.
-        batch_size: Views a batch, but at least those of one clip; the last may be smaller.
+        batch_size: Views a batch, but at least those of one clip; the last of a length may be smaller.
         rank: This process.
         world_size: Number of processes.
-        lengths: (num_clips,) what to sort by, longest first, so that clips of a batch need little padding and
-            a lack of memory shows at once; None keeps the order of the split.
+        lengths: (num_clips,) of the clips, which come longest first, so that a lack of memory shows at once; None is
+            one length for all, and keeps the order of the split.
         num_views: Crops of a clip; one alone is its beginning.
     """
 
@@ -207,9 +218,12 @@ class EvaluationBatchSampler(Sampler[list[Request]]):
         lengths: ArrayLike | None = None,
         num_views: int = 1,
     ) -> None:
-        order = np.arange(num_clips) if lengths is None else np.argsort(-np.asarray(lengths), kind="stable")
         size = max(batch_size // num_views, 1)
-        batches = [order[begin : begin + size].tolist() for begin in range(0, num_clips, size)]
+        batches = [
+            clips[begin : begin + size].tolist()
+            for clips in _by_length(num_clips, lengths)
+            for begin in range(0, len(clips), size)
+        ]
         share = -(-len(batches) // world_size)
         self._batches = [batches[i % len(batches)] for i in range(rank, share * world_size, world_size)]
         self._draws = [view * (2**64 - 1) // max(num_views - 1, 1) for view in range(num_views)]

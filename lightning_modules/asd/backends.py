@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_modules.package.scorers.scorer import at_least_float32
+
 
 class Backend(nn.Module, ABC):
     """Distance of embeddings to the normal training embeddings of their group, a machine instance.
@@ -48,7 +50,7 @@ class Backend(nn.Module, ABC):
         pairs = torch.stack([group, domain], dim=1)
         self.cells, cell = pairs.unique(dim=0, return_inverse=True)
         with torch.autocast(embeddings.device.type, enabled=False):
-            self._fit(embeddings.float(), cell)
+            self._fit(at_least_float32(embeddings), cell)
 
     @torch.no_grad()
     def forward(self, embeddings: Tensor, group: Tensor) -> Tensor:
@@ -59,16 +61,17 @@ class Backend(nn.Module, ABC):
             group: int64 (batch,).
 
         Returns:
-            float32 (batch,), higher = more anomalous.
+            (batch,) of at least float32, higher = more anomalous.
 
         Raises:
             ValueError: For a group that was not fitted.
         """
-        scores = torch.full(group.shape, torch.inf, device=embeddings.device)
+        embeddings = at_least_float32(embeddings)
+        scores = torch.full(group.shape, torch.inf, dtype=embeddings.dtype, device=embeddings.device)
         with torch.autocast(embeddings.device.type, enabled=False):
             for cell in self._cells_of(group):
                 rows = group == self.cells[cell, 0]
-                scores[rows] = scores[rows].minimum(self._distance(embeddings[rows].float(), cell))
+                scores[rows] = scores[rows].minimum(self._distance(embeddings[rows], cell))
         return scores
 
     def state(self) -> dict[str, Tensor]:
@@ -98,11 +101,11 @@ class Backend(nn.Module, ABC):
 
     @abstractmethod
     def _fit(self, embeddings: Tensor, cell: Tensor) -> None:
-        """Fit float32 (n, dim) whose rows are of cells (n,)."""
+        """Fit (n, dim) of at least float32, whose rows are of cells (n,)."""
 
     @abstractmethod
     def _distance(self, embeddings: Tensor, cell: int) -> Tensor:
-        """Distances (batch,) of float32 (batch, dim) to one cell."""
+        """Distances (batch,) of (batch, dim), of at least float32, to one cell."""
 
 
 class NearestNeighbours(Backend):
@@ -148,10 +151,11 @@ class NearestNeighbours(Backend):
 
     def _pairwise(self, embeddings: Tensor, bank: Tensor) -> Tensor:
         """Distances (batch, n)."""
-        if self.metric == "cosine":
-            return 1 - F.normalize(embeddings) @ bank.T
-        # By matrix products, small distances between long vectors would drown in rounding.
-        return torch.cdist(embeddings, bank, compute_mode="donot_use_mm_for_euclid_dist")
+        # By matrix products, and by 1 - cos, small distances between long vectors would drown in rounding.
+        if self.metric == "cosine":  # half the squared distance of unit vectors
+            embeddings = F.normalize(embeddings)
+        distances = torch.cdist(embeddings, bank, compute_mode="donot_use_mm_for_euclid_dist")
+        return distances.square() / 2 if self.metric == "cosine" else distances
 
 
 class Mahalanobis(Backend):
@@ -184,7 +188,7 @@ class Mahalanobis(Backend):
         self.register_buffer("whitener", torch.empty(0, 0, 0), persistent=False)  # (cell or 1, dim, dim)
 
     def _fit(self, embeddings: Tensor, cell: Tensor) -> None:
-        embeddings = embeddings.double()
+        dtype, embeddings = embeddings.dtype, embeddings.double()
         sums = embeddings.new_zeros(len(self.cells), embeddings.shape[1]).index_add_(0, cell, embeddings)
         mean = sums / cell.bincount(minlength=len(self.cells))[:, None]
         residual = embeddings - mean[cell]
@@ -192,8 +196,8 @@ class Mahalanobis(Backend):
             residuals = [residual]
         else:
             residuals = [residual[cell == number] for number in range(len(self.cells))]
-        self.mean = mean.float()
-        self.whitener = torch.stack([self._whitener(residual) for residual in residuals]).float()
+        self.mean = mean.to(dtype)
+        self.whitener = torch.stack([self._whitener(residual) for residual in residuals]).to(dtype)
 
     def _whitener(self, residual: Tensor) -> Tensor:
         """Inverse of the Cholesky factor of the shrunk covariance, (dim, dim), of centred rows (n, dim)."""

@@ -12,6 +12,7 @@ from lightning_modules.frontends import MelDecibel
 from lightning_modules.frontends.windows import place_windows, random_windows, take_windows
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.package.scorers import WindowScorer
+from lightning_modules.package.scorers.scorer import at_least_float32
 from lightning_modules.run.fitted import Fitted
 
 
@@ -181,12 +182,15 @@ class EmbeddingScorer(WindowScorer):
         return self.distance(self.embed(waveform, length), instance)
 
     def embed(self, waveform: Tensor, length: Tensor | None = None) -> Tensor:
-        """Returns float32 (batch, dim) embeddings of length 1."""
+        """Returns (batch, dim) embeddings of length 1, of at least float32."""
         features = self.features(waveform, length)
         clip, first = place_windows(self.num_frames(features, length), self.window, self.hop)
         parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
         embeddings = torch.cat(
-            [self.network(take_windows(features, *part, self.window)).embedding.float() for part in parts]
+            [
+                at_least_float32(self.network(take_windows(features, *part, self.window)).embedding)
+                for part in parts
+            ]
         )
         sums = embeddings.new_zeros(len(features), embeddings.shape[1]).index_add_(0, clip, embeddings)
         return nn.functional.normalize(sums, dim=1)

@@ -18,6 +18,7 @@ from lightning_modules.base import Split
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.networks import Autoencoder
 from lightning_modules.package.scorers import Scorer
+from lightning_modules.package.scorers.scorer import at_least_float32
 from lightning_modules.run.fitted import Fitted
 from lightning_modules.run.rows import Report
 
@@ -276,4 +277,6 @@ class EnsembleScorer(Scorer):
     def errors(self, windows: Tensor) -> Tensor:
         """Mean squared errors (window, pipeline) of (window, pipeline, dim)."""
         parts = zip(self.network.children(), windows.unbind(1), strict=True)
-        return torch.stack([(autoencoder(x) - x).float().square().mean(1) for autoencoder, x in parts], dim=1)
+        return torch.stack(
+            [at_least_float32(autoencoder(x) - x).square().mean(1) for autoencoder, x in parts], dim=1
+        )

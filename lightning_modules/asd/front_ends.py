@@ -116,7 +116,7 @@ class FrontEnds(nn.Module):
 
     def blocks(self, residuals: Mapping[str, Tensor]) -> Tensor:
         """Log mel energies of blocks of frames: (batch, pipeline, microphone * block, band * frame)."""
-        amplitude = torch.stack(list(residuals.values()), dim=1).float()
+        amplitude = torch.stack(list(residuals.values()), dim=1).to(self.filters.dtype)
         with torch.autocast(amplitude.device.type, enabled=False):
             log_mel = (self.filters @ amplitude.square()).clamp_min_(_MIN_ENERGY).log_()
         return rearrange(

@@ -1,8 +1,9 @@
 """Measures on this machine, as ratios of what takes turns within one run, which a busy machine disturbs least.
 
 Training: the platform (Trainer, callbacks, loggers, checkpoints) over a bare PyTorch loop, packed data over files,
-the front end batched over clip by clip on the CPU, and the share of the time spent waiting for data; on demand also N
-ranks over one, and another implementation. With --cost the network alone, without data: parameters,
+the front end batched over clip by clip on the CPU, and the share of the time spent waiting for data; where clips are
+scored whole, scoring in batches of one length over padded ones; on demand also N ranks over one, and another
+implementation. With --cost the network alone, without data: parameters,
 multiply-accumulates, memory and time. With --step a whole training step with batches of the configuration's size.
 
 Examples:
@@ -30,6 +31,7 @@ from lightning_modules.benchmark import cost
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
+from lightning_modules.benchmark.scoring import whole_clip_figures
 from lightning_modules.benchmark.step_cost import step_cost
 from lightning_modules.benchmark.steps import name_of, step_figures, take_turns
 from lightning_modules.config import cli
@@ -122,6 +124,7 @@ def _measure(
         "loader_clips_per_s": clips_per_s,
         **packed_over_files(Path(data.root), folder),
         **frontend_figures(model, waveform),
+        **whole_clip_figures(model, data),
     }
     if options.reference:
         figures |= reference_figures(platform, waveform, options.reference)

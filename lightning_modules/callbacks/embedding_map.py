@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,13 +61,13 @@ class EmbeddingMap(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
     ) -> None:
         """Keeps some rows."""
-        self._keep(trainer, batch, num_batches=trainer.num_val_batches)
+        self._keep(trainer, batch)
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
     ) -> None:
         """Keeps some rows."""
-        self._keep(trainer, batch, num_batches=trainer.num_test_batches)
+        self._keep(trainer, batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws the map and sends it to W&B."""
@@ -79,7 +78,7 @@ class EmbeddingMap(Callback):
         self._draw(trainer, "test")
 
     def _begin(self, pl_module: LightningModule) -> None:
-        self._rows, self._embeddings, self._seen = [], [], 0
+        self._rows, self._embeddings, self._seen, self._stride = [], [], 0, 1
         if isinstance(pl_module, EvaluatedModule) and pl_module.network is not None:
             self._hook = pl_module.network.register_forward_hook(self._listen)
 
@@ -90,17 +89,19 @@ class EmbeddingMap(Callback):
 
         self._embedding = output.embedding.detach() if isinstance(output, Output) else None
 
-    def _keep(self, trainer: Trainer, batch: Any, *, num_batches: Sequence[int | float]) -> None:
-        """Does not wait for the device."""
+    def _keep(self, trainer: Trainer, batch: Any) -> None:
+        """Of every `_stride` clips one, of twice as many when there are too many; does not wait for the device."""
         embedding, self._embedding = self._embedding, None
         if embedding is None or not trainer.is_global_zero or len(embedding) != len(batch.index):
             return
-        if not self._seen:
-            self._stride = -(-int(num_batches[0]) * len(embedding) // MAX_CLIPS)
         first = -self._seen % self._stride
         self._seen += len(embedding)
         self._rows.append(batch.index[first :: self._stride])
         self._embeddings.append(embedding[first :: self._stride].flatten(1).float())
+        if sum(map(len, self._rows)) > MAX_CLIPS:
+            self._rows = [torch.cat(self._rows)[::2]]
+            self._embeddings = [torch.cat(self._embeddings)[::2]]
+            self._stride *= 2
 
     def _draw(self, trainer: Trainer, split: str) -> None:
         if self._hook is not None:

@@ -144,7 +144,9 @@ class Listener:
         num_channels = None if data.mono else network.input_size[0]
         loader = DataLoader(
             CarefulClips(clips, num_channels=num_channels),
-            batch_sampler=EvaluationBatchSampler(len(paths), batch_size=data.eval_batch_size),
+            batch_sampler=EvaluationBatchSampler(
+                len(paths), batch_size=1 if data.eval_crop_s is None else data.eval_batch_size
+            ),
             collate_fn=partial(collate_careful, padding=data.padding),
             **worker_settings(self._num_workers, persistent=False),
         )

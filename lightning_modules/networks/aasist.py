@@ -7,7 +7,7 @@ Shape letters: b clip, c channel, f frequency node, t time.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,8 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.graph_attention import GraphAttention, GraphPool, HeterogeneousGraphAttention
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.sinc import sinc_filters
-from lightning_modules.networks.weights import load_strictly, read_weights
+from lightning_modules.networks.sinc import former_sinc_filters, sinc_filters
+from lightning_modules.networks.weights import is_of_this_project, load_strictly, named_tensors, read_file
 
 
 class ResidualBlock(nn.Module):
@@ -79,9 +79,9 @@ class AASIST(nn.Module):
         super().__init__()
         node_dim, joint_dim = graph_dims
         num_bands = num_filters // 3
-        filters = sinc_filters(num_filters, filter_length, sample_rate=sample_rate)
+        self._bank = {"num_filters": num_filters, "length": filter_length, "sample_rate": sample_rate}
         # Pooling by three never looks at what is left over of the filters (the 70th).
-        self.register_buffer("sinc", filters[: 3 * num_bands, None], persistent=False)
+        self.register_buffer("sinc", sinc_filters(**self._bank)[: 3 * num_bands, None])
         self.first_bn = nn.BatchNorm2d(1)
         self.encoder = nn.Sequential(
             *(
@@ -122,13 +122,26 @@ class AASIST(nn.Module):
         return cls(channels=(32, 32, 24, 24, 24, 24), graph_dims=(24, 32), pool_ratios=(0.4, 0.5, 0.7))
 
     def load_official(self, path: str | Path) -> Self:
-        """Load a checkpoint of the published code, every key of it.
+        """Load a checkpoint of the published code, every key of it, and hear through its filters.
 
         Raises:
             ValueError: When the file holds another model.
         """
-        load_strictly(self, read_weights(path), path)
+        content = read_file(path)
+        state = named_tensors(content, path)
+        if not is_of_this_project(content):
+            state = {"sinc": sinc_filters(**self._bank)[: len(self.sinc), None]} | state
+        load_strictly(self, state, path)
         return self
+
+    def former_state(self) -> dict[str, Tensor]:
+        """The filters of files that do not hold any; see `weights.completed`."""
+        return {"sinc": former_sinc_filters(**self._bank)[: len(self.sinc), None]}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        for name, tensor in self.former_state().items():
+            state_dict.setdefault(prefix + name, tensor)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, waveform: Tensor) -> Output:
         """Classify clips.

@@ -40,7 +40,8 @@ class NoiseAdaptor(nn.Module):
             noise and as the scale b of Laplacian noise, whose standard deviation is b times the root of 2. The paper
             does not say; a variance of 0.005 is a scale of 0.0707.
         distribution: "gaussian" or "laplace".
-        in_evaluation: Add noise in evaluation, too.
+        in_evaluation: Add noise in evaluation, too: one that is drawn once, the same for all clips, so that what a
+            clip scores follows from it alone.
     """
 
     def __init__(
@@ -61,8 +62,11 @@ class NoiseAdaptor(nn.Module):
         """Add noise to (batch, channel, mel, frame)."""
         if not (self.training or self.in_evaluation):
             return x
+        generator = None if self.training else torch.Generator(x.device).manual_seed(0)
+        noise = torch.empty_like(x if self.training else x[:1])
         if self.distribution == "gaussian":
-            noise = torch.randn_like(x)
+            noise.normal_(generator=generator)
         else:  # the difference of two exponential variables is a Laplacian one
-            noise = torch.empty_like(x).exponential_() - torch.empty_like(x).exponential_()
+            noise.exponential_(generator=generator)
+            noise -= torch.empty_like(noise).exponential_(generator=generator)
         return x + self.scale * noise

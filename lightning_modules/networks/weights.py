@@ -25,6 +25,15 @@ class Published(Protocol):
         """Load them, or weights that this project wrote."""
 
 
+@runtime_checkable
+class Extended(Protocol):
+    """A module whose state holds more than that of an earlier version did."""
+
+    def former_state(self) -> Mapping[str, Tensor]:
+        """What was not in files then, as it was, by name."""
+        ...
+
+
 def load_network(network: nn.Module, path: str | Path) -> None:
     """Load weights from any source that `read_weights` knows, published ones by the network's own rules.
 
@@ -88,12 +97,30 @@ def named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:
     return {key.removeprefix("network."): value for key, value in own.items()} or state
 
 
+def is_of_this_project(content: Any) -> bool:
+    """Whether what `read_file` gave is a checkpoint or a package of this project, which holds more than a network."""
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    return any(str(key).startswith("network.") for key in state)
+
+
+def completed(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Add to the state of a file of an earlier version what it lacks, as it was then; see `Extended`."""
+    missing = {
+        f"{prefix}.{name}".lstrip("."): tensor
+        for prefix, module in model.named_modules()
+        if isinstance(module, Extended)
+        for name, tensor in module.former_state().items()
+    }
+    return missing | dict(state)
+
+
 def load_strictly(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
     """Load weights that must match the model in every key and shape, and log it.
 
     Raises:
         ValueError: When they do not; the line counts the differences and names the first of each kind.
     """
+    state = completed(model, state)
     if difference := describe_difference(model.state_dict(), state):
         raise ValueError(f"{path}: weights of another model than this {type(model).__name__}: {difference}")
     model.load_state_dict(state)

@@ -84,7 +84,7 @@ class ArcFace(nn.Module):
     def _with_margin(self, cosine: Tensor) -> Tensor:
         """cos(θ + m) of cos θ."""
         # The derivative of the sine is infinite at a cosine of 1, where rounding may even exceed 1.
-        sine = (1 - cosine.square()).clamp(min=torch.finfo(cosine.dtype).eps).sqrt()
+        sine = ((1 - cosine) * (1 + cosine)).clamp(min=torch.finfo(cosine.dtype).eps).sqrt()
         m = self.margin
         shifted = cosine * math.cos(m) - sine * math.sin(m)
         return torch.where(cosine > -math.cos(m), shifted, cosine - m * math.sin(m))

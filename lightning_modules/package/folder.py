@@ -13,7 +13,7 @@ from safetensors.torch import save
 from datamodules.clips import Padding
 from datamodules.files import write_bytes_atomically, write_text_atomically
 from lightning_modules.metrics.functional import Calibration
-from lightning_modules.networks.weights import PACKAGED, describe_difference, read_file
+from lightning_modules.networks.weights import PACKAGED, completed, describe_difference, read_file
 from lightning_modules.package.classes import build
 from lightning_modules.package.scorers import Scorer
 
@@ -158,7 +158,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _load_weights(scorer: Scorer, path: Path) -> None:
     try:
-        state = read_file(path)
+        state = completed(scorer, read_file(path))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: missing or damaged ({error}); export it again") from None
     if difference := describe_difference(scorer.state_dict(), state):

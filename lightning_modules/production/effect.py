@@ -1,5 +1,6 @@
 """Training of a network that imitates an audio effect, with knobs or without."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -159,6 +160,7 @@ class LearnedEffect(PairModule):
 
 
 def log_cosh(error: Tensor) -> Tensor:
-    """Logarithm of the hyperbolic cosine, without its overflow beyond 88."""
+    """Logarithm of the hyperbolic cosine of errors of any size: x² / 2 of small ones, |x| - log 2 of great ones."""
     size = error.abs()
-    return size + F.softplus(-2 * size) - torch.log(torch.tensor(2.0, dtype=error.dtype, device=error.device))
+    small = (2 * (size.clamp_max(1) / 2).sinh().square()).log1p()  # cosh x is 1 + 2 sinh²(x / 2)
+    return torch.where(size < 1, small, size + F.softplus(-2 * size) - math.log(2))

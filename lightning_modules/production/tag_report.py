@@ -48,7 +48,9 @@ def tag_metrics(probabilities: Tensor, target: Tensor, heads: Heads) -> dict[str
     else:
         balanced = recall[occurs].mean()
     answers, counts = truth.unique(dim=0, return_counts=True)
-    right = torch.where(truth, scores, 1 - scores) if len(heads) > 1 else scores[truth]
+    # Of a sure tag, 1 - its probability has no digits; what stands beside it, that of its absence, has.
+    absent = probabilities[:, ::2].double().clamp(0, 1)
+    right = torch.where(truth, scores, absent) if len(heads) > 1 else scores[truth]
     precision = multilabel_average_precision(
         scores[:, occurs].float(), truth[:, occurs].long(), int(occurs.sum()), validate_args=False
     )

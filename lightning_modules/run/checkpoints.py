@@ -152,7 +152,7 @@ def load_checkpoint(
         raise ValueError(
             f"{path}: no checkpoint of this platform (no 'state_dict'); set model.weights for official weights"
         )
-    from lightning_modules.networks.weights import describe_difference  # and with it all networks
+    from lightning_modules.networks.weights import completed, describe_difference  # and with it all networks
 
     foreign = None
     if isinstance(module, LightningModule):
@@ -160,7 +160,8 @@ def load_checkpoint(
             module.on_load_checkpoint(checkpoint)  # first: it may give the network another head
         except KeyError as error:
             foreign = f"no entry {error}"
-    theirs = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith(training_only or ("\0",))}
+    state = completed(module, checkpoint["state_dict"])
+    theirs = {k: v for k, v in state.items() if not k.startswith(training_only or ("\0",))}
     ours = {k: v for k, v in module.state_dict().items() if not k.startswith(training_only or ("\0",))}
     difference = describe_difference(ours, theirs) or foreign
     if difference:

@@ -44,6 +44,19 @@ def test_nearest_neighbours_clip_by_clip(training, clips, metric, k, distances_a
         assert score.item() == pytest.approx(np.sort(distances)[:k].mean(), rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-5, 1e-3, 0.1])
+def test_small_cosine_distances_keep_their_digits(size):
+    torch.manual_seed(0)
+    normal = torch.nn.functional.normalize(torch.randn(1, 64))
+    clip = normal + size * torch.nn.functional.normalize(torch.randn(1, 64))
+    backend = NearestNeighbours()
+    backend.fit(normal, torch.zeros(1, dtype=torch.long))
+    a, b = (torch.nn.functional.normalize(each.double()) for each in (normal, clip))
+    expected = (a - b).square().sum() / 2  # 1 - cos, without its cancellation
+    found = backend(clip, torch.zeros(1, dtype=torch.long))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6 / size)
+
+
 @pytest.mark.parametrize("shrinkage", [0, 0.25, 1])
 @pytest.mark.parametrize("covariance", ["pooled", "group"])
 def test_mahalanobis_clip_by_clip(training, clips, covariance, shrinkage):

@@ -13,7 +13,7 @@ from datamodules.clips import Clip
 from datamodules.loading.resumable import ResumableDataModule
 from datamodules.production.pairs.pairs import PairBatch
 from lightning_modules.callbacks.alerts import Alerts
-from lightning_modules.callbacks.embedding_map import EmbeddingMap, label_of
+from lightning_modules.callbacks.embedding_map import MAX_CLIPS, EmbeddingMap, label_of
 from lightning_modules.callbacks.finite_loss import NonFiniteLossError
 from lightning_modules.callbacks.optimizer_monitor import OptimizerMonitor
 from lightning_modules.callbacks.preemption import Preempted
@@ -191,6 +191,21 @@ def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path):
     callback.on_test_batch_end(trainer, Toy(), None, SimpleNamespace(index=torch.arange(24)), 0)
     callback.on_test_end(trainer, Toy())
     assert (callback._run.folder / "figures/test_embeddings.png").is_file() == mapped
+
+
+@pytest.mark.parametrize("sizes", [[24] * 200, [1, 2, 3] * 800, [1] * 30])
+def test_map_takes_clips_at_equal_distances_whatever_the_batches(sizes, tmp_path):
+    callback = EmbeddingMap(Run(id="x", root=str(tmp_path)))
+    trainer: Any = SimpleNamespace(is_global_zero=True)
+    index = torch.arange(sum(sizes))
+    for rows in index.split(sizes):
+        callback._embedding = rows[:, None].double()
+        callback.on_test_batch_end(trainer, Toy(), None, SimpleNamespace(index=rows), 0)
+    kept = torch.cat(callback._rows)
+    stride = -(-len(index) // MAX_CLIPS)
+    assert torch.equal(torch.cat(callback._embeddings)[:, 0].long(), kept)
+    assert torch.equal(kept, index[:: 2 ** (stride - 1).bit_length()])
+    assert len(kept) <= MAX_CLIPS
 
 
 def test_attacks_have_labels_of_their_own():

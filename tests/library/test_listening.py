@@ -141,3 +141,15 @@ def test_a_tagger_of_tags_files_a_sound_under_each(sounds, tags_ckpt_path, tmp_p
             assert [entry.split("/")[0] for entry in file["filed"]] == wanted
         assert len(files) == len(names)
     assert any((tmp_path / "half" / tag).is_dir() for tag in listener.classes)
+
+
+def test_a_sound_is_heard_alone_where_sounds_are_whole(ckpt_path, tmp_path):
+    paths = []
+    for number, size in enumerate((9000, 4000, 4000, 7001)):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, np.random.default_rng(number).uniform(-0.3, 0.3, size), RATE, subtype="FLOAT")
+        paths.append(str(path))
+    listener = Listener(ckpt_path, device="cpu", num_workers=0)
+    listener.data.eval_crop_s = None
+    heard = dict(listener.hear(paths, lambda batch: torch.full((len(batch.key),), batch.waveform.shape[-1])))
+    assert [int(heard[row]) for row in range(4)] == [9000, 4000, 4000, 7001]

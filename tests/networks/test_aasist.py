@@ -1,9 +1,18 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
 from lightning_modules.networks import AASIST, LCNN
 from lightning_modules.networks.aasist import ResidualBlock
+from lightning_modules.networks.sinc import former_sinc_filters, sinc_filters
+from lightning_modules.networks.weights import PACKAGED
+from lightning_modules.objectives import InterInstance
+from lightning_modules.package.classes import describe
+from lightning_modules.package.folder import Listening, Package, read_package, write_package
+from lightning_modules.package.scorers import SpoofingScorer
+from lightning_modules.run.checkpoints import load_weights
+from lightning_modules.ssd import SyntheticSpeechDetector
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +23,7 @@ def waveform():
 @pytest.mark.parametrize(("build", "total"), [(AASIST, 297_866), (AASIST.light, 85_306)])
 def test_parameters_are_the_published_ones(build, total):
     network = build()
-    assert len(network.state_dict()) == 229
+    assert len(network.state_dict()) == 229 + 1, "those published, and the filters"
     assert len(list(network.parameters())) == 175
     assert sum(parameter.numel() for parameter in network.parameters()) == total
 
@@ -49,6 +58,66 @@ def test_every_parameter_that_wants_a_gradient_gets_one(waveform):
     assert not any(
         parameter.requires_grad for name, parameter in network.named_parameters() if name in frozen
     )
+
+
+def small() -> AASIST:
+    torch.manual_seed(0)
+    return AASIST(channels=(8, 8, 8, 8, 8, 8))
+
+
+def without_filters(state):
+    """A state as published files and those of earlier versions have it."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith("sinc")}
+
+
+def test_published_weights_hear_through_published_filters(tmp_path):
+    network = small()
+    torch.save(without_filters(network.state_dict()), tmp_path / "published.pth")
+    network.sinc.zero_()
+    network.load_official(tmp_path / "published.pth")
+    assert torch.equal(network.sinc[:, 0], sinc_filters()[:69])
+
+
+FORMER = former_sinc_filters()[:69]
+"""What AASIST heard through up to version 0.2, whose files hold no filters."""
+
+
+def test_a_checkpoint_of_earlier_versions_keeps_its_filters(tmp_path, waveform):
+    detector = SyntheticSpeechDetector(small(), inter_instance=InterInstance(bank_size=4))
+    older = {"state_dict": without_filters(detector.state_dict()), "pytorch-lightning_version": "2.5"}
+    torch.save(older, tmp_path / "last.ckpt")
+    detector.network.sinc[:, 0] = FORMER
+    expected = detector.eval().network(waveform).logits
+
+    scored = SyntheticSpeechDetector(small())
+    load_weights(scored, tmp_path / "last.ckpt", training_only=scored.training_only)
+    resumed = SyntheticSpeechDetector(small(), inter_instance=InterInstance(bank_size=4))
+    resumed.load_state_dict(older["state_dict"])  # as Lightning does
+    tuned = SyntheticSpeechDetector(small(), weights=str(tmp_path / "last.ckpt"))
+    for found in (scored, resumed, tuned):
+        assert torch.equal(found.eval().network(waveform).logits, expected)
+    assert torch.equal(resumed.state_dict()["inter_instance.encoder.sinc"][:, 0], FORMER)
+
+
+def test_a_package_of_earlier_versions_keeps_its_filters(tmp_path):
+    scorer = SpoofingScorer(small())
+    listening = Listening(sample_rate=16000, crop_s=None, padding="repeat", mono=True)
+    config = {
+        "network": {"class_path": "lightning_modules.networks.AASIST", "init_args": {"channels": [8] * 6}}
+    }
+    write_package(tmp_path, Package(scorer=scorer, listening=listening), describe(scorer, config))
+    assert torch.equal(read_package(tmp_path).scorer.state_dict()["network.sinc"][:, 0], sinc_filters()[:69])
+    save_file(without_filters(load_file(tmp_path / PACKAGED)), tmp_path / PACKAGED)
+    assert torch.equal(read_package(tmp_path).scorer.state_dict()["network.sinc"][:, 0], FORMER)
+
+
+def test_a_checkpoint_keeps_the_filters_that_it_holds(tmp_path):
+    network = small()
+    network.sinc *= 2
+    torch.save(
+        {"state_dict": {f"network.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "last.ckpt"
+    )
+    assert torch.equal(small().load_official(tmp_path / "last.ckpt").sinc, network.sinc)
 
 
 def test_gradients_reach_a_waveform_that_asks(waveform):

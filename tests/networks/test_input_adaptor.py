@@ -49,6 +49,15 @@ def test_noise_is_for_training_unless_asked():
     assert not torch.equal(NoiseAdaptor(in_evaluation=True).eval()(x), x)
 
 
+@pytest.mark.parametrize("distribution", ["gaussian", "laplace"])
+def test_noise_in_evaluation_is_the_same_for_all_clips(distribution):
+    adaptor = NoiseAdaptor(0.5, distribution=distribution, in_evaluation=True).eval()
+    x = torch.randn(3, 1, 4, 5)
+    together = adaptor(x)
+    assert torch.equal(torch.cat([adaptor(clip) for clip in x.split(1)]), together)
+    assert (together - x).std() > 0.1
+
+
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="kernel_size=4: expected an odd number"):
         InputAdaptor(kernel_size=4)

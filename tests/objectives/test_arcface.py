@@ -32,6 +32,13 @@ def test_equals_eq_3_in_angles(margin, scale, sub_centers):
     assert objective(embedding, target).item() == pytest.approx(expected, rel=1e-10)
 
 
+def test_the_sine_of_a_small_angle_keeps_its_digits():
+    cosine = 1 - torch.arange(1, 100) * 2.0**-22
+    expected = ArcFace(2, 2)._with_margin(cosine.double())
+    lost = (ArcFace(2, 2)._with_margin(cosine).double() - expected).abs().max()
+    assert lost < 1.2e-7, "one unit in the last place of 1"
+
+
 def test_logits_have_no_margin_and_ignore_lengths():
     objective = ArcFace(4, 8, scale=10.0)
     embedding = torch.randn(3, 8)

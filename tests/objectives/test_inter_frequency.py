@@ -31,6 +31,18 @@ def test_equals_the_double_sum_of_eq_2(classes):
         assert loss.item() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("divergence", ["symmetric", "forward", "reverse"])
+@pytest.mark.parametrize(("shift", "tolerance"), [(1e-3, 1e-3), (0.05, 2e-5), (0.3, 2e-6), (100.0, 2e-6)])
+def test_nearly_equal_decisions_keep_their_digits(divergence, shift, tolerance):
+    torch.manual_seed(0)
+    clean, direction = torch.randn(2, 50, 3)
+    masked = clean + shift * direction
+    forward, reverse = naive(clean, masked), naive(masked, clean)
+    expected = {"forward": forward, "reverse": reverse, "symmetric": (forward + reverse) / 2}
+    loss = InterFrequency(divergence=divergence)(clean, masked)
+    assert loss.item() == pytest.approx(expected[divergence], rel=tolerance)
+
+
 def test_one_column_is_the_log_odds_of_class_1():
     clean, masked = torch.randn(2, 6, 1)
     objective = InterFrequency()

@@ -53,6 +53,14 @@ def test_figures_of_tags():
     assert metrics["log_loss"] == pytest.approx(-sum(map(math.log, right)) / 12, rel=1e-5)
 
 
+def test_log_loss_of_a_sure_mistake_has_all_digits():
+    logit = torch.tensor([[18.0, -18.0]])
+    probabilities = torch.stack([torch.zeros_like(logit), logit], dim=2).softmax(dim=2).flatten(1)
+    heads = {name: [f"no {name}", name] for name in ("dark", "long")}
+    metrics = tag_metrics(probabilities, torch.tensor([[0, 1]]), heads)
+    assert metrics["log_loss"] == pytest.approx(18 + math.log1p(math.exp(-18)), rel=1e-6)
+
+
 def test_log_loss_of_a_certain_mistake_is_finite():
     metrics = tag_metrics(torch.tensor([[1.0, 0, 0], [0, 1, 0]]), torch.tensor([1, 1]), CLASSES)
     assert 10 < metrics["log_loss"] < 100

@@ -2,12 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from datamodules import ASVspoof
 from datamodules.clips import Batch
+from lightning_modules.frontends import LFCC
+from lightning_modules.networks import LCNN
 from lightning_modules.networks.output import Output
 from lightning_modules.objectives import InterFrequency, InterInstance
 from lightning_modules.ssd import SyntheticSpeechDetector
@@ -172,3 +177,25 @@ def test_momentum_encoder_follows_after_the_step():
     module.after_optimizer_step()
     assert torch.allclose(encoder.embed.weight, before + 0.1, atol=1e-6)
     assert not math.isclose(float(before.mean()), float(encoder.embed.weight.mean()))
+
+
+@torch.no_grad()
+def test_a_whole_clip_scores_the_same_beside_a_longer_one(tmp_path):
+    torch.manual_seed(0)
+    model = SyntheticSpeechDetector(LCNN.lstm_sum(60), LFCC()).eval()
+    random = np.random.default_rng(0)
+    for size in (20000, 64000):
+        soundfile.write(tmp_path / f"{size}.wav", random.uniform(-0.3, 0.3, size), 16000)
+
+    def score(*names: str) -> dict[str, float]:
+        files = [str(tmp_path / f"{name}.wav") for name in names]
+        data = ASVspoof(root="", predict=files, eval_crop_s=None, eval_batch_size=2, num_workers=0)
+        scores = [
+            zip(batch.key, model.score(batch).tolist(), strict=True) for batch in data.predict_dataloader()
+        ]
+        return {key: value for part in scores for key, value in part}
+
+    both = score("20000", "64000")
+    assert len(both) == 2
+    assert score("20000").items() <= both.items()
+    assert score("64000").items() <= both.items()

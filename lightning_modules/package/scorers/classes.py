@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.package.scorers.scorer import Scorer
+from lightning_modules.package.scorers.scorer import Scorer, at_least_float32
 
 
 class ClassScorer(Scorer):
@@ -38,16 +38,16 @@ class ClassScorer(Scorer):
 
         Args:
             waveform: (batch, channel, time) in [-1, 1].
-            length: int64 (batch,), samples of each clip before padding; None where all are whole.
+            length: int64 (batch,), samples of each clip before its crop was filled; None where none was.
 
         Returns:
-            float32 (batch, class).
+            (batch, class), of at least float32.
         """
         return self.of_features(self.frontend(waveform, length))
 
     def of_features(self, features: Tensor) -> Tensor:
-        """Score clips by what the front end makes of them; returns float32 (batch, class)."""
-        logits = self.network(features).logits.float()
+        """Score clips by what the front end makes of them; returns (batch, class) of at least float32."""
+        logits = at_least_float32(self.network(features).logits)
         if self.is_multi_tag:  # a sigmoid is a softmax over a logit of zero and its own
             logits = torch.stack([torch.zeros_like(logits), logits], dim=2).flatten(1)
         sizes = [len(names) for names in self.heads.values()]

@@ -6,11 +6,15 @@ arguments, and all else as plain values.
 
 from collections.abc import Mapping, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 class Scorer(nn.Module):
     """Front end, network and scoring rule as one module: (batch, channel, time) -> (batch,) or (batch, class).
+
+    Clips of a batch have one length, that of the crop where there is one: a scorer hears all of a waveform. Loaders of
+    evaluation give such batches. With `length` a rule tells a clip from what its crop was filled with.
 
     Args:
         network: Maps features, or waveforms, to an `Output`.
@@ -32,3 +36,8 @@ class Scorer(nn.Module):
         super().__init__()
         self.network, self.frontend = network, frontend
         self.heads = {}
+
+
+def at_least_float32(scores: Tensor) -> Tensor:
+    """Scores in float32, where half precision would tie them; those of a float64 model stay float64."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))

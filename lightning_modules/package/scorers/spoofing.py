@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lightning_modules.package.scorers.scorer import Scorer
+from lightning_modules.package.scorers.scorer import Scorer, at_least_float32
 
 
 class SpoofingScorer(Scorer):
@@ -15,10 +15,10 @@ class SpoofingScorer(Scorer):
 
         Args:
             waveform: (batch, 1, time) in [-1, 1].
-            length: Not needed, padding is heard.
+            length: Not needed, what fills a crop is heard.
 
         Returns:
-            float32 (batch,).
+            (batch,), of at least float32.
         """
         features = waveform if self.frontend is None else self.frontend(waveform)
-        return self.network(features).logits[:, -1].float()
+        return at_least_float32(self.network(features).logits[:, -1])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lightning_modules.frontends.mel_decibel import MelDecibel
 from lightning_modules.frontends.standardize import Standardize
 from lightning_modules.frontends.windows import place_windows, take_windows
-from lightning_modules.package.scorers.scorer import Scorer
+from lightning_modules.package.scorers.scorer import Scorer, at_least_float32
 
 Aggregation = Literal["mean", "median", "max", "std"]
 
@@ -68,7 +68,7 @@ class WindowScorer(Scorer):
         features = self.features(waveform, length)
         if torch.compiler.is_exporting():  # a graph has neither loops nor sizes that depend on lengths
             windows = features.unfold(-1, self.window, self.hop).transpose(1, 2)
-            scores = self.window_scores(windows.flatten(0, 1)).float().view(windows.shape[:2])
+            scores = at_least_float32(self.window_scores(windows.flatten(0, 1))).view(windows.shape[:2])
             return summary(scores.double(), self.aggregation)
         clip, first = place_windows(self.num_frames(features, length), self.window, self.hop)
         scores = [
@@ -78,7 +78,7 @@ class WindowScorer(Scorer):
             )
             for part in torch.arange(len(clip), device=clip.device).split(self.windows_per_pass)
         ]
-        return aggregate(torch.cat(scores).float(), clip, len(features), self.aggregation)
+        return aggregate(at_least_float32(torch.cat(scores)), clip, len(features), self.aggregation)
 
     def features(self, waveform: Tensor, length: Tensor | None = None) -> Tensor:
         """Returns (batch, band, frame) of the first channel."""
@@ -133,7 +133,7 @@ class ReconstructionScorer(WindowScorer):
     def window_scores(self, windows: Tensor, instance: Tensor | None = None) -> Tensor:
         """Returns the mean squared error of every window."""
         windows = windows.flatten(1)
-        return (self.network(windows) - windows).float().square().mean(1)
+        return at_least_float32(self.network(windows) - windows).square().mean(1)
 
 
 def aggregate(scores: Tensor, clip: Tensor, num_clips: int, how: Aggregation) -> Tensor:

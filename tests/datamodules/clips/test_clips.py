@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from datamodules.audio import AudioError
 from datamodules.clips import Clip, ClipDataset, collate, pad
+from datamodules.clips.recordings import Span
 
 RATE = 16000
 
@@ -134,6 +135,33 @@ def test_other_rates_are_resampled_and_channels_averaged(tmp_path) -> None:
     torch.testing.assert_close(item.waveform[0, 50:-50], expected[50:-50], atol=1e-3, rtol=0)
     assert ClipDataset([Clip("a", str(path))], crop_s=0.25, mono=False)[0, 0].waveform.shape == (2, 4000)
     assert ClipDataset([Clip("a", str(path))]).lengths().tolist() == [8000]
+
+
+class Film:
+    """A file that decodes to 900 of the 1000 samples that its header says."""
+
+    def span(self, index: int) -> Span:
+        return Span(RATE, 0, 1000)
+
+    def read(self, index: int, part: Span) -> torch.Tensor:
+        return torch.arange(900.0)[None, part.begin : part.end]
+
+
+def test_a_whole_clip_is_as_long_as_its_header_says(tmp_path) -> None:
+    dataset = ClipDataset([Clip("a", "film.mp4")], recordings=Film(), padding="zero")
+    item = dataset[0, 0]
+    assert dataset.lengths().tolist() == [item.waveform.shape[1]] == [1000]
+    assert item.length == 900
+    assert item.waveform[0, 898:902].tolist() == [898, 899, 0, 0]
+
+
+def test_a_whole_clip_is_as_long_after_resampling_as_its_header_says(tmp_path) -> None:
+    size = next(
+        size for size in range(441_000, 442_000) if size * 160 % 441 == 1
+    )  # torchaudio gives one less
+    soundfile.write(tmp_path / "a.wav", np.zeros(size), 44100)
+    dataset = ClipDataset([Clip("a", str(tmp_path / "a.wav"))])
+    assert dataset.lengths().tolist() == [dataset[0, 0].waveform.shape[1]] == [size * 160 // 441 + 1]
 
 
 def test_collate_pads_to_the_longest_and_keeps_rows_apart(tmp_path) -> None:

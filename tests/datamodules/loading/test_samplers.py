@@ -175,9 +175,15 @@ def test_evaluation_scores_every_clip_in_the_same_batches(num_clips, batch_size,
     assert {tuple(batch) for batch in dealt} == {tuple(batch) for batch in alone}
     assert sorted(index for batch in alone for index, _ in batch) == list(range(num_clips))
     assert all(draw == 0 for batch in alone for _, draw in batch)
+    assert max(map(len, alone)) <= batch_size
+    found = [num_clips] if lengths is None else [lengths.count(length) for length in set(lengths)]
+    assert len(alone) == sum(-(-count // batch_size) for count in found), (
+        "no more batches than lengths ask for"
+    )
     if lengths is not None:
         sizes = [lengths[index] for batch in alone for index, _ in batch]
         assert sizes == sorted(sizes, reverse=True)
+        assert all(len({lengths[index] for index, _ in batch}) == 1 for batch in alone)
 
 
 def test_fewer_batches_than_ranks() -> None:
