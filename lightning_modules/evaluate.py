@@ -19,7 +19,7 @@ def main() -> None:
     """Runs the command."""
     from datamodules.config.arguments import CommandParser
     from datamodules.config.errors import misplaced
-    from lightning_modules.commands import evaluations
+    from lightning_modules.commands import evaluations, workflow
 
     parser = CommandParser("lightning_modules.evaluate", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
@@ -57,7 +57,12 @@ def main() -> None:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     failed = evaluations.evaluate_pairs(
-        options.ckpt_path, corpora, options.split, overrides, output=options.output
+        options.ckpt_path,
+        corpora,
+        options.split,
+        overrides,
+        score=workflow.evaluate,
+        output=options.output,
     )
     raise SystemExit(1 if failed else 0)
 

@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +15,13 @@ from lightning_utilities.core.rank_zero import rank_zero_info
 from datamodules.config.errors import cause
 from datamodules.config.shipped import config_path
 from lightning_modules.base import Split
-from lightning_modules.commands import workflow
 from lightning_modules.config import cli
 from lightning_modules.run.folder import Run, checkpoint_of
 from lightning_modules.run.results import put_row
 
 TABLE, FILES = "evaluations.csv", "evaluations"
 SAME = ("checkpoint_hash", "corpus", "split", "data_hash", "settings")
+Score = Callable[[cli.Platform, Split, Path], Mapping[str, Any] | None]
 _STAGES = {"test": "test", "validation": "validate"}
 # One process: what starts others would start the whole command in each. Under srun or torchrun overrides may say more.
 _PLACE = ("--trainer.devices=1", "--trainer.num_nodes=1", "--tracking.wandb=disabled")
@@ -63,6 +63,7 @@ def evaluate_pairs(
     splits: Sequence[Split],
     overrides: Sequence[str] = (),
     *,
+    score: Score,
     output: str | Path = ".",
 ) -> int:
     """Scores each checkpoint on each split of each corpus; what fails is told in one line, and the others go on.
@@ -72,6 +73,7 @@ def evaluate_pairs(
         corpora: What to score.
         splits: Of each corpus.
         overrides: Of the configuration, as on a command line.
+        score: `workflow.evaluate`.
         output: Folder of the table, and of the files below ``evaluations/<corpus>/<experiment>/``.
 
     Returns:
@@ -81,7 +83,7 @@ def evaluate_pairs(
     before, failed = _rows(table), 0
     for source, corpus, split in itertools.product(sources, corpora, splits):
         try:
-            _evaluate(source, corpus, split, overrides, table, before)
+            _evaluate(source, corpus, split, overrides, table, before, score)
         except Exception as error:  # whatever ends one pair must not end the others
             if os.environ.get("TRACEBACK"):
                 raise
@@ -100,6 +102,7 @@ def _evaluate(
     overrides: Sequence[str],
     table: Path,
     before: Sequence[Mapping[str, str]],
+    score: Score,
 ) -> None:
     if (Path(source) / "package.json").is_file():
         raise ValueError("a package scores files alone: name the checkpoint that it was exported from")
@@ -127,7 +130,7 @@ def _evaluate(
     if any(all(row.get(name) == known[name] for name in SAME) for row in before):
         rank_zero_info(f"{source} on {corpus.name}, {split}: finished before, not scored again")
         return
-    found = workflow.evaluate(platform, split, checkpoint)
+    found = score(platform, split, checkpoint)
     if found is not None:
         origin = {
             "experiment": run.experiment,
