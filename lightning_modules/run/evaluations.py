@@ -110,11 +110,14 @@ def _settings(config: Mapping[str, Any], split: str) -> dict[str, Any]:
     kept = json.loads(settings_of(config))
     trainer = config.get("trainer") or {}
     limit = trainer.get(LIMITS[split])
+    is_whole = not limit or (
+        isinstance(limit, float) and limit == 1
+    )  # 0: not tested by fit, which says nothing of how
     return {
         "model": kept["model"],
         "data": {name: value for name, value in kept["data"].items() if not name.endswith("root")},
         "precision": str(trainer.get("precision") or "32-true"),
-        "limit": None if limit == 1.0 and isinstance(limit, float) else limit,
+        "limit": None if is_whole else limit,
         "fast_dev_run": trainer.get("fast_dev_run") or False,
     }
 

@@ -138,6 +138,13 @@ def test_a_checkpoint_of_elsewhere_gives_no_own_result(run, tmp_path):
     assert evaluations.of("test", ROWS).name.startswith("test@ASVspoof-2019_LA-eval-")
 
 
+def test_a_run_that_fit_did_not_test_is_tested_later(run):
+    config = changed(trainer__limit_test_batches=0)
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert Evaluations(run, CONFIG).of("test", ROWS).is_own
+    assert not Evaluations(run, changed(trainer__limit_test_batches=1)).of("test", ROWS).is_own
+
+
 def test_validations_have_their_own_limit(run):
     config = changed(trainer__limit_test_batches=2)
     assert Evaluations(run, config).of("validation", ROWS).is_own
