@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from lightning_modules import optimization
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.run.fitted import Fitted
+from lightning_modules.run.pretrained import Pretrained, Weights, read_pretrained
 from lightning_modules.run.rows import Report
 
 if TYPE_CHECKING:  # what commands do without until something is built
@@ -34,6 +36,8 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         network: What learns, where it is one network.
         frontend: What makes the network's input of waveforms, where it is one module.
         table: How the rows of a split are collected: each clip once, or averaged over its views.
+        weights: What the network begins with: published weights, a checkpoint, a run's folder or a package; a mapping
+            says more, see `run.pretrained.Weights`. Null begins anew.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
 
@@ -56,6 +60,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         frontend: nn.Module | None = None,
         *,
         table: type[RowTable] = RowTable,
+        weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
@@ -65,6 +70,21 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         self.optimizer_factory, self.lr_scheduler_factory = optimizer, lr_scheduler
         self.collected = table()
         self.gathered: tuple[Tensor, Tensor] | None = None
+        if weights is not None:
+            self.begin_with(read_pretrained(weights))
+
+    def begin_with(self, pretrained: Pretrained) -> None:
+        """Takes the network of earlier weights.
+
+        Raises:
+            ValueError: They are of another network, or this method has not one network.
+        """
+        if self.network is None:
+            raise ValueError(
+                f"model.weights: a {type(self).__name__} has several networks or none, and weights are of one: leave"
+                " them out, or go on from a checkpoint with --ckpt_path"
+            )
+        pretrained.load_into(self.network)
 
     @property
     def data(self) -> Data:
@@ -113,7 +133,11 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         """Gathers the scores of all ranks, and logs ``val/<name>`` of them."""
         self.gather()
         metrics = self.validation_metrics()
-        self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, prog_bar=True)
+        is_training = (
+            self.trainer.state.fn == TrainerFn.FITTING
+        )  # what a command validates is logged by its name
+        values = {f"val/{name}": float(value) for name, value in metrics.items()}
+        self.log_dict(values, prog_bar=True, logger=is_training)
 
     def on_test_epoch_end(self) -> None:
         """Gathers the scores of all ranks."""

@@ -40,8 +40,7 @@ from lightning_modules.package.graphs import (
 )
 from lightning_modules.package.scorers import Scorer, SpoofingScorer
 from lightning_modules.run.fitted import Fitted, read_fitted, settings_of
-from lightning_modules.run.results import result_row
-from lightning_modules.run.rows import Report
+from lightning_modules.run.results import made_by
 
 _NUM_EXAMPLES = 6
 
@@ -195,8 +194,7 @@ def _expected(model: Any, waveform: Tensor) -> Tensor:
 def _provenance(platform: cli.Platform, ckpt_path: str | Path | None) -> dict[str, str]:
     """Run, checkpoint, code and versions."""
     run, seed = platform.run_folder, platform.config.seed_everything
-    row = result_row(run, "", ckpt_path, seed, Report(keys=(), scores=(), metrics={}))
-    known = {name: str(row[name]) for name in ("experiment", "run", "seed", "checkpoint", "commit", "date")}
+    known = {name: str(value) for name, value in made_by(run, ckpt_path, seed).items()}
     if ckpt_path is not None:
         known["checkpoint_sha256"] = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()
     return known | {"torch": torch.__version__}

@@ -18,6 +18,7 @@ from lightning_modules.grids.finished import (
     Finding,
     Gathered,
     check_same_data,
+    differing_checkpoints,
     differing_settings,
     findings,
     gather,
@@ -86,7 +87,8 @@ def _remarks(found: Gathered, path: str) -> list[str]:
         lines[0] += f"; missing: {missing}{more}; `python -m lightning_modules.grid {path}` runs them"
     if dates:
         lines.append(f"tested {dates[0]} to {dates[-1]}, code {', '.join(commits)}")
-    return lines + [f"warning: {line}" for line in differing_settings(found)]
+    warnings = [*differing_settings(found), *differing_checkpoints(found)]
+    return lines + [f"warning: {line}" for line in warnings]
 
 
 def _of_blocks(found: Gathered, names: Sequence[str]) -> Gathered:

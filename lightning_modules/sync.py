@@ -24,11 +24,20 @@ def parts_of_runs(root: Path) -> dict[str, list[Path]]:
         root: A run's folder or any folder above.
     """
     parts: dict[str, list[Path]] = {}
-    for folder in sorted(root.rglob("wandb/offline-run-*"), key=lambda path: path.name):
-        name = folder.name.removeprefix("offline-run-")  # 20261123_130501-<id>
-        if next(folder.glob("*.wandb"), None) and not next(folder.glob("*.wandb.synced"), None):
-            parts.setdefault(name.partition("-")[2], []).append(folder)
+    for folder in sorted(root.rglob("wandb/offline-run-*"), key=_start):
+        # the file has the run's id in its name, the folder its start: of several in a second they are numbered
+        file = next(folder.glob("run-*.wandb"), None)
+        if file is not None and not next(folder.glob("*.wandb.synced"), None):
+            parts.setdefault(file.stem.removeprefix("run-"), []).append(folder)
     return parts
+
+
+def _start(folder: Path) -> tuple[str, int, str]:
+    """Second of a part's start, and its number among those of one run in that second."""
+    start, _, rest = folder.name.removeprefix("offline-run-").partition(
+        "-"
+    )  # 20261123_130501-<id>, ...-<id>-1
+    return start, len(rest), rest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,8 +2,12 @@
 
 import json
 import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from wandb_file import history, records
 
 from lightning_modules.sync import main, parts_of_runs
 
@@ -48,6 +52,42 @@ def test_parts_of_a_requeued_run_follow_each_other(tmp_path, wandb_log, capsys):
         ["sync", "--yes", "--id", "e-y", other],
     ]
     assert "2 runs" in capsys.readouterr().out
+
+
+def test_parts_of_one_second_are_of_one_run(tmp_path):
+    folders = []
+    for number in (0, 1, 2, 10):
+        folder = tmp_path / f"wandb/offline-run-20261123_120000-e-x{f'-{number}' if number else ''}"
+        folder.mkdir(parents=True)
+        (folder / "run-e-x.wandb").touch()
+        folders.append(folder)
+    later = part(tmp_path, "20261123_120001", "e-x")
+    assert parts_of_runs(tmp_path) == {"e-x": [*folders, Path(later)]}
+
+
+def test_the_real_client_names_its_parts_so(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    clock = SimpleNamespace(**vars(time) | {"time": lambda: 1.8e9})  # all begin within a second
+    monkeypatch.setattr("wandb.sdk.wandb_init.time", clock)
+    silent = wandb.Settings(silent=True)
+    for step in range(3):
+        with wandb.init(dir=tmp_path, id="e-x.1", project="p", resume="allow", settings=silent) as run:
+            run.log({"loss": 1.0}, step=step)
+    wandb.teardown()
+    ((name, folders),) = parts_of_runs(tmp_path).items()
+    assert name == "e-x.1"
+    first = folders[0].name
+    assert [folder.name for folder in folders] == [first, f"{first}-1", f"{first}-2"]
+    steps = [history(records(next(folder.glob("*.wandb"))))["_step"] for folder in folders]
+    assert steps == [[0], [1], [2]]
+    (told,) = {
+        record.run.run_id
+        for folder in folders
+        for record in records(next(folder.glob("*.wandb")))
+        if record.HasField("run")
+    }
+    assert told == name
 
 
 def test_listing_uploads_nothing(tmp_path, wandb_log, capsys):

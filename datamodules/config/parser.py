@@ -41,11 +41,11 @@ class Parser(LightningArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Any:
         """Parses a command line, after a look at the files as such."""
         try:
-            words = with_config_paths(sys.argv[1:] if args is None else args)
+            words = files_first(with_config_paths(sys.argv[1:] if args is None else args))
             values = {value for path in config_files(words) for value in check_file(path)}
         except (ConfigFileError, FileNotFoundError) as error:
             self.refuse(str(error))
-        options = list(_options(words))
+        options = list(options_of(words))
         self._import_named(values | {value for _, value in options})
         for option, value in options:
             if option.endswith(".help") and (not value or value.startswith("-")):
@@ -57,9 +57,9 @@ class Parser(LightningArgumentParser):
             config = super().parse_args(words, *more, **kwargs)
         except OmegaConfBaseException as error:  # such as a variable of the environment that is not set
             self.refuse(" ".join(str(error).split()))
-        read = {(_plain(key), value) for key, value in config.items() if isinstance(value, int | float)}
+        read = {(plain_key(key), value) for key, value in config.items() if isinstance(value, int | float)}
         for option, value in options:  # what stayed text, such as a time, is right
-            self._refuse_misread(option, value, {number for key, number in read if key == _plain(option)})
+            self._refuse_misread(option, value, {number for key, number in read if key == plain_key(option)})
         return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -125,7 +125,22 @@ def config_files(words: Sequence[str]) -> list[str]:
         return []
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def files_first(words: Sequence[str]) -> list[str]:
+    """A command line with its ``--config FILE`` before all else: overrides go on top of them, wherever they stand.
+
+    >>> files_first(["--data.root=a", "--config", "b.yaml", "-c=c.yaml", "--check"])
+    ['--config', 'b.yaml', '-c=c.yaml', '--data.root=a', '--check']
+    """
+    files: list[str] = []
+    others: list[str] = []
+    for word in words:
+        awaited = files[-1:] in (["--config"], ["-c"]) and not word.startswith("-")
+        is_file = awaited or word.partition("=")[0] in ("--config", "-c")
+        (files if is_file else others).append(word)
+    return files + others
+
+
+def options_of(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Name and value of each option of a command line."""
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         option, equals, value = word.partition("=")
@@ -133,5 +148,6 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield option.removeprefix("--"), value if equals else following
 
 
-def _plain(key: str) -> str:
+def plain_key(key: str) -> str:
+    """A key without ``init_args``, as users write it."""
     return key.replace(".init_args", "")

@@ -18,6 +18,7 @@ from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics import ScoreTable
 from lightning_modules.package.scorers import Scorer
 from lightning_modules.run.fitted import Fitted
+from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
 
 
@@ -30,6 +31,7 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         threshold: How the decision threshold of a machine instance follows from the scores of its normal training
             clips.
         threshold_quantile: Share of them that should stay below it.
+        weights: What the network begins with, see `EvaluatedModule`.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
 
@@ -47,10 +49,11 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         *,
         threshold: Rule = "gamma",
         threshold_quantile: float = 0.9,
+        weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__(network, frontend, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(network, frontend, weights=weights, optimizer=optimizer, lr_scheduler=lr_scheduler)
         self.threshold: Rule = threshold
         self.threshold_quantile = threshold_quantile
         self.instances: list[str] = []

@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from lightning_modules.base import EvaluatedModule, data_of
 from lightning_modules.callbacks.cadence import Cadence
 from lightning_modules.figures.embeddings import embedding_figure
+from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
 from lightning_modules.run.tracking import wandb_loggers
 
@@ -36,10 +37,11 @@ class EmbeddingMap(Callback):
 
     Args:
         run: Whose folder.
+        evaluations: Names what is evaluated.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, evaluations: Evaluations) -> None:
+        self._run, self._evaluations = run, evaluations
         self._hook: RemovableHandle | None = None
         self._embedding: Tensor | None = None  # of the last batch
         self._rows: list[Tensor] = []
@@ -119,11 +121,12 @@ class EmbeddingMap(Callback):
         data = data_of(trainer)
         clips = [data.rows[split][row] for row in torch.cat(rows).tolist()]
         figure = embedding_figure(points, [label_of(clip, data.heads) for clip in clips], split=split)
-        path = self._run.folder / "figures" / f"{split}_embeddings.png"
+        name = self._evaluations.of(split, data.rows[split]).name
+        path = self._run.folder / "figures" / f"{name}_embeddings.png"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=150)
         for logger in wandb_loggers(trainer):
-            logger.log_image(f"{split}/embeddings", [str(path)])
+            logger.log_image(f"{name}/embeddings", [str(path)])
 
 
 def _centred(embeddings: Tensor) -> Tensor | None:

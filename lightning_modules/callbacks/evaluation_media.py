@@ -14,6 +14,7 @@ from lightning_modules.callbacks.cadence import Cadence
 from lightning_modules.callbacks.mistakes import Mistake, find_mistakes
 from lightning_modules.figures.history import history_figure
 from lightning_modules.figures.spectrograms import color_image, contact_sheet
+from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
 from lightning_modules.run.results import save_figures, write_table
 from lightning_modules.run.tracking import wandb_loggers
@@ -33,10 +34,11 @@ class EvaluationMedia(Callback):
 
     Args:
         run: Whose folder.
+        evaluations: Names what is evaluated.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, evaluations: Evaluations) -> None:
+        self._run, self._evaluations = run, evaluations
         self._cadence = Cadence()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -73,14 +75,15 @@ class EvaluationMedia(Callback):
 
     def _save_mistakes(self, trainer: Trainer, split: Split, clips: Sequence["Clip"], scores: Tensor) -> None:
         found = find_mistakes(clips, scores, data_of(trainer).heads)
-        path = self._run.folder / "mistakes" / f"{split}.csv"
+        name = self._evaluations.of(split, data_of(trainer).rows[split]).name
+        path = self._run.folder / "mistakes" / f"{name}.csv"
         path.unlink(missing_ok=True)
         path.with_suffix(".png").unlink(missing_ok=True)
         if not found:
             return
         write_table(path, [_row(mistake) | {"path": mistake.clip.path} for mistake in found])
         try:
-            _show(found[:NUM_SHOWN], path.with_suffix(".png"), trainer, split)
+            _show(found[:NUM_SHOWN], path.with_suffix(".png"), trainer, name)
         except (ValueError, OSError) as error:  # such as packed spectrograms
             rank_zero_warn(f"{path}: the mistakes cannot be heard: {error}")
 
@@ -104,7 +107,7 @@ def _row(mistake: Mistake) -> dict[str, str | float]:
     }
 
 
-def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, split: Split) -> None:
+def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, name: str) -> None:
     from datamodules.clips import ClipDataset  # and with it the decoders
 
     rate = data_of(trainer).sample_rate
@@ -122,7 +125,7 @@ def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, split: Spli
             for waveform in waveforms
         ]
         data = [[*row.values(), *pair] for row, pair in zip(rows, media, strict=True)]
-        logger.log_table(f"{split}/mistakes", columns=[*rows[0], "audio", "spectrogram"], data=data)
+        logger.log_table(f"{name}/mistakes", columns=[*rows[0], "audio", "spectrogram"], data=data)
 
 
 def _stop_s(clip: "Clip") -> float:

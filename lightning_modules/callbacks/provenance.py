@@ -2,12 +2,15 @@
 
 import json
 import platform
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from datamodules.files import write_text_atomically
 from lightning_modules.base import data_of
+from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
 from lightning_modules.run.provenance import commit, data_hash, versions
 from lightning_modules.run.tracking import wandb_runs
@@ -21,10 +24,11 @@ class Provenance(Callback):
     Args:
         run: Whose folder.
         config: The resolved configuration as YAML.
+        evaluations: Tells the run's own data, which alone is described.
     """
 
-    def __init__(self, run: Run, config: str) -> None:
-        self._run = run
+    def __init__(self, run: Run, config: str, evaluations: Evaluations) -> None:
+        self._run, self._evaluations = run, evaluations
         self._config = yaml.safe_load(config)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -32,7 +36,9 @@ class Provenance(Callback):
         if not trainer.is_global_zero or stage not in _SPLITS:
             return
         data = data_of(trainer)
-        hashes = {name: data_hash(data.rows[name]) for name in _SPLITS[stage] if data.rows.get(name)}
+        hashes = self._own_hashes(stage, data.rows)
+        if hashes is None:
+            return
         path = self._run.folder / "provenance.json"
         before = json.loads(path.read_text(encoding="utf-8"))["data_hash"] if path.is_file() else {}
         record = {
@@ -45,3 +51,11 @@ class Provenance(Callback):
         for run in wandb_runs(trainer):
             run.config.update({**self._config, **record}, allow_val_change=True)
             run.tags = tuple(dict.fromkeys([*run.tags, *tags]))
+
+    def _own_hashes(self, stage: str, rows: Mapping[str, Any]) -> dict[str, str] | None:
+        """Of the splits of a stage; None where other data or settings than the run's own are evaluated."""
+        names = [name for name in _SPLITS[stage] if rows.get(name)]
+        if stage == "fit":
+            return {name: data_hash(rows[name]) for name in names}
+        found = [self._evaluations.of(name, rows[name]) for name in names]
+        return {each.split: each.data_hash for each in found} if all(each.is_own for each in found) else None

@@ -18,6 +18,7 @@ from lightning_modules.callbacks.provenance import Provenance
 from lightning_modules.callbacks.random_state import RandomState
 from lightning_modules.callbacks.ranks import Agreement, Ranks
 from lightning_modules.callbacks.throughput import Throughput
+from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
 
 
@@ -72,7 +73,12 @@ def best_checkpoint(run: Run, settings: Checkpoints) -> ModelCheckpoint:
 
 
 def standard_callbacks(
-    run: Run, settings: Checkpoints, ranks: Ranks, config: str, checkpoint: str | None
+    run: Run,
+    settings: Checkpoints,
+    ranks: Ranks,
+    config: str,
+    checkpoint: str | None,
+    evaluations: Evaluations,
 ) -> list[Callback]:
     """Returns the callbacks in the order in which they must act; the best checkpoint is known before ``last``."""
     last = LastCheckpoint(
@@ -86,20 +92,20 @@ def standard_callbacks(
         RandomState(),
         FiniteLoss(),
         FittedState(run, config, checkpoint),
-        *monitoring(run, config),
+        *monitoring(run, config, evaluations),
         Preemption(last),
         *([best_checkpoint(run, settings)] if settings.monitor else []),
         last,
     ]
 
 
-def monitoring(run: Run, config: str) -> list[Callback]:
+def monitoring(run: Run, config: str, evaluations: Evaluations) -> list[Callback]:
     """Returns what only watches; before `Preemption`, which may end the process."""
     return [
-        Provenance(run, config),
+        Provenance(run, config, evaluations),
         Alerts(),
         OptimizerMonitor(),
         Throughput(),
-        EvaluationMedia(run),
-        EmbeddingMap(run),
+        EvaluationMedia(run, evaluations),
+        EmbeddingMap(run, evaluations),
     ]

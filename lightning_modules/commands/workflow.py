@@ -1,19 +1,30 @@
 """What the commands do with a built platform: train it, score with it, write what came out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
 
 from datamodules.files import remove_leftovers
-from lightning_modules.base import Split
+from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.commands.dry_run import dry_run
 from lightning_modules.config.cli import Platform
 from lightning_modules.run.checkpoints import first_readable, load_weights, read_checkpoint
+from lightning_modules.run.evaluations import LIMITS
 from lightning_modules.run.lock import probe, take
-from lightning_modules.run.results import append_row, log_metrics, result_row, save_figures, show, write_table
+from lightning_modules.run.provenance import data_hash
+from lightning_modules.run.results import (
+    SAME,
+    log_metrics,
+    put_row,
+    result_row,
+    save_figures,
+    show,
+    write_table,
+)
 from lightning_modules.run.rows import Report
 from lightning_modules.run.tracking import MetricsCSV
 
@@ -92,46 +103,75 @@ def _restart(platform: Platform) -> _Restart:
     return _Restart(path, checkpoint["global_step"], batches)
 
 
-def evaluate(platform: Platform, split: Split, ckpt_path: str | Path | None = None) -> None:
+def evaluate(
+    platform: Platform, split: Split, ckpt_path: str | Path | None = None
+) -> Mapping[str, Any] | None:
     """Scores a split and writes scores, a row of results.csv and figures into the run's folder.
+
+    Of other data or settings than the run's own all of them have names of their own, see `run.evaluations`.
 
     Args:
         platform: The built parts.
         split: What to score.
         ckpt_path: Weights to score with; None takes those of `load_chosen_weights`.
 
+    Returns:
+        The row, on rank zero.
+
     Raises:
         ValueError: No batch was scored.
     """
     model, trainer = platform.model, platform.trainer
     ckpt_path = load_chosen_weights(platform, ckpt_path)
+    platform.evaluations.checkpoint = None if ckpt_path is None else Path(ckpt_path)
     if trainer.is_global_zero:
         probe(platform.run_folder.folder)
+        platform.keep_config()
     loop = trainer.test if split == "test" else trainer.validate
     loop(model, platform.datamodule, verbose=False)
     if not sum(trainer.num_test_batches if split == "test" else trainer.num_val_batches):
         raise ValueError(
             f"{split}: no batch to score; look at trainer.limit_*_batches and at the data's split"
         )
-    if trainer.is_global_zero:
-        _write(platform, split, model.report(platform.datamodule, split), ckpt_path)
+    if not trainer.is_global_zero:
+        return None
+    return _write(platform, split, model.report(platform.datamodule, split), ckpt_path)
 
 
-def _write(platform: Platform, split: Split, report: Report, ckpt_path: str | Path | None) -> None:
+def _write(
+    platform: Platform, split: Split, report: Report, ckpt_path: str | Path | None
+) -> Mapping[str, Any]:
     run, trainer = platform.run_folder, platform.trainer
+    rows = platform.datamodule.rows[split]
+    evaluation = platform.evaluations.of(split, rows)
+    name = evaluation.name
+    if (scored := _scored_rows(platform.model)) is not None and len(scored) < len(rows):
+        part = f"{len(scored)} of {len(rows)} clips"
+        evaluation = evaluation._replace(data_hash=data_hash(rows[row] for row in scored))
+        report = replace(
+            report,
+            data=f"{part}; {report.data}" if report.data else part,
+            warnings=[*report.warnings, f"{part} were scored: trainer.{LIMITS[split]} or the like is set"],
+        )
     scores = platform.datamodule.write_scores(
-        run.folder / "scores" / f"{split}.txt", report.keys, report.scores, report.decisions
+        run.folder / "scores" / f"{name}.txt", report.keys, report.scores, report.decisions
     )
     if report.table:
-        write_table(run.folder / "tables" / f"{split}.csv", report.table)
-    for name, rows in report.tables.items():
-        write_table(run.folder / "tables" / f"{split}_{name}.csv", rows)
-    row = result_row(run, split, ckpt_path, platform.config.seed_everything, report)
-    append_row(run.folder / "results.csv", row)
-    save_figures(run.folder / "figures", split, report, trainer.loggers)
-    log_metrics(split, report, trainer.loggers, trainer.global_step, scores=scores)
-    show(f"{run.experiment}/{run.id} {split}", report)
-    rank_zero_info(f"{run.folder}: scores/{scores.name}, tables/{split}.csv, results.csv, figures/")
+        write_table(run.folder / "tables" / f"{name}.csv", report.table)
+    for table, lines in report.tables.items():
+        write_table(run.folder / "tables" / f"{name}_{table}.csv", lines)
+    row = result_row(run, evaluation, ckpt_path, platform.config.seed_everything, report)
+    put_row(run.folder / "results.csv", row, same=SAME)
+    save_figures(run.folder / "figures", name, report, trainer.loggers)
+    log_metrics(name, report, trainer.loggers, trainer.global_step, scores=scores)
+    show(f"{run.experiment}/{run.id} {name}", report)
+    rank_zero_info(f"{run.folder}: scores/{scores.name}, tables/{name}.csv, results.csv, figures/")
+    return row
+
+
+def _scored_rows(model: EvaluatedModule) -> list[int] | None:
+    """Rows of the clips that the last loop scored; None of methods that score none."""
+    return None if model.gathered is None else model.gathered[0].tolist()
 
 
 def predict(platform: Platform) -> None:

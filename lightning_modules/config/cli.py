@@ -4,10 +4,10 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -15,23 +15,27 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
 from datamodules.config.errors import cause
 from datamodules.config.files import ConfigFileError, as_yaml
-from datamodules.config.parser import Parser, config_files
+from datamodules.config.parser import Parser
 from datamodules.files import write_text_atomically
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.callbacks.progress import LoggedProgressBar
 from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
+from lightning_modules.config.of_checkpoint import config_of_checkpoint, named_checkpoint
 from lightning_modules.config.parser import PlatformParser
+from lightning_modules.config.parts import in_one_line
 from lightning_modules.config.remarks import quieten
 from lightning_modules.processes.allocator import keep_freed_memory
 from lightning_modules.processes.rank_launcher import watch_ranks
 from lightning_modules.processes.started import devices_and_nodes, processes
-from lightning_modules.run.checkpoints import AtomicCheckpointIO, read_checkpoint
+from lightning_modules.run.checkpoints import AtomicCheckpointIO
+from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run, stable_id
 from lightning_modules.run.provenance import changed_lines
 from lightning_modules.run.tracking import Tracking
@@ -59,16 +63,27 @@ class Platform(LightningCLI):
     config_init: Any
 
     def __init__(
-        self, args: Sequence[str], *, command: str, description: str, also_known: Sequence[str] = ()
+        self,
+        args: Sequence[str],
+        *,
+        command: str,
+        description: str,
+        also_known: Sequence[str] = (),
+        carried: Mapping[str, Any] | None = None,
+        exits: bool = True,
     ) -> None:
-        self.command, self._also_known = command, also_known
+        self.command, self._also_known, self._carried = command, also_known, carried
         super().__init__(
             args=list(args),
             run=False,
             save_config_callback=None,
             parser_class=PlatformParser,
             parser_kwargs=Parser.settings
-            | {"prog": f"python -m lightning_modules.{command}", "description": description},
+            | {
+                "prog": f"python -m lightning_modules.{command}",
+                "description": description,
+                "exit_on_error": exits,
+            },
             trainer_defaults=_TRAINER_DEFAULTS,
             seed_everything_default=0,
             auto_configure_optimizers=False,
@@ -84,7 +99,10 @@ class Platform(LightningCLI):
         """Parses the given arguments, whatever the process was started with."""
         assert isinstance(parser, Parser)
         parser.also_known = self._also_known
-        self.config = parser.parse_args(args)
+        try:
+            self.config = parser.parse_args(args)
+        except argparse.ArgumentError as error:  # of a parser that does not exit
+            raise in_one_line(error, parser) from None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what the trainer, the model and the data do not know: the run, its checkpoints and its tracking."""
@@ -131,6 +149,11 @@ class Platform(LightningCLI):
         self.ckpt_path: str | None = self.config_init.ckpt_path
 
     @cached_property
+    def evaluations(self) -> Evaluations:
+        """Tells which evaluations are of the run's own data."""
+        return Evaluations(self.run_folder, yaml.safe_load(self.dump()), self._carried)
+
+    @cached_property
     def trainer(self) -> Trainer:
         """Built when it is first asked for."""
         return self.instantiate_trainer()
@@ -150,7 +173,12 @@ class Platform(LightningCLI):
             plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
         config.default_root_dir = config.default_root_dir or str(self.run_folder.folder)
         standard = standard_callbacks(
-            self.run_folder, self.checkpoints, self.config_init.ranks, self.dump(), self.ckpt_path
+            self.run_folder,
+            self.checkpoints,
+            self.config_init.ranks,
+            self.dump(),
+            self.ckpt_path,
+            self.evaluations,
         )
         if config.enable_progress_bar is not False and not any(
             isinstance(each, ProgressBar) for each in callbacks
@@ -161,10 +189,14 @@ class Platform(LightningCLI):
             **kwargs,
             plugins=[*plugins, AtomicCheckpointIO()],
             callbacks=[*callbacks, *standard],
-            logger=self.config_init.tracking.loggers(self.run_folder),
+            logger=self._loggers(),
         )
         watch_ranks(trainer)
         return trainer
+
+    def _loggers(self) -> list[Logger] | Literal[False]:
+        """None for what leaves no result of a run, as a prediction."""
+        return False if self.command == "predict" else self.config_init.tracking.loggers(self.run_folder)
 
     @cached_property
     def _yaml(self) -> str:  # takes half a second
@@ -181,6 +213,11 @@ class Platform(LightningCLI):
         if lines := changed_lines(before, self.dump()):
             rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines[:6])}")
         write_text_atomically(path, self.dump())
+
+    def keep_config(self) -> None:
+        """Writes config.yaml where nothing says yet what the folder's own results are of."""
+        if not self.evaluations.knows_own:
+            write_text_atomically(self.run_folder.folder / "config.yaml", self.dump())
 
 
 def _trainer_of_one_batch(**settings: Any) -> Trainer:
@@ -202,38 +239,43 @@ def _trainer_of_one_batch(**settings: Any) -> Trainer:
 
 
 def build(
-    command: str, description: str, args: Sequence[str] | None = None, *, also_known: Sequence[str] = ()
+    command: str,
+    description: str,
+    args: Sequence[str] | None = None,
+    *,
+    also_known: Sequence[str] = (),
+    exits: bool = True,
 ) -> Platform:
     """Parses ``args`` (the command line by default) and builds all parts.
 
-    Without ``--config``, the configuration inside the checkpoint named by ``--ckpt_path`` is used.
+    Files and overrides go on top of the configuration inside the checkpoint that ``--ckpt_path`` names, see
+    `config_of_checkpoint`.
 
     Args:
         command: Name of the command.
         description: Of the command, for its help.
         args: Words of the command line.
         also_known: Options that the command took out of them before.
+        exits: End the process with 2 where the command line is wrong; else that is a `ConfigFileError`.
     """
     quieten()
     keep_freed_memory()
     arguments = list(sys.argv[1:] if args is None else args)
     with tempfile.TemporaryDirectory() as folder:
-        if not config_files(arguments) and not {"--help", "-h"} & {*arguments}:
-            arguments = _config_of_checkpoint(arguments, Path(folder)) + arguments
-        return Platform(arguments, command=command, description=description, also_known=also_known)
-
-
-def _config_of_checkpoint(arguments: Sequence[str], folder: Path) -> list[str]:
-    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    named.add_argument("--ckpt_path", nargs="?")
-    path = named.parse_known_args(list(arguments))[0].ckpt_path
-    if path is None:
-        return []
-    config = read_checkpoint(path).get("config")
-    if config is None:
-        raise ValueError(f"{path}: carries no configuration; name it with --config")
-    (folder / "config.yaml").write_text(as_yaml(yaml.safe_load(config)))
-    return ["--config", str(folder / "config.yaml")]
+        carried = None
+        if (named := named_checkpoint(arguments)) and not {"--help", "-h"} & {*arguments}:
+            carried = config_of_checkpoint(named, arguments)
+        if carried is not None:
+            (Path(folder) / "config.yaml").write_text(as_yaml(carried), encoding="utf-8")
+            arguments = ["--config", f"{folder}/config.yaml", *arguments]
+        return Platform(
+            arguments,
+            command=command,
+            description=description,
+            also_known=also_known,
+            carried=carried,
+            exits=exits,
+        )
 
 
 def one_line_errors(command: Callable[[], None]) -> None:

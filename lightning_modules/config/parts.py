@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 
 from datamodules.config.errors import one_line
 from datamodules.config.files import ConfigFileError
+from datamodules.config.parser import Parser
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.config.parser import PlatformParser
 
@@ -46,7 +47,7 @@ def read_config(*paths: str | Path) -> dict[str, Any]:
     try:
         found = parser.parse_args([f"--config={path}" for path in paths])
     except argparse.ArgumentError as error:
-        raise _in_one_line(error, parser) from None
+        raise in_one_line(error, parser) from None
     return _plain(parser, found)
 
 
@@ -66,7 +67,7 @@ def build_parts(config: Mapping[str, Any]) -> Parts:
     try:
         found = parser.parse_object({name: config[name] for name in known if name in config})
     except argparse.ArgumentError as error:
-        raise _in_one_line(error, parser) from None
+        raise in_one_line(error, parser) from None
     with torch.random.fork_rng(devices=[]):
         if not isinstance(seed := found.seed_everything, bool):
             torch.default_generator.manual_seed(seed)  # that of the CPU alone, which draws all weights
@@ -86,6 +87,7 @@ def _plain(parser: PlatformParser, config: Namespace) -> dict[str, Any]:
     return yaml.safe_load(parser.dump(config, skip_unset=False, format="yaml"))
 
 
-def _in_one_line(error: argparse.ArgumentError, parser: PlatformParser) -> ConfigFileError:
+def in_one_line(error: argparse.ArgumentError, parser: Parser) -> ConfigFileError:
+    """What a parser that does not exit found wrong."""
     options = [option for action in parser._actions for option in action.option_strings]
     return ConfigFileError(one_line(str(error), options))

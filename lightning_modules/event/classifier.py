@@ -1,5 +1,6 @@
 """Training and scoring of a classifier of audio events."""
 
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.event.event_report import Heads, event_report, head_metrics
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.weights import load_network
 from lightning_modules.objectives.mixup import Mixup, one_hot
 from lightning_modules.package.scorers import ClassScorer
+from lightning_modules.run.pretrained import Pretrained, Weights, listed
 from lightning_modules.run.rows import Report
 
 
@@ -34,8 +35,7 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
             0 where the class is unknown. Null is the cross entropy.
         mixup: Mixes training clips and their labels.
         label_smoothing: Share of a label's weight that all classes of its head get evenly.
-        weights: What to start from: published weights, a checkpoint or a package; see `networks.weights.load_network`.
-            A head for other classes is left out.
+        weights: What the network begins with, see `EvaluatedModule`. A head for other classes is left out.
         compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters; biases, norms and position tables do not decay.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
@@ -45,6 +45,7 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
     """
 
     training_only = ("objective.",)
+    pretrained_heads: Heads = MappingProxyType({})  # whose head the weights hold that training begins with
 
     def __init__(
         self,
@@ -54,18 +55,30 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         objective: nn.Module | None = None,
         mixup: Mixup | None = None,
         label_smoothing: float = 0.0,
-        weights: str | None = None,
+        weights: str | Weights | None = None,
         compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__(network, frontend, table=MeanTable, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(
+            network,
+            frontend,
+            table=MeanTable,
+            weights=weights,
+            optimizer=optimizer,
+            lr_scheduler=lr_scheduler,
+        )
         self.objective, self.mixup, self.label_smoothing = objective, mixup, label_smoothing
-        if weights is not None:
-            load_network(network, weights)
         if compile_network:
             network.compile()
         self.heads: Heads = {}
+
+    def begin_with(self, pretrained: Pretrained) -> None:
+        """Takes the network of earlier weights, its head too; `setup` replaces one of other classes than the data's."""
+        if pretrained.heads and not hasattr(self.network, "load_official"):  # which has a rule of its own
+            self._set_heads({head: list(names) for head, names in pretrained.heads.items()})
+        self.pretrained_heads = {head: list(names) for head, names in pretrained.heads.items()}
+        super().begin_with(pretrained)
 
     def setup(self, stage: str) -> None:
         """Takes the classes from the data; prediction has those of the checkpoint.
@@ -81,9 +94,21 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
                 f"trained on the classes {_summary(self.heads)}, and data.root has {_summary(found)}: take the same"
                 " data set with the same order of classes, or start anew"
             )
-        before = self.network.num_classes
+        before, parameters = self.network.num_classes, dict(self.network.named_parameters())
+        is_other = not self.heads and self.pretrained_heads and self.pretrained_heads != found
         self._set_heads(found)
-        if (wanted := self.network.num_classes) != before:
+        wanted = self.network.num_classes
+        if is_other:
+            if wanted == before and hasattr(self.network, "reset_classifier"):
+                self.network.reset_classifier(wanted)  # as many classes, but not the same
+            anew = [
+                name for name, each in self.network.named_parameters() if each is not parameters.get(name)
+            ]
+            rank_zero_info(
+                f"model.weights: trained on the classes {_summary(self.pretrained_heads)}, and the data have"
+                f" {_summary(found)}: not taken, and begun anew: {listed(anew) or 'nothing'}"
+            )
+        elif wanted != before:
             rank_zero_info(f"the network's head of {before} classes gives way to one of the data's {wanted}")
 
     def _set_heads(self, heads: Heads) -> None:

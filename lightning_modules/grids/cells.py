@@ -54,9 +54,14 @@ class Cell:
 
 
 def last_test(run: Run) -> dict[str, str] | None:
-    """Returns the last row of the run's results.csv that is of the test split."""
+    """Returns the last row of the run's results.csv that is of the test split of its own data, scored as it says."""
     rows = read_rows(run.folder / "results.csv") or ()
-    return next((row for row in reversed(rows) if row.get("split") == "test"), None)
+    return next((row for row in reversed(rows) if row.get("split") == "test" and _is_own(row)), None)
+
+
+def _is_own(row: Mapping[str, str]) -> bool:
+    """Whether a row has the plain names of a run's own evaluations, see `run.evaluations`; older ones tell none."""
+    return (row.get("files") or "test") == "test"
 
 
 def read_rows(path: Path) -> list[dict[str, str]] | None:

@@ -144,6 +144,20 @@ def differing_settings(found: Gathered) -> list[str]:
     ]
 
 
+def differing_checkpoints(found: Gathered) -> list[str]:
+    """Returns a warning for each block of which some runs were tested with their best checkpoint and others not."""
+    runs: dict[str, dict[str, str]] = defaultdict(dict)  # block -> kind -> the first run with it
+    for cell, row in found.rows:
+        if name := row.get("checkpoint"):
+            kind = "its best checkpoint" if name.startswith("best") else name
+            runs[cell.block.name].setdefault(kind, str(cell.run.id))
+    return [
+        f"runs of {block} were tested with {_listed(kinds)}: test them alike"
+        for block, kinds in runs.items()
+        if len(kinds) > 1
+    ]
+
+
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was built
 
 

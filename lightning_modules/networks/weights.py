@@ -2,9 +2,9 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from safetensors.torch import load_file
@@ -34,12 +34,32 @@ class Extended(Protocol):
         ...
 
 
-def load_network(network: nn.Module, path: str | Path) -> None:
+class ReadTensors(str):
+    """A path whose tensors have been read: `read_file`, and so every ``load_official``, takes them from here."""
+
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, path: str | Path, tensors: Mapping[str, Tensor]) -> Self:
+        """Keep the tensors of a path."""
+        found = cls(path)
+        found.tensors = tensors
+        return found
+
+
+def load_network(network: nn.Module, path: str | Path, *, fresh: Sequence[str] = ()) -> None:
     """Load weights from any source that `read_weights` knows, published ones by the network's own rules.
 
+    Args:
+        network: Takes them.
+        path: The source.
+        fresh: Parts of the network, such as ``classifier``, that stay as initialized.
+
     Raises:
-        ValueError: The source holds none, or those of another network.
+        ValueError: The source holds none, or those of another network, or the network has no such part.
     """
+    if fresh:
+        path = ReadTensors.of(path, _with_own_parts(network, read_weights(path), fresh))
     if isinstance(network, Published):
         network.load_official(path)
     else:
@@ -64,6 +84,8 @@ def read_file(path: str | Path) -> Any:
     Raises:
         ValueError: It is damaged, or holds code.
     """
+    if isinstance(path, ReadTensors):
+        return dict(path.tensors)
     file = Path(path) / PACKAGED if Path(path).is_dir() else Path(path)
     try:
         if file.suffix == ".safetensors":
@@ -112,6 +134,42 @@ def completed(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor
         for name, tensor in module.former_state().items()
     }
     return missing | dict(state)
+
+
+def _with_own_parts(
+    network: nn.Module, state: Mapping[str, Tensor], parts: Sequence[str]
+) -> dict[str, Tensor]:
+    """State with the network's own tensors in the place of those of some parts."""
+    own = network.state_dict()
+    for part in parts:
+        if not any(map(_is_of(part), own)):
+            there = ", ".join(dict.fromkeys(name.partition(".")[0] for name in own))
+            raise ValueError(
+                f"fresh: this {type(network).__name__} has no part {part!r}; its parts are {there}"
+            )
+    is_fresh = {name: any(_is_of(part)(name) for part in parts) for name in [*own, *state]}
+    taken = {name: tensor for name, tensor in state.items() if not is_fresh[name]}
+    return taken | {name: tensor for name, tensor in own.items() if is_fresh[name]}
+
+
+def _is_of(part: str) -> Callable[[str], bool]:
+    return lambda name: f"{name}.".startswith(f"{part.rstrip('.')}.")
+
+
+def not_taken(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Names of tensors that a network does not hold as they are.
+
+    >>> not_taken(nn.Linear(1, 1), {"weight": torch.zeros(2, 1)})
+    ['weight']
+    """
+    own = network.state_dict()
+    return [
+        name
+        for name, tensor in state.items()
+        if name not in own
+        or own[name].shape != tensor.shape
+        or not torch.equal(own[name], tensor.to(own[name]))
+    ]
 
 
 def load_strictly(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from lightning_modules.package.folder import Package
 
-_NOT_FIGURES = ("experiment", "run", "checkpoint", "commit", "date", "seed")
+_NOT_FIGURES = ("experiment", "run", "checkpoint", "commit", "date", "seed", "settings")
 
 
 def model_card(package: Package, *, title: str, method: type, results: Path, files: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from lightning_modules.networks.shift_predictor import ShiftPredictor
 from lightning_modules.production.aligner_report import align_report, figures_of_pair
 from lightning_modules.production.pair_module import PairModule
 from lightning_modules.production.quantise import quantise
+from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
 
 _GUARD_S = 0.01  # how long before the next hit the network's view ends
@@ -29,6 +30,7 @@ class TimeAligner(PairModule):
 
     Args:
         network: Finds the hit of a window and moves it to the middle.
+        weights: What the network begins with, see `EvaluatedModule`.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
     """
@@ -40,10 +42,11 @@ class TimeAligner(PairModule):
         self,
         network: ShiftPredictor,
         *,
+        weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__(network, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(network, weights=weights, optimizer=optimizer, lr_scheduler=lr_scheduler)
         self.sample_rate = network.sample_rate
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:

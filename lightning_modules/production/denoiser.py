@@ -13,6 +13,7 @@ from lightning_modules.frontends.spectral_subtraction import SpectralSubtraction
 from lightning_modules.production.denoiser_report import denoiser_report, figures_of_pairs
 from lightning_modules.production.overlap import in_blocks, overlap_add
 from lightning_modules.production.pair_module import PairModule
+from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
 
 _SILENT = 1e-5  # RMS below which a signal's level stays as it is
@@ -34,6 +35,7 @@ class Denoiser(PairModule):
         pad_training: Put silence around training windows, as around a recording; otherwise the ends of a window are
             context only, and the loss leaves them out, as in Rethage et al.
         level: RMS that inputs are scaled to, and outputs scaled back from (Rethage et al.: 0.06); None scales nothing.
+        weights: What the network begins with, see `EvaluatedModule`.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
     """
@@ -49,10 +51,11 @@ class Denoiser(PairModule):
         window: int = 2048,
         pad_training: bool = True,
         level: float | None = None,
+        weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__(network, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(network, weights=weights, optimizer=optimizer, lr_scheduler=lr_scheduler)
         if loss not in ("mae", "mse"):
             raise ValueError(f"loss {loss!r}: expected mae or mse")
         if window < 2 or window % 2:

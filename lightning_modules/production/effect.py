@@ -15,6 +15,7 @@ from lightning_modules.networks import SignalTrain
 from lightning_modules.production.effect_report import effect_report, figures_of_pairs
 from lightning_modules.production.overlap import in_blocks
 from lightning_modules.production.pair_module import PairModule
+from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
 
 Loss = Literal["log_cosh", "l1_stft", "esr"]
@@ -34,6 +35,7 @@ class LearnedEffect(PairModule):
         objective: (estimate, target), (batch, 1, time) each -> loss, in place of `loss`.
         spectral_decay: Weight of SignalTrain's penalty on the network's own magnitudes, times exp(7 f / bins).
         block: Output samples at a time when recordings are processed, rounded up to the network's stride.
+        weights: What the network begins with, see `EvaluatedModule`.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
 
@@ -51,10 +53,11 @@ class LearnedEffect(PairModule):
         objective: nn.Module | None = None,
         spectral_decay: float = 0.0,
         block: int = 65536,
+        weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__(network, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(network, weights=weights, optimizer=optimizer, lr_scheduler=lr_scheduler)
         if loss not in ("log_cosh", "l1_stft", "esr"):
             raise ValueError(f"loss {loss!r}: expected log_cosh, l1_stft or esr")
         if spectral_decay and not isinstance(network, SignalTrain):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from datamodules.production.pairs import Pair, PairBatch, PairDataModule
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics.row_table import MeanTable
+from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
 
 
@@ -23,6 +24,7 @@ class PairModule(EvaluatedModule[PairDataModule]):
 
     Args:
         network: (batch, 1, time) and knobs -> (batch, 1, time).
+        weights: What the network begins with, see `EvaluatedModule`.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
 
@@ -42,10 +44,13 @@ class PairModule(EvaluatedModule[PairDataModule]):
         self,
         network: nn.Module,
         *,
+        weights: str | Weights | None = None,
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None,
     ) -> None:
-        super().__init__(network, table=MeanTable, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(
+            network, table=MeanTable, weights=weights, optimizer=optimizer, lr_scheduler=lr_scheduler
+        )
         self.sample_rate = 0
 
     def scorer(self) -> None:

@@ -13,6 +13,7 @@ from lightning_modules.event.event_report import Heads
 from lightning_modules.networks.output import Output
 from lightning_modules.package.scorers import ClassScorer
 from lightning_modules.production.tag_report import tag_metrics, tag_report
+from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
 
 
@@ -27,6 +28,7 @@ class Tagger(EventClassifier):
             classes than it, its head is made anew by ``reset_classifier(num_classes)``.
         frontend: (batch, channel, time) and the clips' lengths (batch,) -> features; its `settings` are kept.
         label_smoothing: Share of a label's weight that all classes of its head get evenly.
+        weights: What the network begins with, see `EvaluatedModule`. A head for other classes or tags is left out.
         compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters; biases and norms do not decay. The default is Keras' Adadelta.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
@@ -41,6 +43,7 @@ class Tagger(EventClassifier):
         frontend: nn.Module,
         *,
         label_smoothing: float = 0.005,
+        weights: str | Weights | None = None,
         compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.Adadelta,
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -49,6 +52,7 @@ class Tagger(EventClassifier):
             network,
             frontend,
             label_smoothing=label_smoothing,
+            weights=weights,
             compile_network=compile_network,
             optimizer=optimizer,
             lr_scheduler=lr_scheduler,

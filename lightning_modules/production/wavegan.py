@@ -17,6 +17,7 @@ from lightning_modules.networks.specgan import SpecGAN
 from lightning_modules.networks.wavegan import WaveGAN
 from lightning_modules.objectives import adversarial
 from lightning_modules.production.synthesis_report import synthesis_report
+from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
 
 _NUM_GENERATED = 128  # sounds that validation and test judge by
@@ -36,6 +37,7 @@ class Synthesizer(EvaluatedModule[ClipDataModule]):
         penalty: λ of the gradient penalty of wgan-gp.
         real_label: Target of real sounds with dcgan.
         random_polarity: Invert the polarity of half of the real sounds, which nobody hears.
+        weights: What both networks begin with, see `EvaluatedModule`.
         optimizer: Made from the parameters of each network.
     """
 
@@ -49,9 +51,10 @@ class Synthesizer(EvaluatedModule[ClipDataModule]):
         penalty: float = 10.0,
         real_label: float = 1.0,
         random_polarity: bool = False,
+        weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
     ) -> None:
-        super().__init__(network, table=MeanTable, optimizer=optimizer)
+        super().__init__(network, table=MeanTable, weights=weights, optimizer=optimizer)
         if critic_steps < 1:
             raise ValueError(
                 f"critic_steps is {critic_steps}: the generator learns from the discriminator, give 1 or more"

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 _PLAIN_NAME = re.compile(r"[\w.-]+")
 
 
@@ -65,14 +67,39 @@ class Run:
 
     def chosen_checkpoint(self, mode: str) -> Path | None:
         """What scores: the best checkpoint, or the last one where none is best."""
-        return self.best_checkpoint(mode) or (
-            self.last_checkpoint if self.last_checkpoint.is_file() else None
-        )
+        return chosen_checkpoint(self.folder, mode)
 
     def best_checkpoint(self, mode: str) -> Path | None:
         """The best checkpoint by the score in its name (see `callbacks.standard.best_checkpoint`), if any."""
-        found = sorted(self.checkpoints.glob("best*.ckpt"), key=_score_in_name)
-        return (found[0] if mode == "min" else found[-1]) if found else None
+        return _best_checkpoint(self.checkpoints, mode)
+
+
+def chosen_checkpoint(folder: Path, mode: str) -> Path | None:
+    """What scores in a run's folder, wherever that was moved: the best checkpoint, or the last one."""
+    last = folder / "checkpoints" / "last.ckpt"
+    return _best_checkpoint(last.parent, mode) or (last if last.is_file() else None)
+
+
+def _best_checkpoint(checkpoints: Path, mode: str) -> Path | None:
+    found = sorted(checkpoints.glob("best*.ckpt"), key=_score_in_name)
+    return (found[0] if mode == "min" else found[-1]) if found else None
+
+
+def checkpoint_of(path: str | Path) -> Path:
+    """The checkpoint that a path names: of a run's folder the one that scores it; any other path is itself.
+
+    Raises:
+        ValueError: A run's folder holds none.
+    """
+    folder = Path(path).expanduser()
+    if not (folder / "checkpoints").is_dir():
+        return folder
+    config = folder / "config.yaml"
+    settings = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    found = chosen_checkpoint(folder, settings.get("checkpoints", {}).get("mode", "min"))
+    if found is None:
+        raise ValueError(f"{folder}: a run without a checkpoint: train it first, or name another")
+    return found
 
 
 def _score_in_name(path: Path) -> float:

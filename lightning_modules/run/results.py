@@ -15,8 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from datamodules.files import csv_text, write_text_atomically
+from lightning_modules.run.evaluations import Evaluation
 from lightning_modules.run.folder import Run
-from lightning_modules.run.provenance import commit, recorded_data_hash
+from lightning_modules.run.provenance import commit
 from lightning_modules.run.rows import Report, Row
 from lightning_modules.run.tracking import PatientWandbLogger
 
@@ -27,19 +28,24 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
     write_text_atomically(path, csv_text(list(rows[0]), defined))
 
 
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Appends ``row`` to a CSV file; a column that the file lacks is added to its older rows, empty.
+def put_row(path: Path, row: Mapping[str, Any], *, same: Sequence[str]) -> None:
+    """Puts ``row`` at the end of a CSV file, in the place of one that says the same in the columns ``same``.
 
-    Evaluations of one run may end at once, so they take turns where the file system has locks.
+    A column that the file lacks is added to its older rows, empty. Evaluations of one run may end at once, so they take
+    turns where the file system has locks.
     """
     with _one_at_a_time(path):
         rows: list[Mapping[str, Any]] = []
         if path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+                rows = [each for each in csv.DictReader(file) if not _agree(each, row, same)]
         rows.append(row)
         columns = list(dict.fromkeys(key for row in rows for key in row))
         write_text_atomically(path, csv_text(columns, rows))
+
+
+def _agree(old: Mapping[str, str | None], row: Mapping[str, Any], columns: Sequence[str]) -> bool:
+    return all(old.get(name) == str(row[name]) for name in columns)
 
 
 @contextlib.contextmanager
@@ -51,43 +57,60 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
         yield
 
 
+SAME = ("split", "files", "checkpoint", "data_hash", "settings")
+"""Columns of results.csv by which a later evaluation is the same one, made anew."""
+
+
 def result_row(
-    run: Run, split: str, checkpoint: str | Path | None, seed: int, report: Report
+    run: Run, evaluation: Evaluation, checkpoint: str | Path | None, seed: int, report: Report
 ) -> dict[str, Any]:
-    """Returns the row of results.csv: which run, scored how, with which figures."""
+    """Returns the row of results.csv: which run, what was scored and how, with which figures."""
+    origin = made_by(run, checkpoint, seed)
     return {
-        "experiment": run.experiment,
-        "run": run.id,
-        "split": split,
-        "seed": seed,
-        "checkpoint": Path(checkpoint).name if checkpoint else "",
+        **{name: origin[name] for name in ("experiment", "run")},
+        "split": evaluation.split,
+        "files": evaluation.name,
+        "data_set": evaluation.data_set,
+        **{name: origin[name] for name in ("seed", "checkpoint")},
         "clips": len(report.keys),
         **{name: f"{value:.6f}" for name, value in report.metrics.items()},
         **({"data": report.data} if report.data else {}),
-        "data_hash": recorded_data_hash(run, split),
+        "data_hash": evaluation.data_hash,
+        "settings": evaluation.settings,
+        **{name: origin[name] for name in ("commit", "date")},
+    }
+
+
+def made_by(run: Run, checkpoint: str | Path | None, seed: int) -> dict[str, Any]:
+    """Returns where figures come from: run, seed, checkpoint, code and the present time."""
+    return {
+        "experiment": run.experiment,
+        "run": run.id,
+        "seed": seed,
+        "checkpoint": Path(checkpoint).name if checkpoint else "",
         "commit": commit(),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
 
 
-def save_figures(folder: Path, split: str, report: Report, loggers: Sequence[Logger]) -> None:
-    """Saves the figures as PNG and sends them to W&B where it is on."""
+def save_figures(folder: Path, name: str, report: Report, loggers: Sequence[Logger]) -> None:
+    """Saves the figures of an evaluation of this name as PNG and sends them to W&B where it is on."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in report.figures.items():
-        path = folder / f"{split}_{name}.png"
+    for figure_name, figure in report.figures.items():
+        path = folder / f"{name}_{figure_name}.png"
         figure.savefig(path, dpi=150)
         for logger in loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image(f"{split}/{name}", [str(path)])
+                logger.log_image(f"{name}/{figure_name}", [str(path)])
 
 
-def log_metrics(split: str, report: Report, loggers: Sequence[Logger], step: int, *, scores: Path) -> None:
-    """Sends the figures that sum the split up to all loggers, and to W&B the written scores and the checkpoints."""
+def log_metrics(name: str, report: Report, loggers: Sequence[Logger], step: int, *, scores: Path) -> None:
+    """Sends the figures that sum an evaluation up to all loggers, and to W&B the written scores and the checkpoints."""
     for logger in loggers:
-        logger.log_metrics({f"{split}/{name}": value for name, value in report.metrics.items()}, step)
+        logger.log_metrics({f"{name}/{figure}": value for figure, value in report.metrics.items()}, step)
         logger.save()
         if isinstance(logger, PatientWandbLogger):
-            logger.log_files(split, scores)
+            logger.log_files(name, scores)
 
 
 def show(title: str, report: Report) -> None:

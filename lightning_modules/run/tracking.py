@@ -161,21 +161,21 @@ class PatientWandbLogger(WandbLogger):
         run.log({**metrics, **of_step}, step=self._wandb_step)
 
     @rank_zero_only
-    def log_files(self, split: str, scores: Path) -> None:
-        """Sends the scores of a split, and after a test the checkpoints, as artifacts of the run.
+    def log_files(self, name: str, scores: Path) -> None:
+        """Sends the scores of an evaluation, and after the run's own test the checkpoints, as artifacts of the run.
 
         Their aliases are ``best`` and ``last`` for checkpoints, and the seed. Nothing is copied: a run that is offline
         is uploaded from its folder.
         """
         if not self._artifacts:
             return
-        run, name = self._folders, f"{self._folders.experiment}-{self._folders.id}"
+        run, prefix = self._folders, f"{self._folders.experiment}-{self._folders.id}"
         seed = f"seed-{self.experiment.config.get('seed_everything')}"
-        self._log_artifact(f"{name}-{split}-scores", "scores", [scores], ["last", seed])
-        if split == "test":
+        self._log_artifact(f"{prefix}-{name}-scores", "scores", [scores], ["last", seed])
+        if name == "test":
             best, fitted = sorted(run.checkpoints.glob("best*.ckpt")), sorted(run.folder.glob("fitted/*"))
             for alias, paths in (("last", [run.last_checkpoint, *fitted]), ("best", [*best, *fitted])):
-                self._log_artifact(f"{name}-checkpoint", "model", paths, [alias, seed])
+                self._log_artifact(f"{prefix}-checkpoint", "model", paths, [alias, seed])
 
     def _log_artifact(self, name: str, kind: str, paths: Sequence[Path], aliases: list[str]) -> None:
         import wandb

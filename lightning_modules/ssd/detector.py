@@ -11,9 +11,9 @@ from datamodules.clips import Batch
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics.functional import equal_error_rate
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.weights import load_network
 from lightning_modules.objectives import InterFrequency, InterInstance
 from lightning_modules.package.scorers import SpoofingScorer
+from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
 from lightning_modules.ssd.spoofing_report import spoofing_report
 
@@ -36,7 +36,7 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         augment: Waveform augmentation of the training batches, e.g. ``RawBoost``.
         spec_augment: Feature augmentation of the training batches, e.g. ``SpecAugment``.
         class_weights: Cross-entropy weights of spoof and bona fide; null weighs both alike.
-        weights: What to start from: published weights, a checkpoint or a package; see `networks.weights.load_network`.
+        weights: What the network begins with, see `EvaluatedModule`.
         compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
@@ -56,13 +56,13 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         augment: nn.Module | None = None,
         spec_augment: nn.Module | None = None,
         class_weights: list[float] | None = None,
-        weights: str | None = None,
+        weights: str | Weights | None = None,
         compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         frontend = frontend if frontend is not None else nn.Identity()
-        super().__init__(network, frontend, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(network, frontend, weights=weights, optimizer=optimizer, lr_scheduler=lr_scheduler)
         if objective is not None and class_weights is not None:
             raise ValueError(
                 "model.class_weights weigh the cross entropy, which model.objective replaces: drop one"
@@ -76,8 +76,6 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         self.register_buffer(
             "class_weights", torch.tensor(class_weights) if class_weights else None, persistent=False
         )
-        if weights is not None:
-            load_network(network, weights)
         if inter_instance is not None:
             inter_instance.bind(network)
         if compile_network:

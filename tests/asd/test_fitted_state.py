@@ -67,8 +67,8 @@ def fitted(folder) -> list[dict[str, str]]:
     return found
 
 
-def decisions(folder) -> str:
-    return "".join(path.read_text() for path in sorted(Path(folder).glob("scores/test/decision_result_*")))
+def decisions(folder, name="test") -> str:
+    return "".join(path.read_text() for path in sorted(Path(folder).glob(f"scores/{name}/decision_result_*")))
 
 
 @pytest.mark.parametrize("method", SETTINGS)
@@ -98,7 +98,8 @@ def test_a_setting_counts_though_the_checkpoint_was_tested_without_it(monkeypatc
     by_default = decisions(tested.parents[1])
     run(monkeypatch, test, f"--ckpt_path={fresh}", strict, "--run.id=fresh")
     run(monkeypatch, test, f"--ckpt_path={tested}", strict)
-    assert decisions(tested.parents[1]) == decisions(fresh.parents[1]) != by_default
+    assert decisions(tested.parents[1], "test@*") == decisions(fresh.parents[1]) != by_default
+    assert decisions(tested.parents[1]) == by_default != ""
     settings = [json.loads(each["settings"])["model"] for each in fitted(tested.parents[1])]
     assert [(each["threshold"], each["threshold_quantile"]) for each in settings] == [
         ("gamma", 0.9),

@@ -183,7 +183,8 @@ def test_map_keeps_clusters_apart():
     ids=["usual", "tiny", "huge", "collapsed", "nan", "one dimension"],
 )
 def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path):
-    callback = EmbeddingMap(Run(id="x", root=str(tmp_path)))
+    plain: Any = SimpleNamespace(of=lambda split, rows: SimpleNamespace(name=split))
+    callback = EmbeddingMap(Run(id="x", root=str(tmp_path)), plain)
     data = SimpleNamespace(rows={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)})
     trainer: Any = SimpleNamespace(is_global_zero=True, num_test_batches=[1], datamodule=data, loggers=[])
     callback._run.folder.mkdir(parents=True)

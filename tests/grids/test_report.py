@@ -411,3 +411,21 @@ def test_an_output_can_show_some_blocks(capsys):
         finish(cell, places=PLACES)
     assert report.main([path]) == 0
     assert {name for name, _, _ in table("t")} == {"a", "c"}
+
+
+def test_other_data_are_no_result_and_other_checkpoints_are_told(capsys):
+    path = write([block("a", {"seed_everything": [1, 2]})], {"name": "t", "title": "T", "values": ["eer"]})
+    for cell, name in zip(cells_of(path), ("best=0.1-epoch=0003.ckpt", "last.ckpt"), strict=True):
+        finish(cell, places=PLACES)
+        file = cell.run.folder / "results.csv"
+        with file.open(newline="") as opened:
+            own = [row | {"checkpoint": name, "files": row["split"]} for row in csv.DictReader(opened)]
+        put(file, [*own, own[0] | {"files": "test@Other-1a2b3c", "clips": "7", "eer": "0.7"}])
+    assert report.main([path]) == 0
+    assert float(table("t")["a", "", "eer"]["mean"]) == pytest.approx((0.01 + 0.02) / 2)
+    shown = capsys.readouterr().out
+    first, second = (cell.run.id for cell in cells_of(path))
+    assert (
+        f"runs of a were tested with its best checkpoint in {first} and last.ckpt in {second}: test them alike"
+        in shown
+    )

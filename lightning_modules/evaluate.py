@@ -1,0 +1,71 @@
+"""Scores checkpoints on several corpora: a row each in evaluations.csv, and files of their own below evaluations/.
+
+A corpus is a name and a file of what differs from the checkpoint's configuration, or a name alone for the checkpoint's
+own data. A pair that is finished, of the same weights, clips and settings, is not scored again. Other arguments are
+overrides of the configuration for all pairs, as of test.
+"""
+
+from lightning_modules.config import cli
+
+EXAMPLE = """examples:
+  python -m lightning_modules.evaluate --ckpt_path runs/ssd_aasist/3f2a --split validation test
+  python -m lightning_modules.evaluate --ckpt_path runs/ssd_aasist/3f2a runs/ssd_lcnn/77c1/checkpoints/last.ckpt \\
+      --on LA19 DF21=configs/overlays/ssd_2021_df.yaml LA21=configs/overlays/ssd_2021_la.yaml --output tables
+
+Exit codes: 0 all pairs are evaluated, 1 some failed (each is named; the others are evaluated), 2 wrong use."""
+
+
+def main() -> None:
+    """Runs the command."""
+    from datamodules.config.arguments import CommandParser
+    from datamodules.config.errors import misplaced
+    from lightning_modules.commands import evaluations, workflow
+
+    parser = CommandParser("lightning_modules.evaluate", description=__doc__, epilog=EXAMPLE)
+    add = parser.add_argument
+    add(
+        "--ckpt_path",
+        required=True,
+        nargs="+",
+        action="extend",
+        metavar="RUN",
+        help="checkpoints, or folders of runs: their best checkpoint, or their last",
+    )
+    add(
+        "--on",
+        nargs="+",
+        action="extend",
+        metavar="NAME=CONFIG",
+        help="corpora: a name and the YAML file that goes on top of the checkpoint's configuration; a name alone is the"
+        " checkpoint's own data (default: own)",
+    )
+    add(
+        "--split",
+        nargs="+",
+        choices=("test", "validation"),
+        default=["test"],
+        help="which to score (default: test)",
+    )
+    add("--output", default=".", metavar="FOLDER", help="of evaluations.csv (default: the working folder)")
+    options, overrides = parser.parse_known_args()
+    for word in overrides:
+        key = word.partition("=")[0]
+        if key.startswith("--") and "." not in key and key != "--seed_everything":
+            parser.error(misplaced(word.partition("=")[0], parser.known))
+    try:
+        corpora = evaluations.read_corpora(options.on or ["own"])
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    failed = evaluations.evaluate_pairs(
+        options.ckpt_path,
+        corpora,
+        options.split,
+        overrides,
+        score=workflow.evaluate,
+        output=options.output,
+    )
+    raise SystemExit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    cli.one_line_errors(main)
