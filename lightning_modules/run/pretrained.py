@@ -70,7 +70,11 @@ def read_pretrained(weights: str | Weights) -> Pretrained:
     Raises:
         ValueError: It is missing or damaged, or holds no network.
     """
-    from lightning_modules.networks.weights import is_of_this_project, named_tensors, read_file  # and with it all networks
+    from lightning_modules.networks.weights import (  # and with it all networks
+        is_of_this_project,
+        named_tensors,
+        read_file,
+    )
 
     wanted = Weights(source=weights) if isinstance(weights, str) else weights
     path = checkpoint_of(wanted.source)
