@@ -37,6 +37,21 @@ class CosineDecay(LRScheduler):
         cosine = 0.5 * (1 + math.cos(math.pi * progress))
         return [self.min_lr + (float(base) - self.min_lr) * cosine for base in self.base_lrs]
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes back the step of a checkpoint.
+
+        Raises:
+            ValueError: The schedule was begun for a run of another length.
+        """
+        before = state_dict["total_steps"]
+        if before != self.total_steps:
+            raise ValueError(
+                f"lr_scheduler: the checkpoint's schedule is one of {before} steps, and this run has"
+                f" {self.total_steps}: --model.lr_scheduler.total_steps={before} keeps it; --model.weights with another"
+                " --run.id begins a new one with the checkpoint's weights"
+            )
+        super().load_state_dict(state_dict)
+
 
 def configure(
     module: LightningModule,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -70,14 +71,20 @@ class Run:
         )
 
     def best_checkpoint(self, mode: str) -> Path | None:
-        """The best checkpoint by the score in its name (see `callbacks.standard.best_checkpoint`), if any."""
-        found = sorted(self.checkpoints.glob("best*.ckpt"), key=_score_in_name)
+        """The best of `best_checkpoints`, if any."""
+        found = sorted(self.best_checkpoints, key=_score_in_name)
         return (found[0] if mode == "min" else found[-1]) if found else None
+
+    @property
+    def best_checkpoints(self) -> list[Path]:
+        """Those with a score in their names (see `callbacks.best_checkpoint`); earlier versions kept NaN too."""
+        found = sorted(self.checkpoints.glob("best*.ckpt"))
+        return [path for path in found if not math.isnan(_score_in_name(path))]
 
 
 def _score_in_name(path: Path) -> float:
-    match = re.match(r"best=(-?[\d.]+(?:e[+-]?\d+)?)", path.stem)
-    return float(match.group(1)) if match else 0.0
+    match = re.match(r"best=(-?(?:[\d.]+(?:e[+-]?\d+)?|inf))", path.stem)
+    return float(match.group(1)) if match else math.nan
 
 
 def stable_id(config: Mapping[str, Any]) -> str:

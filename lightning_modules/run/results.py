@@ -70,11 +70,12 @@ def result_row(
     }
 
 
-def save_figures(folder: Path, split: str, report: Report, loggers: Sequence[Logger]) -> None:
-    """Saves the figures as PNG and sends them to W&B where it is on."""
+def save_figures(folder: Path, split: str, report: Report, loggers: Sequence[Logger], *, title: str) -> None:
+    """Saves the figures as PNG, a title above each, and sends them to W&B where it is on."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in report.figures.items():
         path = folder / f"{split}_{name}.png"
+        figure.suptitle(title, fontsize=9)
         figure.savefig(path, dpi=150)
         for logger in loggers:
             if isinstance(logger, WandbLogger):
