@@ -16,7 +16,7 @@ _COLUMNS = {
 
 
 class PartsSummary(ModelSummary):
-    """Lightning's summary without its FLOPs, which are 0 where no example input is declared; `benchmark` counts them."""
+    """Lightning's summary without FLOPs, which are 0 for want of an example input; `benchmark --cost` counts them."""
 
     @staticmethod
     def summarize(
@@ -24,9 +24,8 @@ class PartsSummary(ModelSummary):
         total_parameters: int,
         trainable_parameters: int,
         model_size: float,
-        total_training_modes: dict[str, int],
-        total_flops: int,
-        **summarize_kwargs: Any,
+        *_: Any,
+        **__: Any,
     ) -> None:
         """Prints parts, and what is trained of all."""
         columns = {_COLUMNS[name]: cells for name, cells in summary_data if name in _COLUMNS}

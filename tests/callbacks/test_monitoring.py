@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
 from torch.utils.data import DataLoader
 
 from datamodules.clips import Clip
@@ -182,14 +183,19 @@ def test_map_keeps_clusters_apart():
     ],
     ids=["usual", "tiny", "huge", "collapsed", "nan", "one dimension"],
 )
-def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path):
+def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path, monkeypatch):
     callback = EmbeddingMap(Run(id="x", root=str(tmp_path)))
-    data = SimpleNamespace(rows={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)})
+    data = SimpleNamespace(
+        rows={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)}, corpus="C"
+    )
     trainer: Any = SimpleNamespace(is_global_zero=True, num_test_batches=[1], datamodule=data, loggers=[])
     callback._run.folder.mkdir(parents=True)
     callback._embedding = embeddings
     callback.on_test_batch_end(trainer, Toy(), None, SimpleNamespace(index=torch.arange(24)), 0)
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
     callback.on_test_end(trainer, Toy())
+    assert [figure.get_suptitle() for figure in drawn] == ["experiment/x: C, test"] * mapped
     assert (callback._run.folder / "figures/test_embeddings.png").is_file() == mapped
 
 

@@ -71,6 +71,6 @@ def test_a_file_on_top_is_a_layer_too(tmp_path):
     found = config(of("lightning_modules.frontends.LogMel", n_fft=512))
     (line,) = inherited(["--config", f"{tmp_path}/base.yaml", "--config", f"{tmp_path}/top.yaml"], found)
     assert line == (
-        "model.frontend: LogMel takes over n_fft=512 of LFCC, whose place it takes; what should differ is set by"
+        "model.frontend: LogMel takes over n_fft=512 of LFCC, whose place it takes; set what should differ,"
         " --model.frontend.NAME=VALUE"
     )

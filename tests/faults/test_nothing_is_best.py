@@ -5,7 +5,7 @@ from runpy import run_path
 
 import pytest
 from contributing_page import NETWORK, files
-from stopping import UNDISTURBED, warm
+from stopping import UNDISTURBED
 
 SETTINGS = [
     "--config=level_net.yaml",
@@ -18,14 +18,13 @@ EARLY_STOPPING = "{class_path: lightning.pytorch.callbacks.EarlyStopping, init_a
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_a_validation_of_one_class(early, tmp_path):
+def test_a_validation_of_one_class(early, runs, tmp_path):
     for name, text in files(NETWORK).items():
         (tmp_path / name).write_text(text)
     run_path(str(tmp_path / "folders.py"))["write_demo"](tmp_path / "demo")
     shutil.rmtree(tmp_path / "demo/validation/bonafide")
     more = [f"--trainer.callbacks=[{EARLY_STOPPING}]"] if early else []
-    with warm() as runs:
-        ((code, output),) = runs(tmp_path, [*SETTINGS, *more], (tmp_path / "runs", UNDISTURBED))
+    ((code, output),) = runs(tmp_path, [*SETTINGS, *more], (tmp_path / "runs", UNDISTURBED))
     assert code == 0, output
     said = " ".join(output.split())
     assert "no checkpoint is best: val/eer was NaN in every validation" in said

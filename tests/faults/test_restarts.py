@@ -1,6 +1,6 @@
 """A run that was stopped and started again equals the undisturbed one: weights, optimizer, rates, metrics.csv.
 
-One process, one thread, on the CPU. Of all 90 cases `make test` runs a third, in which every pair of two factors occurs.
+One process, one thread, on the CPU. Of all 90 cases `make test` runs a third, in which each pair of two factors occurs.
 """
 
 import itertools
@@ -10,7 +10,7 @@ from runpy import run_path
 import pytest
 from contributing_page import NETWORK, files
 from equality import assert_equal
-from stopping import UNDISTURBED, warm
+from stopping import UNDISTURBED
 
 from lightning_modules.run.checkpoints import read_checkpoint
 
@@ -78,13 +78,12 @@ def example(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def start(example):
+def start(example, runs):
     """Runs the command with arguments once for each root and place to stop at."""
-    with warm() as runs:
-        yield partial(runs, example)
+    return partial(runs, example)
 
 
-def settings(schedule, callback, *more, epochs=5):
+def settings(schedule, callback, *more, epochs: int | None = 5):
     callbacks = ", ".join(filter(None, [CALLBACKS[callback], "{class_path: stopping.StopAt}"]))
     top_k = ["--checkpoints.save_top_k=2"] if callback == "top_k" else []
     length = [f"--trainer.max_epochs={epochs}"] if epochs else []
