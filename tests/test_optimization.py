@@ -45,6 +45,13 @@ def test_state_continues():
     assert again.get_lr() == schedule.get_lr()
 
 
+def test_a_run_of_another_length_is_refused():
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    longer = CosineDecay(optimizer, total_steps=20)
+    with pytest.raises(ValueError, match=r"one of 10 steps, and this run has 20: .*total_steps=10 keeps it"):
+        longer.load_state_dict(CosineDecay(optimizer, total_steps=10).state_dict())
+
+
 def test_one_cycle_steps_with_the_optimizer():
     module = LightningModule()
     module.layer = torch.nn.Linear(1, 1)

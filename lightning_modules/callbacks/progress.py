@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -109,9 +109,12 @@ class ProgressLines(ProgressBar):
         epochs = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
         step, steps = _steps(trainer), trainer.estimated_stepping_batches
         total = f"/{int(steps)}" if 0 < steps < math.inf else ""
-        figures = {**_figures(trainer.callback_metrics, ("train/loss",)), **self._rate(trainer)}
+        metrics = trainer.callback_metrics
+        losses = [name for name in metrics if name.startswith("train/") and name.endswith("loss")]
+        shown = ["train/loss"] if "train/loss" in losses else losses
+        figures = {name: float(metrics[name]) for name in shown} | self._rate(trainer)
         if self._validated:
-            figures |= _figures(trainer.callback_metrics, ("val/",))
+            figures |= {name: float(value) for name, value in metrics.items() if name.startswith("val/")}
             self._validated = False
         words = [f"{name} {value:.4g}" for name, value in figures.items()]
         done, left = step - self._began_step, steps - step
@@ -134,10 +137,6 @@ class ProgressLines(ProgressBar):
 def _steps(trainer: Trainer) -> int:
     """Batches that stepped so far, of which one may hold several steps."""
     return min(trainer.global_step, trainer.fit_loop.total_batch_idx + 1)
-
-
-def _figures(metrics: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items() if name.startswith(names)}
 
 
 def duration(seconds: float) -> str:

@@ -79,10 +79,10 @@ def _tell_of_early_stop(platform: Platform) -> None:
     """Says what `EarlyStopping` keeps to itself unless it is verbose."""
     for each in platform.trainer.early_stopping_callbacks:
         assert isinstance(each, EarlyStopping)
-        if each.stopping_reason_message is None:
+        if each.stopping_reason_message is None or not platform.trainer.should_stop:
             continue
         reason = each.stopping_reason_message.removesuffix(" Signaling Trainer to stop.")
-        line = f"{platform.run_folder.folder}: stopped after epoch {each.stopped_epoch}: {reason}"
+        line = f"{platform.run_folder.folder}: stopped after epoch {each.stopped_epoch + 1}: {reason}"
         if each.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:
             rank_zero_warn(f"{line} Validate on clips of all classes, or train on with check_finite: false")
         else:

@@ -1,7 +1,10 @@
 """Arguments that a class takes over from another one are named."""
 
+from pathlib import Path
+
 import pytest
 
+from lightning_modules.config import cli
 from lightning_modules.config.inherited import inherited
 
 BASE = """
@@ -74,3 +77,22 @@ def test_a_file_on_top_is_a_layer_too(tmp_path):
         "model.frontend: LogMel takes over n_fft=512 of LFCC, whose place it takes; set what should differ,"
         " --model.frontend.NAME=VALUE"
     )
+
+
+def test_commands_tell(monkeypatch, tmp_path):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    told = []
+    monkeypatch.setattr(cli, "rank_zero_info", told.append)
+    cli.build("fit", "", ["--config=configs/ssd_lcnn.yaml", "--model.optimizer=torch.optim.SGD"])
+    (line,) = (line for line in told if line.startswith("model.optimizer: "))
+    assert line.startswith("model.optimizer: SGD takes over lr=0.0003")
+    assert ", whose place it takes" in line
+
+
+def test_an_interval_of_logging_that_is_the_default_makes_no_other_run(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    ids = [
+        cli.build("fit", "", ["--config=configs/ssd_lcnn.yaml", *more]).run_folder.id
+        for more in ([], ["--trainer.log_every_n_steps=50"], ["--trainer.log_every_n_steps=10"])
+    ]
+    assert ids[0] == ids[1] != ids[2]

@@ -28,7 +28,7 @@ def test_a_validation_of_one_class(early, runs, tmp_path):
     assert code == 0, output
     said = " ".join(output.split())
     assert "no checkpoint is best: val/eer was NaN in every validation" in said
-    assert ("stopped after epoch 0: Monitored metric val/eer = nan is not finite" in said) == early
+    assert ("stopped after epoch 1: Monitored metric val/eer = nan is not finite" in said) == early
     run = tmp_path / "runs/level_net/x"
     assert (
         sorted(path.name for path in (run / "checkpoints").iterdir()) == ["last-1.ckpt", "last.ckpt"][early:]

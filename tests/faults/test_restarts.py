@@ -221,7 +221,7 @@ def test_more_patience_trains_on(start, tmp_path):
     arguments = settings("step", "early_stopping", epochs=12)
     ((code, output),) = start(arguments, (tmp_path, UNDISTURBED))
     assert code == 0, output
-    assert "stopped after epoch 3: Monitored metric val/eer did not improve in the last 3 records." in output
+    assert "stopped after epoch 4: Monitored metric val/eer did not improve in the last 3 records." in output
     assert last(tmp_path)["global_step"] == 16
     patient = [word.replace("patience: 3", "patience: 5") for word in arguments]
     ((code, output),) = start(patient, (tmp_path, UNDISTURBED))
