@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
@@ -38,17 +39,13 @@ class CosineDecay(LRScheduler):
         return [self.min_lr + (float(base) - self.min_lr) * cosine for base in self.base_lrs]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes back the step of a checkpoint.
-
-        Raises:
-            ValueError: The schedule was begun for a run of another length.
-        """
+        """Takes back a checkpoint's curve and the place on it; warns where this run would have had a longer or shorter."""
         before = state_dict["total_steps"]
         if before != self.total_steps:
-            raise ValueError(
-                f"lr_scheduler: the checkpoint's schedule is one of {before} steps, and this run has"
-                f" {self.total_steps}: --model.lr_scheduler.total_steps={before} keeps it; --model.weights with another"
-                " --run.id begins a new one with the checkpoint's weights"
+            rank_zero_warn(
+                f"lr_scheduler: the rates go on along the checkpoint's curve of {before} steps, not along one of the"
+                f" {self.total_steps} of this run: note it with --model.lr_scheduler.total_steps={before}, or begin"
+                " another run, with these weights by --model.weights"
             )
         super().load_state_dict(state_dict)
 

@@ -32,15 +32,15 @@ def check_or(platform: Platform, command: Callable[[], None]) -> None:
 def train_and_test(platform: Platform) -> None:
     """Trains and tests the best checkpoint of the run, or the last where nothing is monitored."""
     train(platform)
-    if platform.trainer.limit_test_batches == 0:
-        rank_zero_info(f"{platform.run_folder.folder}: not tested: trainer.limit_test_batches is 0")
-        return
     run, settings = platform.run_folder, platform.checkpoints
     if settings.monitor and settings.save_top_k and run.best_checkpoint(settings.mode) is None:
         rank_zero_warn(
             f"{run.folder}: no checkpoint is best: {settings.monitor} was NaN in every validation, or there was none;"
-            " last.ckpt is tested. Validate on clips of all classes, or choose by another --checkpoints.monitor"
+            " last.ckpt counts. Validate on clips of all classes, or choose by another --checkpoints.monitor"
         )
+    if platform.trainer.limit_test_batches == 0:
+        rank_zero_info(f"{run.folder}: not tested: trainer.limit_test_batches is 0")
+        return
     evaluate(platform, "test", run.chosen_checkpoint(settings.mode))
 
 
