@@ -39,7 +39,7 @@ class CosineDecay(LRScheduler):
         return [self.min_lr + (float(base) - self.min_lr) * cosine for base in self.base_lrs]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes back a checkpoint's curve and the place on it; warns where this run would have had a longer or shorter."""
+        """Takes back a checkpoint's curve and the place on it; warns where a run of this length would have another."""
         before = state_dict["total_steps"]
         if before != self.total_steps:
             rank_zero_warn(
