@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
@@ -36,6 +37,17 @@ class CosineDecay(LRScheduler):
         progress = min((self.last_epoch - self.warmup_steps) / decay_steps, 1.0)
         cosine = 0.5 * (1 + math.cos(math.pi * progress))
         return [self.min_lr + (float(base) - self.min_lr) * cosine for base in self.base_lrs]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes back a checkpoint's curve and the place on it; warns where a run of this length would have another."""
+        before = state_dict["total_steps"]
+        if before != self.total_steps:
+            rank_zero_warn(
+                f"lr_scheduler: the rates go on along the checkpoint's curve of {before} steps, not along one of the"
+                f" {self.total_steps} of this run: note it with --model.lr_scheduler.total_steps={before}, or begin"
+                " another run, with these weights by --model.weights"
+            )
+        super().load_state_dict(state_dict)
 
 
 def configure(

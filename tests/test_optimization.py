@@ -45,6 +45,14 @@ def test_state_continues():
     assert again.get_lr() == schedule.get_lr()
 
 
+def test_a_run_of_another_length_is_told_which_curve_it_follows():
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    longer = CosineDecay(optimizer, total_steps=20)
+    with pytest.warns(UserWarning, match=r"curve of 10 steps, not along one of the 20 .*total_steps=10"):
+        longer.load_state_dict(CosineDecay(optimizer, total_steps=10).state_dict())
+    assert longer.total_steps == 10
+
+
 def test_one_cycle_steps_with_the_optimizer():
     module = LightningModule()
     module.layer = torch.nn.Linear(1, 1)

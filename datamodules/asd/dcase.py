@@ -97,6 +97,11 @@ class DCASE(ClipDataModule):
         self.recording_conditions = dict(recording_conditions or {})
         self.validation_fraction = validation_fraction
 
+    @property
+    def corpus(self) -> str:
+        """Year and folder."""
+        return f"DCASE {self.year} {self.root.name}"
+
     @cached_property
     def layout(self) -> Layout:
         """Where things lie under the root, which may still change until the first look."""

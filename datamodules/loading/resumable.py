@@ -80,6 +80,11 @@ class ResumableDataModule(LightningDataModule, ABC):
         self._restored: dict[str, int] | None = None
 
     @property
+    def corpus(self) -> str:
+        """What it is called above figures: the data set, and the folder that it lies in."""
+        return f"{type(self).__name__} {self.root.name}"
+
+    @property
     def heads(self) -> Mapping[str, Sequence[str]]:
         """Name of each label of a row -> its class names by index; empty where rows have none."""
         return {}

@@ -62,6 +62,11 @@ class ASVspoof(ClipDataModule):
         layout, root, protocol = self._locate(name)
         return self._read(layout, root / layout.folder, protocol)
 
+    @property
+    def corpus(self) -> str:
+        """Edition and folder."""
+        return f"ASVspoof {self.edition} {self.root.name}"
+
     def rows_to_predict(self) -> list[Clip]:
         """Clips of files, folders, lists and protocols of this edition, whose audio lies where that of a split does."""
         protocols = [Path(source) for source in self.predict if is_table(Path(source))]

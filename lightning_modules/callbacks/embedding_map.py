@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from lightning_modules.base import EvaluatedModule, data_of
 from lightning_modules.callbacks.cadence import Cadence
 from lightning_modules.figures.embeddings import embedding_figure
+from lightning_modules.figures.text import headline
 from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
 from lightning_modules.run.tracking import wandb_loggers
@@ -121,6 +122,7 @@ class EmbeddingMap(Callback):
         data = data_of(trainer)
         clips = [data.rows[split][row] for row in torch.cat(rows).tolist()]
         figure = embedding_figure(points, [label_of(clip, data.heads) for clip in clips], split=split)
+        figure.suptitle(headline(self._run, data.corpus, split), fontsize=9)
         name = self._evaluations.of(split, data.rows[split]).name
         path = self._run.folder / "figures" / f"{name}_embeddings.png"
         path.parent.mkdir(exist_ok=True)

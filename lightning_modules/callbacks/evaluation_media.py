@@ -1,11 +1,15 @@
 """What a validation or test shows beside its figures: the worst mistakes to look at and listen to, and curves."""
 
+import math
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
@@ -14,6 +18,7 @@ from lightning_modules.callbacks.cadence import Cadence
 from lightning_modules.callbacks.mistakes import Mistake, find_mistakes
 from lightning_modules.figures.history import history_figure
 from lightning_modules.figures.spectrograms import color_image, contact_sheet
+from lightning_modules.figures.text import headline
 from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
 from lightning_modules.run.results import save_figures, write_table
@@ -24,13 +29,14 @@ if TYPE_CHECKING:
 
 NUM_SHOWN = 16
 MAX_S = 10.0  # of a clip
+_HISTORY_S = 60.0  # between two drawings of the history, which take a second
 
 
 class EvaluationMedia(Callback):
     """Writes ``mistakes/<split>.csv`` and ``.png``, and for W&B a table with audio: after tests and some validations.
 
-    Within training that is the first validation and every tenth from there, with the figures of the model's report;
-    ``figures/history.png`` is drawn then and at the end.
+    Within training that is the first validation and every tenth from there, with the figures of the model's report.
+    ``figures/history.png`` is drawn then, after validations a minute apart, and where training ends, however it ends.
 
     Args:
         run: Whose folder.
@@ -40,23 +46,35 @@ class EvaluationMedia(Callback):
     def __init__(self, run: Run, evaluations: Evaluations) -> None:
         self._run, self._evaluations = run, evaluations
         self._cadence = Cadence()
+        self._drawn_s = -math.inf
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Shows some validations within training."""
-        if not self._cadence.is_due(trainer) or not trainer.is_global_zero:
+        due = self._cadence.is_due(trainer)
+        if trainer.state.fn != TrainerFn.FITTING or not trainer.is_global_zero:
             return
-        self._save_history(trainer)
+        if due or time.monotonic() - self._drawn_s > _HISTORY_S:
+            self._save_history(trainer)
+        if not due:
+            return
         evaluated = _evaluated(trainer, pl_module, "validation")
         if evaluated is not None:
             assert isinstance(pl_module, EvaluatedModule)
             report = pl_module.report(data_of(trainer), "validation")
-            save_figures(self._run.folder / "figures", "validation", report, trainer.loggers)
+            title = headline(self._run, data_of(trainer).corpus, "validation")
+            save_figures(self._run.folder / "figures", "validation", report, trainer.loggers, title=title)
             self._save_mistakes(trainer, "validation", *evaluated)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws the history."""
         if trainer.is_global_zero:
             self._save_history(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Draws the history of a run that is stopped or fails."""
+        if trainer.is_global_zero and trainer.state.fn == TrainerFn.FITTING:
+            with suppress(OSError, ValueError):  # what ended the run is to be told
+                self._save_history(trainer)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Shows the mistakes of the test."""
@@ -67,8 +85,10 @@ class EvaluationMedia(Callback):
     def _save_history(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
             logger.save()
+        self._drawn_s = time.monotonic()
         figure = history_figure(self._run.folder / "metrics.csv")
         if figure is not None:
+            figure.suptitle(headline(self._run, data_of(trainer).corpus), fontsize=9)
             path = self._run.folder / "figures" / "history.png"
             path.parent.mkdir(exist_ok=True)
             figure.savefig(path, dpi=100)
@@ -83,7 +103,8 @@ class EvaluationMedia(Callback):
             return
         write_table(path, [_row(mistake) | {"path": mistake.clip.path} for mistake in found])
         try:
-            _show(found[:NUM_SHOWN], path.with_suffix(".png"), trainer, name)
+            title = headline(self._run, data_of(trainer).corpus, split)
+            _show(found[:NUM_SHOWN], path.with_suffix(".png"), trainer, name, title)
         except (ValueError, OSError) as error:  # such as packed spectrograms
             rank_zero_warn(f"{path}: the mistakes cannot be heard: {error}")
 
@@ -107,7 +128,7 @@ def _row(mistake: Mistake) -> dict[str, str | float]:
     }
 
 
-def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, name: str) -> None:
+def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, name: str, title: str) -> None:
     from datamodules.clips import ClipDataset  # and with it the decoders
 
     rate = data_of(trainer).sample_rate
@@ -115,7 +136,9 @@ def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, name: str) 
     dataset = ClipDataset(clips, sample_rate=rate)
     waveforms = [dataset[row, 0].waveform for row in range(len(clips))]
     titles = [f"{each.clip.key[-40:]}\n{each.target} taken for {each.predicted}" for each in mistakes]
-    contact_sheet(waveforms, titles, sample_rate=rate).savefig(path, dpi=100)
+    sheet = contact_sheet(waveforms, titles, sample_rate=rate)
+    sheet.suptitle(title, fontsize=9)
+    sheet.savefig(path, dpi=100)
     for logger in wandb_loggers(trainer):
         import wandb
 

@@ -1,16 +1,20 @@
 """The checkpoint that a restart continues from."""
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+
+from lightning_modules.callbacks.loops import epoch_ends, followed_by, validation_follows
 
 
 class LastCheckpoint(Checkpoint):
     """Keeps ``path`` up to date: every ``every_n_train_steps`` optimizer steps and at the end of every epoch.
 
-    A step that ends an epoch is left to the epoch's end, after validation, so that a restart never has to guess
-    whether that validation has run.
+    A step that a validation follows is left to the end of that validation or epoch, so that a restart never has to
+    guess whether it has run. The end of an epoch is where Lightning has counted and logged it, after the last hook.
 
     Args:
         path: The checkpoint.
@@ -24,22 +28,31 @@ class LastCheckpoint(Checkpoint):
         self.every_n_train_steps = every_n_train_steps
         self._saved_step = -1
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Has itself told when an epoch has ended."""
+        if stage == "fit":
+            loop: Any = trainer.fit_loop
+            loop.on_advance_end = followed_by(loop.on_advance_end, lambda: self.save(trainer))
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begins at a saved step: a save before the next would lose the gradients accumulated since."""
         self._saved_step = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Saves when the step count is due and no validation is about to follow."""
-        step = trainer.global_step
-        due = step % self.every_n_train_steps == 0 and step != self._saved_step and step > 0
-        if due and not trainer.is_last_batch:
+        if self._due(trainer) and not validation_follows(trainer):
             self.save(trainer)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves the state after the epoch's validation."""
-        self.save(trainer)
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves after a validation within an epoch when the step count was due before it."""
+        if trainer.state.fn == TrainerFn.FITTING and self._due(trainer) and not epoch_ends(trainer):
+            self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
         """Renews the checkpoint now; all ranks take part."""
         self._saved_step = trainer.global_step
         trainer.save_checkpoint(self.path, storage_options={"previous": self.previous})
+
+    def _due(self, trainer: Trainer) -> bool:
+        step = trainer.global_step
+        return step > 0 and step % self.every_n_train_steps == 0 and step != self._saved_step

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.rank_zero import rank_zero_info
 
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
+from lightning_modules.callbacks.loops import validation_follows
 from lightning_modules.processes.stop_signals import PREEMPTED, STOP
 
 
@@ -33,6 +34,7 @@ class Preemption(Callback):
         self._last = last
         self._question = _Question()
         self._asked = False
+        self._within_validation = False
         self._step = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -53,7 +55,7 @@ class Preemption(Callback):
         """Leaves after an optimizer step, unless validation or the end of the epoch is about to follow."""
         stepped = trainer.global_step != self._step
         self._step = trainer.global_step
-        if self._agreed(trainer) and stepped and not _validation_follows(trainer):
+        if self._agreed(trainer) and stepped and not validation_follows(trainer):
             trainer._logger_connector.update_train_step_metrics()  # this step's, which Lightning logs after us
             self._last.save(trainer)
             self._leave(trainer)
@@ -64,6 +66,7 @@ class Preemption(Callback):
             for each in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
                 if isinstance(each, WeightAveraging):  # validation has exchanged them for their average
                     each.on_validation_epoch_end(trainer, pl_module)
+            self._within_validation = True
             self._last.save(trainer)
             self._leave(trainer)
 
@@ -83,7 +86,7 @@ class Preemption(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Within a validation: as if its first batch were under way, the one state that Lightning resumes from."""
-        if not trainer.validating:
+        if not self._within_validation:
             return
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
         before = progress["total"]["completed"] - progress["current"]["completed"]
@@ -112,12 +115,6 @@ class Preemption(Callback):
             f" {PREEMPTED}; the same command continues from {self._last.path}"
         )
         raise Preempted
-
-
-def _validation_follows(trainer: Trainer) -> bool:
-    loop = trainer.fit_loop
-    assert loop._data_fetcher is not None
-    return trainer.is_last_batch or loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 class _Question:

@@ -54,7 +54,7 @@ class Agreement(Callback):
         for rank, lines in enumerate(differences):
             if lines:
                 raise ValueError(
-                    f"rank {rank} runs another configuration than rank 0: {'; '.join(lines[:6])}; start all ranks"
+                    f"rank {rank} runs another configuration than rank 0: {'; '.join(lines)}; start all ranks"
                     " with the same command and environment"
                 )
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_modules.callbacks.alerts import Alerts
+from lightning_modules.callbacks.best_checkpoint import BestCheckpoint
 from lightning_modules.callbacks.embedding_map import EmbeddingMap
 from lightning_modules.callbacks.evaluation_media import EvaluationMedia
 from lightning_modules.callbacks.finite_loss import FiniteLoss
@@ -58,18 +58,11 @@ class ConfigInCheckpoint(Callback):
         checkpoint["config"] = self.config
 
 
-def best_checkpoint(run: Run, settings: Checkpoints) -> ModelCheckpoint:
-    """Keeps the best checkpoints as ``best=<value>-epoch=<n>.ckpt``; `Run.best_checkpoint` finds them again."""
-    return ModelCheckpoint(
-        dirpath=run.checkpoints,
-        filename=f"best={{{settings.monitor}:.6f}}-epoch={{epoch:04d}}",
-        auto_insert_metric_name=False,
-        enable_version_counter=False,
-        monitor=settings.monitor,
-        mode=settings.mode,
-        save_top_k=settings.save_top_k,
-        save_on_train_epoch_end=True,
-    )
+def best_checkpoint(run: Run, settings: Checkpoints) -> list[BestCheckpoint]:
+    """What keeps the best checkpoints; none where nothing is monitored."""
+    if settings.monitor is None:
+        return []
+    return [BestCheckpoint(run, monitor=settings.monitor, mode=settings.mode, save_top_k=settings.save_top_k)]
 
 
 def standard_callbacks(
@@ -94,7 +87,7 @@ def standard_callbacks(
         FittedState(run, config, checkpoint),
         *monitoring(run, config, evaluations),
         Preemption(last),
-        *([best_checkpoint(run, settings)] if settings.monitor else []),
+        *best_checkpoint(run, settings),
         last,
     ]
 

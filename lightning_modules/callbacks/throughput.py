@@ -1,7 +1,6 @@
 """How fast a run trains, what it waits for, and how much of the GPU it uses."""
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -11,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
 from lightning_modules.base import data_of
+from lightning_modules.callbacks.loops import followed_by
 
 _GIB = 1024**3
 _COMPUTE_TYPES = {"bf16-mixed": torch.bfloat16, "bf16-true": torch.bfloat16, "16-mixed": torch.float16}
@@ -39,8 +39,8 @@ class Throughput(Callback):
         """Has itself told when a batch is fetched; Lightning tells its profiler alone."""
         if stage == "fit":
             loop: Any = trainer.fit_loop.epoch_loop
-            loop._on_before_fetch = _followed_by(loop._on_before_fetch, self._fetch_begins)
-            loop._on_after_fetch = _followed_by(loop._on_after_fetch, self._fetch_ends)
+            loop._on_before_fetch = followed_by(loop._on_before_fetch, self._fetch_begins)
+            loop._on_after_fetch = followed_by(loop._on_after_fetch, self._fetch_ends)
 
     def _fetch_begins(self) -> None:
         self._fetching_since = time.perf_counter()
@@ -105,11 +105,3 @@ def gpu_figures(device: torch.device) -> dict[str, float]:
     with suppress(pynvml.NVMLError, RuntimeError):  # parts of a GPU (MIG) do not tell
         figures["system/gpu_utilization"] = torch.cuda.utilization(device) / 100
     return figures
-
-
-def _followed_by(first: Callable[[], None], then: Callable[[], None]) -> Callable[[], None]:
-    def both() -> None:
-        first()
-        then()
-
-    return both

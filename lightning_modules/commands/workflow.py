@@ -3,16 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from lightning_utilities.core.rank_zero import rank_zero_info
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from datamodules.files import remove_leftovers
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.commands.dry_run import dry_run
+from lightning_modules.commands.restart import find_restart
 from lightning_modules.config.cli import Platform
-from lightning_modules.run.checkpoints import first_readable, load_weights, read_checkpoint
+from lightning_modules.figures.text import headline
+from lightning_modules.run.checkpoints import load_weights
 from lightning_modules.run.evaluations import LIMITS
 from lightning_modules.run.lock import probe, take
 from lightning_modules.run.provenance import data_hash
@@ -29,7 +33,7 @@ from lightning_modules.run.rows import Report
 from lightning_modules.run.tracking import MetricsCSV
 
 
-def check_or(platform: Platform, command: Callable[[], None]) -> None:
+def check_or(platform: Platform, command: Callable[[], object]) -> None:
     """Runs the command, or with ``--check`` one small batch through all of it."""
     if platform.config_init.check:
         dry_run(platform.model, platform.datamodule, platform.trainer)
@@ -40,10 +44,16 @@ def check_or(platform: Platform, command: Callable[[], None]) -> None:
 def train_and_test(platform: Platform) -> None:
     """Trains and tests the best checkpoint of the run, or the last where nothing is monitored."""
     train(platform)
+    run, settings = platform.run_folder, platform.checkpoints
+    if settings.monitor and settings.save_top_k and run.best_checkpoint(settings.mode) is None:
+        rank_zero_warn(
+            f"{run.folder}: no checkpoint is best: {settings.monitor} was NaN in every validation, or there was none;"
+            " last.ckpt counts. Validate on clips of all classes, or choose by another --checkpoints.monitor"
+        )
     if platform.trainer.limit_test_batches == 0:
-        rank_zero_info(f"{platform.run_folder.folder}: not tested: trainer.limit_test_batches is 0")
+        rank_zero_info(f"{run.folder}: not tested: trainer.limit_test_batches is 0")
         return
-    evaluate(platform, "test", platform.run_folder.chosen_checkpoint(platform.checkpoints.mode))
+    evaluate(platform, "test", run.chosen_checkpoint(settings.mode))
 
 
 def train(platform: Platform) -> None:
@@ -52,7 +62,7 @@ def train(platform: Platform) -> None:
     if trainer.is_global_zero:
         take(run.folder)
         probe(run.checkpoints, sum(value.nbytes for value in platform.model.state_dict().values()))
-    restart = _restart(platform)
+    restart = find_restart(run, platform.ckpt_path, platform.dump())
     if trainer.is_global_zero:
         remove_leftovers(run.checkpoints)
         platform.save_config()
@@ -70,37 +80,25 @@ def train(platform: Platform) -> None:
             f"{restart.path}: checkpoint of another model or configuration: {str(error).splitlines()[1].strip()}"
             " Name another run with --run.id"
         ) from error
+    _tell_of_early_stop(platform)
     if restart.path and trainer.global_step == restart.optimizer_steps:
         rank_zero_info(f"{run.folder}: was trained to its end before; no step was made")
     if not run.last_checkpoint.is_file():  # no step was asked for: the untrained model is the run's result
         trainer.save_checkpoint(run.last_checkpoint)
 
 
-class _Restart(NamedTuple):
-    """Where training begins: a checkpoint, or at its start without one, and what was done until there."""
-
-    path: Path | None = None
-    optimizer_steps: int = 0
-    batches: int = 0
-
-    @property
-    def logged(self) -> int:
-        """The step that loggers count on from: of batches that stepped, of which one may hold several steps."""
-        return min(self.optimizer_steps, self.batches)
-
-
-def _restart(platform: Platform) -> _Restart:
-    named = platform.ckpt_path
-    found = (Path(named), read_checkpoint(named)) if named else first_readable(platform.run_folder.restarts)
-    if found is None:
-        return _Restart()
-    path, checkpoint = found
-    if missing := [key for key in ("state_dict", "optimizer_states", "loops") if key not in checkpoint]:
-        raise ValueError(
-            f"{path}: no checkpoint to continue from (no {missing[0]!r}); published weights are for model.weights"
-        )
-    batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-    return _Restart(path, checkpoint["global_step"], batches)
+def _tell_of_early_stop(platform: Platform) -> None:
+    """Says what `EarlyStopping` keeps to itself unless it is verbose."""
+    for each in platform.trainer.early_stopping_callbacks:
+        assert isinstance(each, EarlyStopping)
+        if each.stopping_reason_message is None or not platform.trainer.should_stop:
+            continue
+        reason = each.stopping_reason_message.removesuffix(" Signaling Trainer to stop.")
+        line = f"{platform.run_folder.folder}: stopped after epoch {each.stopped_epoch + 1}: {reason}"
+        if each.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:
+            rank_zero_warn(f"{line} Validate on clips of all classes, or train on with check_finite: false")
+        else:
+            rank_zero_info(line)
 
 
 def evaluate(
@@ -162,7 +160,8 @@ def _write(
         write_table(run.folder / "tables" / f"{name}_{table}.csv", lines)
     row = result_row(run, evaluation, ckpt_path, platform.config.seed_everything, report)
     put_row(run.folder / "results.csv", row, same=SAME)
-    save_figures(run.folder / "figures", name, report, trainer.loggers)
+    title = headline(run, platform.datamodule.corpus, split)
+    save_figures(run.folder / "figures", name, report, trainer.loggers, title=title)
     log_metrics(name, report, trainer.loggers, trainer.global_step, scores=scores)
     show(f"{run.experiment}/{run.id} {name}", report)
     rank_zero_info(f"{run.folder}: scores/{scores.name}, tables/{name}.csv, results.csv, figures/")

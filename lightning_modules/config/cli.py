@@ -13,10 +13,10 @@ import yaml
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
-from lightning_utilities.core.rank_zero import rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
 from datamodules.config.errors import cause
@@ -24,9 +24,13 @@ from datamodules.config.files import ConfigFileError, as_yaml
 from datamodules.config.parser import Parser
 from datamodules.files import write_text_atomically
 from lightning_modules.base import EvaluatedModule
-from lightning_modules.callbacks.progress import LoggedProgressBar
+from lightning_modules.callbacks.continuation import Continuation
+from lightning_modules.callbacks.log_interval import AT_MOST, LogInterval
+from lightning_modules.callbacks.parts_summary import PartsSummary
+from lightning_modules.callbacks.progress import progress
 from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
+from lightning_modules.config.inherited import inherited
 from lightning_modules.config.of_checkpoint import config_of_checkpoint, named_checkpoint
 from lightning_modules.config.parser import PlatformParser
 from lightning_modules.config.parts import in_one_line
@@ -46,7 +50,6 @@ _TRAINER_DEFAULTS = {
     "logger": False,  # set from `tracking`
     "num_sanity_val_steps": 0,  # `--check` tries validation without the wait for an epoch
     "use_distributed_sampler": False,  # the data modules deal clips to ranks themselves
-    "log_every_n_steps": 50,
 }
 
 
@@ -103,6 +106,8 @@ class Platform(LightningCLI):
             self.config = parser.parse_args(args)
         except argparse.ArgumentError as error:  # of a parser that does not exit
             raise in_one_line(error, parser) from None
+        for line in inherited(args, self.config.as_dict()):
+            rank_zero_info(line)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what the trainer, the model and the data do not know: the run, its checkpoints and its tracking."""
@@ -130,7 +135,12 @@ class Platform(LightningCLI):
         if self.config.data is None:
             raise ValueError("data: no data module; name one, as configs/ssd_aasist.yaml does")
         if self.config.run.id is None:
-            self.config.run.id = stable_id(self.resolved(without=_NOT_IDENTITY))
+            identity = self.resolved(without=_NOT_IDENTITY)
+            if (
+                identity["trainer"]["log_every_n_steps"] is None
+            ):  # which was the default before it followed the length
+                identity["trainer"]["log_every_n_steps"] = AT_MOST
+            self.config.run.id = stable_id(identity)
         model = self.config.model.get("init_args", {})
         if self.command != "fit" and self.config.ckpt_path is not None and "weights" in model:
             model.weights = None  # the checkpoint replaces them, and their file may be on another machine
@@ -183,12 +193,18 @@ class Platform(LightningCLI):
         if config.enable_progress_bar is not False and not any(
             isinstance(each, ProgressBar) for each in callbacks
         ):
-            standard.append(LoggedProgressBar())
+            standard.append(progress())
+        if config.log_every_n_steps is None:
+            standard.append(LogInterval())
+        if config.enable_model_summary is not False and not any(
+            isinstance(each, ModelSummary) for each in callbacks
+        ):
+            standard.append(PartsSummary())
         trainer = Trainer(
             **config.as_dict(),
             **kwargs,
             plugins=[*plugins, AtomicCheckpointIO()],
-            callbacks=[*callbacks, *standard],
+            callbacks=[Continuation(self.dump()), *callbacks, *standard],
             logger=self._loggers(),
         )
         watch_ranks(trainer)
@@ -211,7 +227,7 @@ class Platform(LightningCLI):
         path = self.run_folder.folder / "config.yaml"
         before = path.read_text(encoding="utf-8") if path.is_file() else self.dump()
         if lines := changed_lines(before, self.dump()):
-            rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines[:6])}")
+            rank_zero_warn(f"{path}: this run continues with another configuration: {'; '.join(lines)}")
         write_text_atomically(path, self.dump())
 
     def keep_config(self) -> None:

@@ -8,6 +8,7 @@ _REMARKS = (
     "`weights_only` was not set",
     "TPU available",
     "to estimate number of stepping batches",
+    "already configured with model summary callbacks",  # ours
 )
 
 

@@ -82,8 +82,11 @@ def roc_figure(
             label=f"{plain(name)}, AUC {float(whole):.2%}, pAUC {float(part):.2%}",
             clip_on=False,
         )
-        until = np.append(false_alarm[false_alarm < max_fpr], max_fpr)
-        heights = np.append(hit[false_alarm < max_fpr], np.interp(max_fpr, false_alarm, hit))
+        inside = false_alarm <= max_fpr
+        until, heights = false_alarm[inside], hit[inside]
+        if until[-1] < max_fpr:  # a corner at the rate itself is a step, of which no mean is taken
+            until = np.append(until, max_fpr)
+            heights = np.append(heights, np.interp(max_fpr, false_alarm, hit))
         axes.fill_between(until, heights, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
     axes.set(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -70,19 +71,19 @@ class Run:
         return chosen_checkpoint(self.folder, mode)
 
     def best_checkpoint(self, mode: str) -> Path | None:
-        """The best checkpoint by the score in its name (see `callbacks.standard.best_checkpoint`), if any."""
+        """The best of `best_checkpoints`, if any."""
         return _best_checkpoint(self.checkpoints, mode)
+
+    @property
+    def best_checkpoints(self) -> list[Path]:
+        """Those with a score in their names (see `callbacks.best_checkpoint`); earlier versions kept NaN too."""
+        return _best_checkpoints(self.checkpoints)
 
 
 def chosen_checkpoint(folder: Path, mode: str) -> Path | None:
     """What scores in a run's folder, wherever that was moved: the best checkpoint, or the last one."""
     last = folder / "checkpoints" / "last.ckpt"
     return _best_checkpoint(last.parent, mode) or (last if last.is_file() else None)
-
-
-def _best_checkpoint(checkpoints: Path, mode: str) -> Path | None:
-    found = sorted(checkpoints.glob("best*.ckpt"), key=_score_in_name)
-    return (found[0] if mode == "min" else found[-1]) if found else None
 
 
 def checkpoint_of(path: str | Path) -> Path:
@@ -102,9 +103,19 @@ def checkpoint_of(path: str | Path) -> Path:
     return found
 
 
+def _best_checkpoint(checkpoints: Path, mode: str) -> Path | None:
+    found = sorted(_best_checkpoints(checkpoints), key=_score_in_name)
+    return (found[0] if mode == "min" else found[-1]) if found else None
+
+
+def _best_checkpoints(checkpoints: Path) -> list[Path]:
+    found = sorted(checkpoints.glob("best*.ckpt"))
+    return [path for path in found if not math.isnan(_score_in_name(path))]
+
+
 def _score_in_name(path: Path) -> float:
-    match = re.match(r"best=(-?[\d.]+(?:e[+-]?\d+)?)", path.stem)
-    return float(match.group(1)) if match else 0.0
+    match = re.match(r"best=(-?(?:[\d.]+(?:e[+-]?\d+)?|inf))", path.stem)
+    return float(match.group(1)) if match else math.nan
 
 
 def stable_id(config: Mapping[str, Any]) -> str:

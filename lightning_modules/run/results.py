@@ -93,11 +93,12 @@ def made_by(run: Run, checkpoint: str | Path | None, seed: int) -> dict[str, Any
     }
 
 
-def save_figures(folder: Path, name: str, report: Report, loggers: Sequence[Logger]) -> None:
-    """Saves the figures of an evaluation of this name as PNG and sends them to W&B where it is on."""
+def save_figures(folder: Path, name: str, report: Report, loggers: Sequence[Logger], *, title: str) -> None:
+    """Saves the figures of an evaluation of this name as PNG, a title above each, and sends them to W&B, if on."""
     folder.mkdir(parents=True, exist_ok=True)
     for figure_name, figure in report.figures.items():
         path = folder / f"{name}_{figure_name}.png"
+        figure.suptitle(title, fontsize=9)
         figure.savefig(path, dpi=150)
         for logger in loggers:
             if isinstance(logger, WandbLogger):

@@ -43,6 +43,17 @@ def test_roc_shades_what_partial_auc_measures(tmp_path):
     assert not plt.get_fignums()
 
 
+def test_a_step_at_the_rate_where_the_part_ends_is_not_shaded():
+    is_positive = torch.arange(20) < 10
+    scores = torch.tensor([9.0, 8, 7, 6, 5, 4, 3, 2, 1, 0, 6.5, *[-1.0] * 9], dtype=torch.float64)
+    axes = roc_figure({"steps": (scores, is_positive)}, max_fpr=0.1).axes[0]
+    # three hits before the first false alarm of ten, which is where the rate is 0.1, all others after it
+    x, y = np.asarray(axes.collections[0].get_paths()[0].vertices).T
+    area = abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2  # shoelace formula
+    assert area == pytest.approx(0.3 * 0.1)
+    assert area == pytest.approx(float(partial_auc(scores, is_positive, max_fpr=0.1, standardized=False)))
+
+
 def test_histogram_counts_every_trial(tmp_path):
     figure = score_histogram(*scored(2.0), bins=20)
     axes = figure.axes[0]

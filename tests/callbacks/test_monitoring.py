@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
 from torch.utils.data import DataLoader
 
 from datamodules.clips import Clip
@@ -23,6 +24,10 @@ from lightning_modules.figures.history import history_figure
 from lightning_modules.figures.spectrograms import color_image, contact_sheet, spectrogram
 from lightning_modules.run.folder import Run
 from lightning_modules.run.tracking import MetricsCSV
+
+PLAIN: Any = SimpleNamespace(
+    of=lambda split, rows: SimpleNamespace(name=split)
+)  # names of a run's own evaluations
 
 
 class Data(LightningDataModule):
@@ -182,21 +187,25 @@ def test_map_keeps_clusters_apart():
     ],
     ids=["usual", "tiny", "huge", "collapsed", "nan", "one dimension"],
 )
-def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path):
-    plain: Any = SimpleNamespace(of=lambda split, rows: SimpleNamespace(name=split))
-    callback = EmbeddingMap(Run(id="x", root=str(tmp_path)), plain)
-    data = SimpleNamespace(rows={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)})
+def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path, monkeypatch):
+    callback = EmbeddingMap(Run(id="x", root=str(tmp_path)), PLAIN)
+    data = SimpleNamespace(
+        rows={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)}, corpus="C"
+    )
     trainer: Any = SimpleNamespace(is_global_zero=True, num_test_batches=[1], datamodule=data, loggers=[])
     callback._run.folder.mkdir(parents=True)
     callback._embedding = embeddings
     callback.on_test_batch_end(trainer, Toy(), None, SimpleNamespace(index=torch.arange(24)), 0)
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
     callback.on_test_end(trainer, Toy())
+    assert [figure.get_suptitle() for figure in drawn] == ["experiment/x: C, test"] * mapped
     assert (callback._run.folder / "figures/test_embeddings.png").is_file() == mapped
 
 
 @pytest.mark.parametrize("sizes", [[24] * 200, [1, 2, 3] * 800, [1] * 30])
 def test_map_takes_clips_at_equal_distances_whatever_the_batches(sizes, tmp_path):
-    callback = EmbeddingMap(Run(id="x", root=str(tmp_path)))
+    callback = EmbeddingMap(Run(id="x", root=str(tmp_path)), PLAIN)
     trainer: Any = SimpleNamespace(is_global_zero=True)
     index = torch.arange(sum(sizes))
     for rows in index.split(sizes):

@@ -10,9 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from stopping import warm
 
 REPOSITORY = Path(__file__).parents[2]
 TIMEOUT_S = 240  # for tests that share a busy machine; what an outcome may take is asserted apart
+
+
+@pytest.fixture(scope="session")
+def runs():
+    """What runs commands in a folder, see `stopping`."""
+    with warm() as found:
+        yield found
 
 
 class TinyRun:

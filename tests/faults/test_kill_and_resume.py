@@ -14,6 +14,7 @@ import pytest
 from equality import assert_equal
 from lightning.pytorch import LightningModule
 
+from lightning_modules.callbacks import last_checkpoint
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
 from lightning_modules.run.checkpoints import read_checkpoint
 
@@ -110,11 +111,12 @@ def test_ten_random_kills(stop_and_resume, tmp_path):
         stop_and_resume(tmp_path / str(attempt), draw.uniform(0, 0.9), signal.SIGKILL)
 
 
-def test_a_resumed_run_saves_no_half_accumulated_step(tmp_path):
+def test_a_resumed_run_saves_no_half_accumulated_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(last_checkpoint, "validation_follows", lambda trainer: False)
     saved = []
     last = LastCheckpoint(tmp_path / "last.ckpt", previous=tmp_path / "last-1.ckpt", every_n_train_steps=3)
     trainer: Any = SimpleNamespace(
-        global_step=3, is_last_batch=False, save_checkpoint=lambda *_, **__: saved.append(trainer.global_step)
+        global_step=3, save_checkpoint=lambda *_, **__: saved.append(trainer.global_step)
     )
     last.on_train_start(trainer, LightningModule())
     for step in (3, 3, 4, 4, 5, 5, 6, 6):  # two batches a step

@@ -29,6 +29,7 @@ def main() -> None:
     from torch.utils.data import DataLoader, TensorDataset
 
     from datamodules.loading.loader import ResumableLoader
+    from lightning_modules.callbacks.continuation import Continuation
     from lightning_modules.callbacks.finite_loss import FiniteLoss
     from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
     from lightning_modules.callbacks.preemption import Preemption
@@ -111,7 +112,15 @@ def main() -> None:
     best = best_checkpoint(run, Checkpoints(monitor="val/loss"))
     config = given.get(f"config{os.environ.get('LOCAL_RANK', '0')}", "seed_everything: 0\n")
     average = [EMAWeightAveraging(decay=float(given["average"]))] if "average" in given else []
-    standard = [Agreement(config, ranks), RandomState(), FiniteLoss(), Preemption(last), best, last]
+    standard = [
+        Continuation(config),
+        Agreement(config, ranks),
+        RandomState(),
+        FiniteLoss(),
+        Preemption(last),
+        *best,
+        last,
+    ]
     trainer = Trainer(
         accelerator="cpu",
         devices=int(given["devices"]),

@@ -47,6 +47,22 @@ def test_best_checkpoint_by_the_score_in_its_name(tmp_path):
     assert highest.name.startswith("best=0.10")
 
 
+def test_what_earlier_versions_kept_of_nan_is_never_best(tmp_path):
+    run = Run(id="x", root=str(tmp_path))
+    run.checkpoints.mkdir(parents=True)
+    (run.checkpoints / "last.ckpt").touch()
+    (run.checkpoints / "best=nan-epoch=0000.ckpt").touch()
+    assert run.best_checkpoint("min") is run.best_checkpoint("max") is None
+    assert run.chosen_checkpoint("min") == run.last_checkpoint
+    (run.checkpoints / "best=inf-epoch=0001.ckpt").touch()
+    (run.checkpoints / "best=1e+30-epoch=0002.ckpt").touch()
+    found = [run.best_checkpoint(mode) for mode in ("min", "max")]
+    assert [path and path.name for path in found] == [
+        "best=1e+30-epoch=0002.ckpt",
+        "best=inf-epoch=0001.ckpt",
+    ]
+
+
 def test_atomic_write_replaces_and_leaves_nothing_behind(tmp_path):
     path = tmp_path / "deep" / "config.yaml"
     write_text_atomically(path, "old")

@@ -1,0 +1,48 @@
+"""The checkpoints that a validation chooses."""
+
+import math
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from lightning_modules.run.folder import Run
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best checkpoints as ``best=<value>-epoch=<n>.ckpt``; `Run.best_checkpoint` finds them again.
+
+    NaN is never best, nor is the infinite value that any other would beat: Lightning keeps both until a better one
+    comes.
+
+    Args:
+        run: Whose folder.
+        monitor: Logged value that chooses.
+        mode: Whether the smallest (``min``) or the largest value (``max``) is best.
+        save_top_k: How many to keep.
+    """
+
+    def __init__(self, run: Run, *, monitor: str, mode: str, save_top_k: int) -> None:
+        super().__init__(
+            dirpath=run.checkpoints,
+            filename=f"best={{{monitor}:.6f}}-epoch={{epoch:04d}}",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            monitor=monitor,
+            mode=mode,
+            save_top_k=save_top_k,
+            save_on_train_epoch_end=True,
+        )
+
+    @property
+    def state_key(self) -> str:
+        """As its base has it, whose state older checkpoints carry."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """Whether a value is among the best."""
+        if current is None:
+            return False
+        value = float(current)
+        is_one = value < math.inf if self.mode == "min" else value > -math.inf
+        return is_one and super().check_monitor_top_k(trainer, current)
