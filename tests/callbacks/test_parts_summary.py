@@ -2,7 +2,7 @@
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.model_summary import summarize
+from lightning.pytorch.utilities.model_summary.model_summary import summarize
 
 from lightning_modules.callbacks.parts_summary import PartsSummary
 
