@@ -37,10 +37,14 @@ class EmbeddingMap(Callback):
 
     Args:
         run: Whose folder.
+
+    Attributes:
+        min_clips: Fewer have no map.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.min_clips = _MIN_CLIPS
         self._hook: RemovableHandle | None = None
         self._embedding: Tensor | None = None  # of the last batch
         self._rows: list[Tensor] = []
@@ -107,7 +111,7 @@ class EmbeddingMap(Callback):
             self._hook.remove()
             self._hook = None
         rows, embeddings, self._rows, self._embeddings = self._rows, self._embeddings, [], []
-        if sum(map(len, rows)) < _MIN_CLIPS:
+        if sum(map(len, rows)) < self.min_clips:
             return
         points = _centred(torch.cat(embeddings).cpu())
         if points is None:
@@ -117,7 +121,7 @@ class EmbeddingMap(Callback):
             return
         data = data_of(trainer)
         clips = [data.rows[split][row] for row in torch.cat(rows).tolist()]
-        figure = embedding_figure(points, [label_of(clip, data.heads) for clip in clips], split=split)
+        figure = embedding_figure(points, [label_of(clip, data.target_names) for clip in clips], split=split)
         path = self._run.folder / "figures" / f"{split}_embeddings.png"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=150)

@@ -72,7 +72,7 @@ class EvaluationMedia(Callback):
             figure.savefig(path, dpi=100)
 
     def _save_mistakes(self, trainer: Trainer, split: Split, clips: Sequence["Clip"], scores: Tensor) -> None:
-        found = find_mistakes(clips, scores, data_of(trainer).heads)
+        found = find_mistakes(clips, scores, data_of(trainer).target_names)
         path = self._run.folder / "mistakes" / f"{split}.csv"
         path.unlink(missing_ok=True)
         path.with_suffix(".png").unlink(missing_ok=True)

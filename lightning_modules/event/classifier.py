@@ -10,12 +10,13 @@ from torch.nn import functional as F
 
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch
+from datamodules.clips.class_names import describe_difference
 from lightning_modules import optimization
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.event.event_report import Heads, event_report, head_metrics
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.output import Output
-from lightning_modules.networks.weights import load_network
+from lightning_modules.networks.weights import class_names, load_network
 from lightning_modules.objectives.mixup import Mixup, one_hot
 from lightning_modules.package.scorers import ClassScorer
 from lightning_modules.run.rows import Report
@@ -61,35 +62,62 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
     ) -> None:
         super().__init__(network, frontend, table=MeanTable, optimizer=optimizer, lr_scheduler=lr_scheduler)
         self.objective, self.mixup, self.label_smoothing = objective, mixup, label_smoothing
+        self._weights_heads: Heads = {}
         if weights is not None:
+            self._weights_heads = class_names(weights)
+            if self._weights_heads:  # their head counts until the data's classes are known
+                self._make_head(sum(map(len, self._weights_heads.values())))
             load_network(network, weights)
         if compile_network:
             network.compile()
         self.heads: Heads = {}
 
     def setup(self, stage: str) -> None:
-        """Takes the classes from the data; prediction has those of the checkpoint.
+        """Takes the classes from the data, unless a checkpoint, or the weights that it starts from, have the same.
 
         Raises:
             ValueError: The checkpoint was trained on other classes.
         """
-        if stage == "predict" and self.heads:
+        if not self.heads:
+            self._take_heads({head: list(names) for head, names in self.data.target_names.items()})
+        super().setup(stage)
+
+    def _take_heads(self, found: Heads) -> None:
+        """Of a new run: the order of the weights where their classes are the data's, and else a new head."""
+        if self._weights_heads and not describe_difference(found, self._weights_heads, complete=True):
+            self._set_heads(self._weights_heads)
             return
-        found = {head: list(names) for head, names in self.data.heads.items()}
-        if self.heads and self.heads != found:
-            raise ValueError(
-                f"trained on the classes {_summary(self.heads)}, and data.root has {_summary(found)}: take the same"
-                " data set with the same order of classes, or start anew"
-            )
         before = self.network.num_classes
         self._set_heads(found)
-        if (wanted := self.network.num_classes) != before:
+        wanted = self.network.num_classes
+        if wanted == before and self._weights_heads:  # as many, but others
+            self._make_head(wanted, anew=True)
+        if wanted != before or self._weights_heads:
             rank_zero_info(f"the network's head of {before} classes gives way to one of the data's {wanted}")
+
+    def on_fit_start(self) -> None:
+        """Compares the classes of a checkpoint that training continues from, which is read after `setup`."""
+        super().setup("fit")
 
     def _set_heads(self, heads: Heads) -> None:
         self.heads = heads
-        if (wanted := sum(self.num_classes)) != self.network.num_classes:
-            self.network.reset_classifier(wanted)
+        self._make_head(sum(self.num_classes))
+
+    def _make_head(self, num_classes: int, *, anew: bool = False) -> None:
+        """Gives the network a head of so many logits, unless it has one and none is wanted anew.
+
+        Raises:
+            ValueError: The network cannot make one.
+        """
+        if num_classes == self.network.num_classes and not anew:
+            return
+        if not hasattr(self.network, "reset_classifier"):
+            raise ValueError(
+                f"model.network tells {self.network.num_classes} classes apart, and the data have {num_classes}: set"
+                f" model.network.num_classes={num_classes}, or give {type(self.network).__name__} a"
+                " reset_classifier(num_classes)"
+            )
+        self.network.reset_classifier(num_classes)
 
     @property
     def num_classes(self) -> list[int]:
@@ -169,7 +197,3 @@ def _smooth(target: Tensor, label_smoothing: float) -> Tensor:
     """Targets (batch, class) of which all classes share a part; rows add up to 1, or 0 if unknown, as before."""
     weight = target.sum(dim=1, keepdim=True)  # PyTorch's own label smoothing takes it to be 1
     return torch.lerp(target, weight / target.shape[1], label_smoothing)
-
-
-def _summary(heads: Heads) -> str:
-    return ", ".join(f"{head} {len(names)} from {names[0]!r}" for head, names in heads.items())

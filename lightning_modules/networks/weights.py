@@ -1,5 +1,6 @@
 """Read weights from any source that holds them and load them strictly, or say in one line why not."""
 
+import json
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -47,6 +48,20 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         ValueError: As `read_file` and `named_tensors`.
     """
     return named_tensors(read_file(path), path)
+
+
+def class_names(path: str | Path) -> dict[str, list[str]]:
+    """Read which classes the head of a checkpoint or package of this project tells apart: label -> names by index.
+
+    Empty for a detector, and for published weights, which do not say.
+    """
+    if Path(path).is_dir():
+        spec = json.loads((Path(path) / "package.json").read_text(encoding="utf-8"))["scorer"]
+        heads = spec["init_args"].get("heads", {})
+    else:
+        content = read_file(path)
+        heads = content.get("heads", {}) if isinstance(content, dict) else {}
+    return {str(head): list(names) for head, names in heads.items()} if isinstance(heads, dict) else {}
 
 
 def read_file(path: str | Path) -> Any:
