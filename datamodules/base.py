@@ -6,14 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.clips import Clip, ClipDataset, Padding, collate
+from datamodules.clips.class_names import describe_difference, distinct, recounted, renamed, same_order
 from datamodules.clips.coverage import Coverage
 from datamodules.clips.recordings import Recordings
 from datamodules.clips.search import clips_to_predict, require_files
-from datamodules.clips.table import ClipTable
+from datamodules.clips.table import ClipTable, a_few
 from datamodules.loading.loader import ResumableLoader
 from datamodules.loading.resumable import ResumableDataModule, SplitName
 from datamodules.loading.samplers import TrainBatchSampler, TrainSampler
@@ -34,6 +36,7 @@ class ClipDataModule(ResumableDataModule):
         in_memory: Decode a split once and keep it: 38 MB for ten minutes of mono at 16 kHz, shared by workers.
         drop_last: Leave out what does not fill the last batch of a training epoch.
         predict: Audio files, folders, or ``.txt`` lists of paths to predict on.
+        class_names: Names of classes -> those that a method knows them by; several classes may become one.
         **settings: Of `ResumableDataModule`.
 
     Attributes:
@@ -61,6 +64,7 @@ class ClipDataModule(ResumableDataModule):
         in_memory: bool = False,
         drop_last: bool = True,
         predict: Sequence[str] = (),
+        class_names: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -69,18 +73,69 @@ class ClipDataModule(ResumableDataModule):
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
         self.drop_last, self.in_memory = drop_last, in_memory
         self.predict = list(predict)
+        self.class_names = dict(class_names or {})
+        self._counted_as: Mapping[str, Sequence[str]] | None = None
+        self._few = False
         self.coverage: dict[str, Coverage] = {}
         self._recordings: dict[str, Recordings] = {}
 
     @property
     def heads(self) -> Mapping[str, Sequence[str]]:
-        """Name of each label of a clip -> its class names by index."""
+        """Name of each label of a clip -> its class names by index, as `split` counts them."""
         return {"class": self.classes}
+
+    @property
+    def target_names(self) -> Mapping[str, Sequence[str]]:
+        """Name of each label -> class names by index of the targets in `rows` and of columns of scores.
+
+        `heads` by their `class_names`, until a method counts them in another order; see `count_classes_as`.
+        """
+        return (
+            distinct(renamed(self.heads, self.class_names)) if self._counted_as is None else self._counted_as
+        )
+
+    def count_classes_as(self, names: Mapping[str, Sequence[str]], *, method: str, complete: bool) -> None:
+        """Let targets of labelled rows, those at hand and those still to be read, count classes as a method does.
+
+        Args:
+            names: Label -> class names by index. Prediction takes them as they are.
+            method: Its name, for messages.
+            complete: Whether all of these classes must be there, as in training.
+
+        Raises:
+            ValueError: The data have other classes.
+        """
+        tables = [table for table in self.rows.values() if (table.targets >= 0).any()]
+        if tables and not same_order(before := self.target_names, names):
+            self._require_classes(names, method=method, complete=complete)
+            for table in tables:
+                table.targets = recounted(table.targets, before, names)
+            order = "; ".join(", ".join(classes) for classes in names.values() if len(names) == 1)
+            rank_zero_info(
+                f"{type(self).__name__}: classes are counted in the order of the {method}, not of the data"
+                + (f": {order}" if 0 < len(order) <= 100 else "")
+            )
+        self._counted_as = {label: list(classes) for label, classes in names.items()}
+
+    def _require_classes(
+        self, names: Mapping[str, Sequence[str]], *, method: str = "method", complete: bool = False
+    ) -> None:
+        found = renamed(self.heads, self.class_names)
+        if difference := describe_difference(found, names, complete=complete):
+            raise ValueError(
+                f"{self.root}: {type(self).__name__} has {difference} by the {method}: give them the method's names"
+                " with data.class_names='{NAME IN THE DATA: NAME IN THE METHOD}', or name other data"
+            )
 
     @property
     def stop_s(self) -> float | None:
         """Where clips end whose files no protocol cuts, in seconds; None is the end of the file."""
         return None
+
+    def keep_few(self) -> int:
+        """Read a few rows of each class of every split from now on, see `a_few`; all of them are worth scoring."""
+        self._few = True
+        return 4
 
     def left_out(self, name: str, clips: Sequence[Clip]) -> Mapping[str, str]:
         """Key -> reason of the clips of split `name` that the data set does without; the files of others must exist."""
@@ -104,11 +159,27 @@ class ClipDataModule(ResumableDataModule):
         left_out = {} if name == "predict" else self.left_out(name, clips)
         clips = [clip for clip in clips if clip.key not in left_out]
         require_files(clips)
-        return ClipTable(clips)
+        table = ClipTable(a_few(clips, training=name == "train") if self._few else clips)
+        if (self.class_names or self._counted_as is not None) and (table.targets >= 0).any():
+            self._require_classes(self.target_names)
+            own = renamed(self.heads, self.class_names)
+            table.targets = recounted(table.targets, own, self.target_names)
+        return table
 
     def train_sampler(self) -> TrainSampler:
         """The order of training batches; a data set may have its own."""
+        self.fit_batch_to_demo()
         return TrainBatchSampler(len(self.rows["train"]), drop_last=self.drop_last, **self.order_settings)
+
+    def fit_batch_to_demo(self) -> None:
+        """Cut batches that are larger than the demo corpus, where that is the data, so that it can be tried."""
+        num_clips = len(self.rows["train"])
+        share = num_clips // self.ranks[1]
+        if self.root == self.demo_root and self.drop_last and self.batch_size > share > 0:
+            rank_zero_info(
+                f"{self.root}: batches of {share} clips, not {self.batch_size}: the demo corpus has {num_clips}"
+            )
+            self.batch_size = share
 
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled batches, of random crops unless clips are whole; resumes where a restored checkpoint was."""

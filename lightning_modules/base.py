@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, get_origin
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -19,6 +19,7 @@ from lightning_modules.run.pretrained import Pretrained, Weights, read_pretraine
 from lightning_modules.run.rows import Report
 
 if TYPE_CHECKING:  # what commands do without until something is built
+    from datamodules.base import ClipDataModule
     from datamodules.loading.resumable import ResumableDataModule
     from lightning_modules.package.scorers import Scorer
 
@@ -87,9 +88,38 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         pretrained.load_into(self.network)
 
     @property
+    def target_names(self) -> Mapping[str, Sequence[str]]:
+        """Label -> class names in the order in which this method counts targets; empty takes the order of the data."""
+        return self.heads
+
+    def setup(self, stage: str) -> None:
+        """Lets the data count classes as this method does; a method with more to do before a loop calls it.
+
+        Raises:
+            ValueError: The data have other classes, or no room for the scores of each.
+        """
+        if self.heads and not self.data.takes_class_scores:
+            raise ValueError(
+                f"data: {type(self.data).__name__} writes one score a clip, and a {type(self).__name__} gives one a"
+                " class: name a data set of classes, such as AudioFolder, or a detector"
+            )
+        if self.target_names:
+            data = cast("ClipDataModule", self.data)  # only clips have classes
+            data.count_classes_as(self.target_names, method=type(self).__name__, complete=stage == "fit")
+
+    @property
     def data(self) -> Data:
         """The data module of the running loop."""
         return cast(Data, data_of(self.trainer))
+
+    @classmethod
+    def kind_of_data(cls) -> type | None:
+        """What a data module must be for this method, as its class says: ``EvaluatedModule[ClipDataModule]``."""
+        bases = (base for each in cls.__mro__ for base in each.__dict__.get("__orig_bases__", ()))
+        kinds = (
+            kind for base in bases for kind in get_args(base) if issubclass(get_origin(base), EvaluatedModule)
+        )
+        return next((kind for kind in kinds if isinstance(kind, type) and kind is not Any), None)
 
     def parameter_groups(self) -> Iterable[Parameter] | Iterable[dict[str, Any]]:
         """What the optimizer is made from."""

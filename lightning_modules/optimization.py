@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch.nn import Parameter
 from torch.optim import Optimizer
+from torch.optim import lr_scheduler as schedules
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 
@@ -64,13 +65,14 @@ def configure(
     other schedule steps once an epoch.
 
     Raises:
-        ValueError: It waits for a value of validation, and there is none.
+        ValueError: It waits for a value of validation, and there is none; see also `require_monitor`.
     """
     trainable = parameters if parameters is not None else (p for p in module.parameters() if p.requires_grad)
     built = optimizer(trainable)
     if lr_scheduler is None:
         return {"optimizer": built}
     schedule = lr_scheduler(built)
+    require_monitor(schedule)
     settings: dict[str, Any] = {"scheduler": schedule, "interval": "epoch"}
     if isinstance(schedule, CosineDecay | OneCycleLR):
         settings["interval"] = "step"
@@ -81,6 +83,20 @@ def configure(
         if schedule.monitor.startswith("val/"):
             settings["frequency"] = _epochs_between_validations(module.trainer, schedule.monitor)
     return {"optimizer": built, "lr_scheduler": settings}
+
+
+def require_monitor(schedule: Any) -> None:
+    """Refuses PyTorch's own schedule that waits for a value, which does not say for which.
+
+    Raises:
+        ValueError: Names the one that does.
+    """
+    if isinstance(schedule, schedules.ReduceLROnPlateau) and not isinstance(schedule, ReduceLROnPlateau):
+        raise ValueError(
+            "PyTorch's ReduceLROnPlateau names no value to wait for: take"
+            " --model.lr_scheduler=lightning.pytorch.cli.ReduceLROnPlateau with --model.lr_scheduler.monitor=val/…, a"
+            " value that the method logs"
+        )
 
 
 def _epochs_between_validations(trainer: Trainer, monitor: str) -> int:

@@ -130,3 +130,17 @@ def test_pairs_teach_what_lies_between_them(follow, monkeypatch):
     process.process()
     found, far = (soundfile.read(name)[0] for name in ("out.wav", "demo/far/05.wav"))
     assert np.abs(found - far).mean() < 0.1 * np.abs(far).mean()
+
+
+def test_a_root_that_is_missing_is_named(follow):
+    with pytest.raises(
+        ValueError, match=r"^nowhere: no such folder: set data.root to the folder of the data set$"
+    ):
+        follow(NETWORK, more=["--data.root=nowhere"])
+
+
+def test_items_too_short_for_an_output_name_the_key(follow):
+    with pytest.raises(
+        ValueError, match=r"items of 8 samples, and an output of FIR depends on 16: set data.window to"
+    ):
+        follow(PAIRS, more=["--data.window=8"])

@@ -59,6 +59,7 @@ class DCASE(ClipDataModule):
     """
 
     classes = ("normal", "anomaly")
+    takes_class_scores = False
     unique_keys = False
     demo_root = Path(DEMO_ROOT)
     demo_writer = staticmethod(make_demo)
@@ -224,7 +225,7 @@ class DCASE(ClipDataModule):
             if count == len(keys):
                 raise ValueError(
                     f"{self.root}: validation_fraction {self.validation_fraction} leaves none of the {len(keys)}"
-                    f" clips of {instance} for training: lower it"
+                    f" clips of {instance} for training: {'lower it' if count > 1 else 'set it to 0'}"
                 )
             held_out.update(np.random.default_rng([self.seed, 2, number]).choice(keys, count, replace=False))
         return held_out

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import overload
 
 import numpy as np
@@ -29,6 +30,26 @@ class Clip:
     attributes: Mapping[str, str] = field(default_factory=dict)
     start_s: float = 0.0
     stop_s: float | None = None
+
+
+def a_few(clips: Sequence[Clip], *, training: bool) -> list[Clip]:
+    """Rows of all classes in turn, for a dry run.
+
+    Of a test 4, which both classes of a detector are among. Of training 24; of each machine instance at least 8, for
+    detectors fit to every one.
+    """
+    groups: dict[tuple[object, str], list[int]] = {}
+    for row, clip in enumerate(clips):
+        groups.setdefault((clip.target, clip.attributes.get("instance", "")), []).append(row)
+    of_machines = training and any(instance for _, instance in groups)
+    each = max(8, 64 // len(groups)) if of_machines else 24
+    turns = [
+        row
+        for rank in zip_longest(*(rows[:each] for rows in groups.values()))
+        for row in rank
+        if row is not None
+    ]
+    return [clips[row] for row in sorted(turns if of_machines else turns[: 24 if training else 4])]
 
 
 class ClipTable(Sequence[Clip]):

@@ -18,6 +18,7 @@ _HEADERS = (
     "Expected a path but",
 )
 _OF_CLASS = re.compile(r"( *(?:- )?)Type typing\.Callable\[.*\] expects a function or a callable class: (.*)")
+_KILLED = re.compile(r"DataLoader worker \(pid.*\) (is killed by signal|exited unexpectedly)")
 # whose classes the parser finds by their names alone, once imported
 _PACKAGES = ("lightning_modules", "datamodules", "lightning.pytorch.callbacks", "torch.optim")
 
@@ -62,12 +63,22 @@ def one_line(message: str, known_options: Iterable[str]) -> str:
 def cause(error: Exception) -> str:
     """One line, also where the parser or a loader's worker wrapped the cause of an error in many."""
     text = str(error)
+    if _KILLED.search(text):
+        way_out = "--data.num_workers=2 or fewer, --data.in_memory=false or smaller batches need less memory"
+        if "Bus error" in text:
+            way_out = "shared memory is too small: docker run --shm-size=8g, or --data.num_workers=0"
+        return f"{text.splitlines()[0].rstrip('. ')}, most often for want of memory: {way_out}"
     if "Does not validate" in text:
         return one_line(text, ())
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     if "Original Traceback" in text:  # from a worker: its traceback comes first
         return lines[-1].split("Error: ", 1)[-1]
     return " ".join(lines)
+
+
+def is_killed_worker(error: BaseException) -> bool:
+    """Whether a loader's process was ended from outside, which torch tells as any error of its own."""
+    return isinstance(error, RuntimeError) and _KILLED.search(str(error)) is not None
 
 
 def misplaced(word: str, known_options: Iterable[str]) -> str:
@@ -165,7 +176,27 @@ def _without_class(cause: str) -> str:
         }
         nearest = _nearest(name, known) if difflib.get_close_matches(name, known, n=1) else ""
         return f"no class {name}{nearest or '; write its path, such as torch.optim.Adam'}"
+    if other := re.match(r"Import path (?:[\w.]+\.)?(\w+) does not correspond to a subclass of (\w+)", cause):
+        name, kind = other.groups()
+        fitting = _classes_of(kind)
+        return f"{name} is no {kind}" + (f": name one of {', '.join(fitting)}" if fitting else "")
     return cause
+
+
+def _classes_of(kind: str) -> list[str]:
+    """Public classes of the project that are of a kind, of the packages that are imported and of all data sets."""
+    faces = [
+        name for name in list(sys.modules) if name.startswith("lightning_modules.") and name.count(".") == 1
+    ]
+    modules = [importlib.import_module("datamodules"), *(sys.modules[name] for name in faces)]
+    classes = {name: getattr(module, name, None) for module in modules for name in _public(module)}
+    return sorted(
+        name
+        for name, each in classes.items()
+        if inspect.isclass(each)
+        and not inspect.isabstract(each)
+        and kind in {base.__name__ for base in inspect.getmro(each)[1:]}
+    )
 
 
 def _indent(line: str) -> int:

@@ -1,7 +1,8 @@
 """The data of an experiment's configuration, for commands that need nothing else of it."""
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from lightning.pytorch import LightningDataModule
 
@@ -22,6 +23,16 @@ SECTIONS = (
 """What else stands in the configuration of an experiment."""
 
 
+class _DataParser(Parser):
+    """Names the command that looks at other data, where a configuration has such."""
+
+    def refuse(self, cause: str) -> NoReturn:
+        """As `Parser`."""
+        if re.match(r"data: \w+ is no \w+", cause):
+            cause += "; python -m lightning_modules.fit --config FILE --check tries any other data"
+        super().refuse(cause)
+
+
 def data_parser(prog: str, kind: type[LightningDataModule], *, description: str) -> Parser:
     """Parser of ``python -m PROG --config FILE --data.KEY=VALUE``, to which a command adds options of its own.
 
@@ -30,7 +41,7 @@ def data_parser(prog: str, kind: type[LightningDataModule], *, description: str)
         kind: What the data module must be.
         description: Stands before the options, examples included.
     """
-    parser = Parser(prog=f"python -m {prog}", description=description, **Parser.settings)
+    parser = _DataParser(prog=f"python -m {prog}", description=description, **Parser.settings)
     parser.add_argument("-c", "--config", action="config", help="YAML of an experiment; repeatable")
     parser.add_lightning_class_args(kind, "data", subclass_mode=True)
     for name in SECTIONS:

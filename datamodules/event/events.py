@@ -63,7 +63,7 @@ class EventDataModule(ClipDataModule):
     @property
     def classes(self) -> Sequence[str]:
         """Class names of all heads side by side, as the columns of scores."""
-        return [name for names in self.heads.values() for name in names]
+        return [name for names in self.target_names.values() for name in names]
 
     def left_out(self, name: str, clips: Sequence[Clip]) -> Mapping[str, str]:
         """Clips without a file and those of the list `excluded`; notes and prints the coverage of the split.
@@ -86,6 +86,7 @@ class EventDataModule(ClipDataModule):
 
     def train_sampler(self) -> TrainSampler:
         """Each clip once an epoch, or classes alike."""
+        self.fit_batch_to_demo()
         targets = self.rows["train"].targets
         weights = class_balancing_weights(targets) if self.balanced else None
         return TrainBatchSampler(
@@ -97,12 +98,13 @@ class EventDataModule(ClipDataModule):
     ) -> Path:
         """Write probabilities as NumPy's ``.npz``, which opens without pickle; `path` gets that suffix.
 
-        Its arrays: ``key`` (clip,), ``head`` and ``classes`` (class,) text, ``probability`` float32 (clip, class).
+        Its arrays: ``key`` (clip,), ``head`` and ``classes`` (class,) text, ``probability`` float32 (clip, class). The
+        scores of a detector, one a clip, are ``score`` float32 (clip,) in place of the last three.
 
         Args:
             path: File to write as a whole or not at all.
             keys: Ids of the clips.
-            scores: (clip, class) probabilities, heads side by side.
+            scores: (clip, class) probabilities, heads side by side, or (clip,) scores.
             decisions: Not written, the probabilities tell.
 
         Returns:
@@ -111,26 +113,29 @@ class EventDataModule(ClipDataModule):
         Raises:
             ValueError: If `scores` is not of that shape, or not finite.
         """
-        probability = self._checked_scores(path, keys, scores)
-        head = [head for head, names in self.heads.items() for _ in names]
-        names = {"key": keys, "head": head, "classes": self.classes}
-        columns = {name: np.array(texts, np.str_) for name, texts in names.items()}
+        checked = self._checked_scores(path, keys, scores)
+        names: dict[str, Sequence[str]] = {"key": keys}
+        if checked.ndim == 2:
+            names["head"] = [head for head, classes in self.target_names.items() for _ in classes]
+            names["classes"] = self.classes
+        columns: dict[str, NDArray[Any]] = {name: np.array(texts, np.str_) for name, texts in names.items()}
+        columns["probability" if checked.ndim == 2 else "score"] = checked
         with replacing(path := Path(path).with_suffix(".npz")) as file:
-            np.savez(file, **columns, probability=probability)  # pyright: ignore[reportArgumentType]
+            np.savez(file, **columns)  # pyright: ignore[reportArgumentType]
         return path
 
     def _checked_scores(
         self, path: str | Path, keys: Sequence[str], scores: ArrayLike
     ) -> NDArray[np.float32]:
-        """Finite scores, float32 (clip, class)."""
+        """Finite scores, float32 (clip, class) or (clip,)."""
         checked = np.asarray(scores, np.float32)
-        if checked.shape != (len(keys), len(self.classes)):
+        if checked.shape not in ((len(keys),), (len(keys), len(self.classes))):
             raise ValueError(
                 f"{path}: scores of shape {checked.shape} where {len(keys)} clips x {len(self.classes)} classes were"
-                " expected: give one column a class, heads side by side"
+                " expected: give one column a class, heads side by side, or one score a clip"
             )
         if not np.isfinite(checked).all():
-            key = keys[np.flatnonzero(~np.isfinite(checked).all(axis=1))[0]]
+            key = keys[int(np.argwhere(~np.isfinite(checked))[0, 0])]
             raise ValueError(f"{path}: a score of {key} is not finite: look for NaN in training")
         return checked
 

@@ -123,12 +123,15 @@ class AudioFolder(EventDataModule):
     def write_scores(
         self, path: str | Path, keys: Sequence[str], scores: ArrayLike, decisions: Sequence[int] | None = None
     ) -> Path:
-        """Write probabilities as CSV: ``key`` and one column a class or tag; `path` gets the suffix ``.csv``.
+        """Write as CSV: ``key`` and one column a class or tag, or ``score``; `path` gets the suffix ``.csv``.
 
         All else is as in `EventDataModule`.
         """
         checked = self._checked_scores(path, keys, scores)
-        names, columns = (self.heads, checked[:, 1::2]) if self.labels else (self.classes, checked)
+        if checked.ndim == 1:
+            names, columns = ["score"], checked[:, None]
+        else:
+            names, columns = (self.target_names, checked[:, 1::2]) if self.labels else (self.classes, checked)
         rows = (
             [key, *(f"{score:.9g}" for score in row)] for key, row in zip(keys, columns.tolist(), strict=True)
         )
@@ -162,7 +165,7 @@ class AudioFolder(EventDataModule):
         for key, _, labels in self._sounds:
             if self.labels is None and labels[0] not in index:
                 raise ProtocolError(
-                    f"{self.classes_file}: class {labels[0]!r} of {key} is missing: add it, or set null"
+                    f"{self.classes_file}: class {labels[0]!r} of {key} is missing: add it, or set classes_file to null"
                 )
             target = index[labels[0]] if index else tuple(int(tag in labels) for tag in self.heads)
             found = self.source.search(key) if self.source else None
@@ -182,7 +185,9 @@ class AudioFolder(EventDataModule):
         clips, given = self._clips, [sound.part for sound in self._sounds]
         parts = join_sources([clip.attributes["source"] for clip in clips], self._survey.pairs)
         targets = np.array([clip.target for clip in clips])
-        labels = targets.astype(bool) if self.labels else np.eye(len(self.classes), dtype=bool)[targets]
+        labels = (
+            targets.astype(bool) if self.labels else np.eye(len(self.heads["class"]), dtype=bool)[targets]
+        )
         side = np.array([part or "train" for part in given], dtype="<U10")
         for name, wanted in self.held_out.items():
             free = side == "train"
@@ -195,12 +200,31 @@ class AudioFolder(EventDataModule):
                 chosen = hold_out(parts[free], labels[free], fraction=wanted, order=keys)
             if not chosen.any():
                 raise ValueError(
-                    f"{self.root}: no source can be held out for {name} ({wanted}): every one is the only source of a"
-                    f" class; set source to null to split single files, or {name} to 0"
+                    f"{self.root}: nothing can be held out for {name} ({wanted}): every source is the only one of a"
+                    f" class; set {self._way_out(labels, free, keys, wanted)}{name} to 0"
                 )
             side[np.flatnonzero(free)[chosen]] = name
         self._tell(labels, side, is_given=any(given))
         return {name: list(compress(clips, side == name)) for name in ("train", "validation", "test")}
+
+    def _way_out(
+        self, labels: np.ndarray, free: np.ndarray, keys: Sequence[str], wanted: float | list[str]
+    ) -> str:
+        """The keys that let something be held out, among those that join files: near duplicates, and sources."""
+        if isinstance(wanted, list):
+            return ""
+        names = [clip.attributes["source"] for clip in self._clips]
+        singly = [clip.key for clip in self._clips]
+        ways = {
+            "near_duplicates to null, for files that only sound alike": (names, []),
+            "source to null to split single files": (singly, self._survey.pairs),
+            "source and near_duplicates to null to split single files": (singly, []),
+        }
+        for way, (sources, pairs) in ways.items():
+            parts = join_sources(sources, pairs)
+            if hold_out(parts[free], labels[free], fraction=wanted, order=keys).any():
+                return f"{way}, or "
+        return ""
 
     def _rows_of(self, sources: Sequence[str]) -> list[int]:
         known = {clip.attributes["source"] for clip in self._clips}
@@ -212,7 +236,7 @@ class AudioFolder(EventDataModule):
 
     def _tell(self, labels: np.ndarray, side: np.ndarray, *, is_given: bool) -> None:
         """Print what the split cannot do."""
-        names = list(self.heads) if self.labels else list(self.classes)
+        names = list(self.heads) if self.labels else list(self.heads["class"])
         tested = {names[k] for k in labels[side == "test"].nonzero()[1]}
         untested = [name for name in names if name not in tested]
         if tested and untested:

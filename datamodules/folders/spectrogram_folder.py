@@ -46,10 +46,13 @@ class SpectrogramFiles(SoundFiles):
             raise ValueError(f"{path}: damaged ({error}): pack the library again") from None
         if not isinstance(index, dict) or not index.keys() >= _ENTRIES:
             raise ValueError(f"{path}: damaged (entries are missing): pack the library again")
-        for name, ours in (("sample_rate", sample_rate), ("crop_s", crop_s)):
+        for name, key, ours in (
+            ("sample_rate", "sample_rate", sample_rate),
+            ("crop_s", "eval_crop_s", crop_s),
+        ):
             if index[name] != ours:
                 raise ValueError(
-                    f"{path}: {name} is {index[name]}, and the configuration has {ours}: give the same"
+                    f"{path}: made with {name} {index[name]}, and data.{key} is {ours}: set that to {index[name]}"
                 )
         self.num_channels: int = index["channels"]
         self.ranges: dict[str, tuple[float, float]] = index["files"]

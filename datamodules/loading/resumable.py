@@ -56,6 +56,9 @@ class ResumableDataModule(LightningDataModule, ABC):
     demo_writer: ClassVar[Callable[..., object] | None] = None
     """What writes it into a new folder, ``(folder, *, seed=0)``, as a `staticmethod`."""
 
+    takes_class_scores: ClassVar[bool] = True
+    """Whether `write_scores` takes one score a class; formats of detection have room for one a clip alone."""
+
     rows: dict[str, Sequence[Keyed]]
 
     def __init__(
@@ -88,6 +91,11 @@ class ResumableDataModule(LightningDataModule, ABC):
     def heads(self) -> Mapping[str, Sequence[str]]:
         """Name of each label of a row -> its class names by index; empty where rows have none."""
         return {}
+
+    @property
+    def target_names(self) -> Mapping[str, Sequence[str]]:
+        """`heads`, as targets of `rows` count them."""
+        return self.heads
 
     @abstractmethod
     def split(self, name: Literal["train", "validation", "test"]) -> Sequence[Any]:
@@ -123,10 +131,26 @@ class ResumableDataModule(LightningDataModule, ABC):
         return self.rows_to_predict() if name == "predict" else self.split(name)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the splits of a stage, each once."""
+        """Read the splits of a stage, each once.
+
+        Raises:
+            ValueError: There is nothing to train on.
+        """
         for name in _SPLITS_OF_STAGE[stage]:
             if name not in self.rows:
-                self.rows[name] = self.read_rows(name)
+                rows = self.read_rows(name)
+                if name == "train" and stage == "fit" and not len(rows):
+                    found = "nothing to train on in it" if self.root.exists() else "no such folder"
+                    raise ValueError(f"{self.root}: {found}: set data.root to the folder of the data set")
+                self.rows[name] = rows
+
+    def keep_few(self) -> int:
+        """Read a few rows of every split from now on, for a dry run, where reading or fitting many takes long.
+
+        Returns:
+            Batches of an evaluation that are worth scoring then.
+        """
+        return 1
 
     def make_demo(self, folder: Path) -> None:
         """Write a small corpus in the data set's own layout."""

@@ -90,9 +90,15 @@ class TrainBatchSampler(TrainSampler):
         self._num_distinct, self.num_clips = num_clips, epoch_items or num_clips
         super().__init__(self.num_clips, max(batch_size, 1), drop_last=drop_last, **settings)
         if batch_size < 1 or not self.num_served:
+            most = self.num_clips // self.world_size
+            way_out = (
+                f"set data.batch_size to at most {most}" if most else f"use at most {self.num_clips} devices"
+            )
+            if not self.num_clips:
+                way_out = "set data.root to the folder of the data set"
             raise ValueError(
                 f"a global batch of {batch_size} x {self.world_size} clips cannot be made of the {self.num_clips} clips"
-                " of the training split: lower batch_size, use fewer devices, or set drop_last to false"
+                f" of the training split: {way_out}"
             )
         self._chances = None if weights is None else np.asarray(weights) / np.sum(weights)
 

@@ -34,6 +34,7 @@ class ASVspoof(ClipDataModule):
     """
 
     classes = ("spoof", "bonafide")
+    takes_class_scores = False
     demo_root = Path(DEMO_ROOT)
     demo_writer = staticmethod(make_demo)
 
@@ -80,7 +81,8 @@ class ASVspoof(ClipDataModule):
             if not missing_files(clips[:1]):
                 return clips
         raise ProtocolError(
-            f"{path}: {clips[0].key} is in no audio folder of ASVspoof {self.edition} at {self.root}"
+            f"{path}: {clips[0].key} is in no audio folder of ASVspoof {self.edition} at {self.root}: set data.root and"
+            " data.edition to those of the protocol"
         )
 
     def _read(self, layout: Layout, folder: Path, protocol: Path) -> list[Clip]:
@@ -145,7 +147,7 @@ class ASVspoof(ClipDataModule):
         """Utterance -> ``SYSTEM KEY`` and a space, of all clips with a label."""
         clips = (clip for split in self.rows.values() for clip in split if clip.target != -1)
         return {
-            clip.key: f"{clip.attributes['attack']} {'bonafide' if clip.target == 1 else 'spoof'} "
+            clip.key: f"{(attack := clip.attributes['attack'])} {'bonafide' if attack == '-' else 'spoof'} "
             for clip in clips
         }
 

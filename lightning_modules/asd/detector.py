@@ -1,7 +1,7 @@
 """What all anomalous sound detectors share: one score a clip, thresholds, the challenge's report."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -41,6 +41,7 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
     """
 
     fits_on_training_clips = True
+    classes = ("normal", "anomaly")
 
     def __init__(
         self,
@@ -63,17 +64,35 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         """Names the classes after the data's machine instances.
 
         Raises:
-            ValueError: A run continues on other machine instances than it began with.
+            ValueError: The data name no machine instances, or a run continues on others than it began with.
         """
+        data = self.data
+        if stage != "predict" and any(
+            "instance" not in rows[0].attributes for rows in data.rows.values() if rows
+        ):
+            raise ValueError(
+                f"data: {type(data).__name__} names no machine instances, by which a {type(self).__name__} is"
+                " evaluated: lay the files out as DCASE 2020 does,"
+                " MACHINE/{train,test}/{normal,anomaly}_id_00_NUMBER.wav, and set data to DCASE"
+            )
+        super().setup(stage)
         if stage == "fit":
-            normal = [clip for clip in self.data.rows["train"] if clip.target == 0]
-            found = sorted({clip.attributes.get("instance", "") for clip in normal})
-            if self.instances and self.instances != found:
-                raise ValueError(
-                    f"this run was trained on {', '.join(self.instances)}, and data.root now holds"
-                    f" {', '.join(found)}: give the run another id, or the old data"
-                )
-            self.instances = found
+            self._take_instances()
+
+    def _take_instances(self) -> None:
+        normal = [clip for clip in self.data.rows["train"] if clip.target == 0]
+        found = sorted({clip.attributes.get("instance", "") for clip in normal})
+        if self.instances and self.instances != found:
+            raise ValueError(
+                f"this run was trained on {', '.join(self.instances)}, and data.root now holds"
+                f" {', '.join(found)}: give the run another id, or the old data"
+            )
+        self.instances = found
+
+    @property
+    def target_names(self) -> dict[str, Sequence[str]]:
+        """Normal is 0, anomalous 1."""
+        return {"class": self.classes}
 
     def instance_index(self, batch: Batch) -> Tensor:
         """int64 (batch,): which of `instances` each clip is of, -1 if none."""
@@ -109,7 +128,8 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         return {"score": self.gathered[1].mean()}
 
     def on_train_start(self) -> None:
-        """Forgets what was fitted to earlier weights."""
+        """Compares the instances of a checkpoint, which is read after `setup`; forgets what was fitted before."""
+        self._take_instances()
         self.restore(Fitted())
 
     def on_test_start(self) -> None:

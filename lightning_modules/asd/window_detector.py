@@ -11,6 +11,8 @@ from lightning_modules.frontends import MelDecibel
 from lightning_modules.package.scorers import WindowScorer
 from lightning_modules.package.scorers.windows import Aggregation
 
+_OF_OVERLAY = 48  # frames of asd_short_clips.yaml
+
 
 class WindowDetector(AnomalousSoundDetector, ABC):
     """Scores windows of consecutive frames; a method adds a `training_step` and a `scorer`.
@@ -56,9 +58,10 @@ class WindowDetector(AnomalousSoundDetector, ABC):
         """Refuses clips shorter than a window, while their lengths are still on the CPU."""
         num_frames = self.frontend.num_frames(batch.length)
         if (shortest := int(num_frames.min())) < self.window:
+            overlay = ", or add configs/overlays/asd_short_clips.yaml" if shortest >= _OF_OVERLAY else ""
             raise ValueError(
                 f"clip {batch.key[int(num_frames.argmin())]} has {shortest} frames, fewer than a window of"
-                f" {self.window}: set model.window to at most {shortest}, or add configs/overlays/asd_short_clips.yaml"
+                f" {self.window}: set model.window to at most {shortest}{overlay}"
             )
         return batch
 

@@ -51,8 +51,8 @@ def baselines(method: EvaluatedModule, datamodule: Any) -> dict[str, Report]:
 
 
 @baselines.register
-def _(_: SyntheticSpeechDetector, datamodule: ClipDataModule) -> dict[str, Report]:
-    train, test = _described(datamodule)
+def _(method: SyntheticSpeechDetector, datamodule: ClipDataModule) -> dict[str, Report]:
+    train, test = _described(method, datamodule)
     train, target = _known(train, _targets(train)[:, 0])
 
     def score(classifier: Classifier) -> Tensor:
@@ -67,13 +67,15 @@ def _(_: SyntheticSpeechDetector, datamodule: ClipDataModule) -> dict[str, Repor
 
 @baselines.register
 def _(method: EventClassifier, datamodule: ClipDataModule) -> dict[str, Report]:
-    train, test = _described(datamodule)
+    train, test = _described(method, datamodule)
     report = tag_report if isinstance(method, Tagger) else event_report
     return {
         name: report(
             test.rows,
-            _probabilities(classifier, train, test, [len(names) for names in datamodule.heads.values()]),
-            datamodule.heads,
+            _probabilities(
+                classifier, train, test, [len(names) for names in datamodule.target_names.values()]
+            ),
+            datamodule.target_names,
             coverage=datamodule.coverage.get("test"),
         )
         for name, classifier in CLASSIFIERS.items()
@@ -93,7 +95,7 @@ def _probabilities(
 
 @baselines.register
 def _(method: AnomalousSoundDetector, datamodule: Any) -> dict[str, Report]:
-    train, test = _described(datamodule)
+    train, test = _described(method, datamodule)
     normal = torch.tensor([row.target == 0 for row in train.rows])
     train, instances = _known(train, torch.where(normal, _instances(train, train), -1))
     tested = _instances(test, train)
@@ -172,9 +174,11 @@ def _(method: PairModule, _: Any) -> dict[str, Report]:
     )
 
 
-def _described(datamodule: ClipDataModule) -> tuple[Described, Described]:
-    """The training clips, each once, and those of the test."""
+def _described(method: EvaluatedModule, datamodule: ClipDataModule) -> tuple[Described, Described]:
+    """The training clips, each once, and those of the test, whose classes are counted as the method does."""
     datamodule.setup()
+    if method.target_names:
+        datamodule.count_classes_as(method.target_names, method=type(method).__name__, complete=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rates: Mapping[str, Any] = {"sample_rate": datamodule.sample_rate, "device": device}
     return (

@@ -39,10 +39,14 @@ class EmbeddingMap(Callback):
     Args:
         run: Whose folder.
         evaluations: Names what is evaluated.
+
+    Attributes:
+        min_clips: Fewer have no map.
     """
 
     def __init__(self, run: Run, evaluations: Evaluations) -> None:
         self._run, self._evaluations = run, evaluations
+        self.min_clips = _MIN_CLIPS
         self._hook: RemovableHandle | None = None
         self._embedding: Tensor | None = None  # of the last batch
         self._rows: list[Tensor] = []
@@ -111,7 +115,7 @@ class EmbeddingMap(Callback):
             self._hook.remove()
             self._hook = None
         rows, embeddings, self._rows, self._embeddings = self._rows, self._embeddings, [], []
-        if sum(map(len, rows)) < _MIN_CLIPS:
+        if sum(map(len, rows)) < self.min_clips:
             return
         points = _centred(torch.cat(embeddings).cpu())
         if points is None:
@@ -121,7 +125,7 @@ class EmbeddingMap(Callback):
             return
         data = data_of(trainer)
         clips = [data.rows[split][row] for row in torch.cat(rows).tolist()]
-        figure = embedding_figure(points, [label_of(clip, data.heads) for clip in clips], split=split)
+        figure = embedding_figure(points, [label_of(clip, data.target_names) for clip in clips], split=split)
         figure.suptitle(headline(self._run, data.corpus, split), fontsize=9)
         name = self._evaluations.of(split, data.rows[split]).name
         path = self._run.folder / "figures" / f"{name}_embeddings.png"

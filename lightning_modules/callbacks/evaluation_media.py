@@ -94,7 +94,7 @@ class EvaluationMedia(Callback):
             figure.savefig(path, dpi=100)
 
     def _save_mistakes(self, trainer: Trainer, split: Split, clips: Sequence["Clip"], scores: Tensor) -> None:
-        found = find_mistakes(clips, scores, data_of(trainer).heads)
+        found = find_mistakes(clips, scores, data_of(trainer).target_names)
         name = self._evaluations.of(split, data_of(trainer).rows[split]).name
         path = self._run.folder / "mistakes" / f"{name}.csv"
         path.unlink(missing_ok=True)

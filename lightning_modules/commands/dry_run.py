@@ -1,48 +1,84 @@
-"""One small batch through training, validation and scoring, and a table of what it passed through."""
+"""All that a run does, on a few clips, in a folder that is gone afterwards; and a table of what they passed through."""
 
+import contextlib
+import io
+import logging
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from datamodules.loading.resumable import ResumableDataModule
+from lightning_modules.callbacks.embedding_map import EmbeddingMap
+from lightning_modules.run.checkpoints import load_weights
+
+if TYPE_CHECKING:
+    from lightning_modules.config.cli import Platform
 
 BATCH_SIZE = 2
+_MIN_CLIPS = 4  # of a map of embeddings
 
 
-def dry_run(model: LightningModule, datamodule: ResumableDataModule, trainer: Trainer) -> None:
-    """Trains, validates and tests on one batch of two clips and prints the parts; writes nothing.
+@contextlib.contextmanager
+def dry_run(platform: "Platform") -> Iterator[None]:
+    """Lets what a command does within take seconds and leave nothing; prints the model's parts at its end.
 
-    Args:
-        model: As built from the configuration.
-        datamodule: Its batch sizes are cut, so that the check takes seconds.
-        trainer: Limited to one batch, without loggers and checkpoints.
+    Datasets are cut to a few rows of each class and batches to two clips; checkpoints, score files, tables and figures
+    go into a temporary folder; figures that say nothing about so few clips are not shown.
     """
+    datamodule = platform.datamodule
     datamodule.batch_size = min(datamodule.batch_size, BATCH_SIZE)
     datamodule.eval_batch_size = min(datamodule.eval_batch_size, BATCH_SIZE)
     datamodule.num_workers = 0
-    with tempfile.TemporaryDirectory() as folder:
+    batches = datamodule.keep_few()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         datamodule.make_small(Path(folder))
-        _pass_one_batch(model, datamodule, trainer)
+        _move(platform, folder)
+        for loop in ("limit_val_batches", "limit_test_batches"):
+            setattr(platform.trainer, loop, min(getattr(platform.trainer, loop) * batches, batches))
+        shapes: dict[str, tuple[str, str]] = {}
+        hooks = [part.register_forward_hook(_record(shapes, name)) for name, part in _parts(platform.model)]
+        with _silence(folder):
+            yield
+        for hook in hooks:
+            hook.remove()
+    Console(width=max(Console().width, 130)).print(_table(platform.model, shapes))
+    print(
+        f"check passed: {BATCH_SIZE} clips through training, a few through validation, test, figures and files"
+    )
 
 
-def _pass_one_batch(model: LightningModule, datamodule: ResumableDataModule, trainer: Trainer) -> None:
-    shapes: dict[str, tuple[str, str]] = {}
-    hooks = [part.register_forward_hook(_record(shapes, name)) for name, part in _parts(model)]
-    trainer.fit(model, datamodule)
-    trainer.test(model, datamodule, verbose=False)
-    for hook in hooks:
-        hook.remove()
-    Console(width=max(Console().width, 130)).print(_table(model, shapes))
-    loss = trainer.callback_metrics.get("train/loss")
-    print(f"check passed: one batch of {BATCH_SIZE} through training, validation and scoring")
-    assert loss is None or torch.isfinite(loss)
+def _move(platform: "Platform", folder: str) -> None:
+    """Lets the run write into a folder, and begin at its start; a checkpoint that was named has to fit."""
+    if platform.ckpt_path is not None:
+        load_weights(platform.model, platform.ckpt_path, training_only=platform.model.training_only)
+        platform.ckpt_path = None
+    platform.run_folder = replace(platform.run_folder, root=folder)
+    callbacks: Any = platform.trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+    for each in callbacks:
+        if isinstance(each, ModelCheckpoint):
+            each.dirpath = str(platform.run_folder.checkpoints)
+        if isinstance(each, EmbeddingMap):
+            each.min_clips = _MIN_CLIPS
+
+
+@contextlib.contextmanager
+def _silence(folder: str) -> Iterator[None]:
+    """Drops what is printed, and remarks on the folder."""
+    log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    remark = lambda record: folder not in record.getMessage()  # noqa: E731
+    log.addFilter(remark)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        log.removeFilter(remark)
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -34,11 +34,16 @@ from lightning_modules.run.tracking import MetricsCSV
 
 
 def check_or(platform: Platform, command: Callable[[], object]) -> None:
-    """Runs the command, or with ``--check`` one small batch through all of it."""
-    if platform.config_init.check:
-        dry_run(platform.model, platform.datamodule, platform.trainer)
-    else:
+    """Runs the command, or with ``--check`` all that a run does on a few clips."""
+    if not platform.config_init.check:
         command()
+        return
+    with dry_run(platform):
+        if platform.command == "validate":
+            train(platform)
+            evaluate(platform, "validation")
+        else:
+            train_and_test(platform)
 
 
 def train_and_test(platform: Platform) -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,17 +20,19 @@ from lightning.pytorch.loggers import Logger
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
-from datamodules.config.errors import cause
+from datamodules.config.errors import cause, is_killed_worker
 from datamodules.config.files import ConfigFileError, as_yaml
 from datamodules.config.parser import Parser
 from datamodules.files import write_text_atomically
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.callbacks.continuation import Continuation
 from lightning_modules.callbacks.log_interval import AT_MOST, LogInterval
+from lightning_modules.callbacks.monitors import Monitors
 from lightning_modules.callbacks.parts_summary import PartsSummary
 from lightning_modules.callbacks.progress import progress
 from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
+from lightning_modules.config.agreement import refuse_other_data, refuse_wrong_optimizer
 from lightning_modules.config.inherited import inherited
 from lightning_modules.config.of_checkpoint import config_of_checkpoint, named_checkpoint
 from lightning_modules.config.parser import PlatformParser
@@ -97,6 +100,9 @@ class Platform(LightningCLI):
                 f"model: {type(self.model).__name__} is no lightning_modules.base.EvaluatedModule, which commands ask"
                 " for scores and a report"
             )
+        refuse_other_data(self.model, self.datamodule)
+        if command == "fit":
+            refuse_wrong_optimizer(self.model, self.config.model.get("init_args", {}))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the given arguments, whatever the process was started with."""
@@ -176,11 +182,13 @@ class Platform(LightningCLI):
         callbacks = config.pop("callbacks") or []
         config.pop("logger")
         if self.config_init.check:
-            return _trainer_of_one_batch(precision=config.precision, callbacks=callbacks, plugins=plugins)
-        config.devices, config.num_nodes = devices_and_nodes(config.devices, config.num_nodes)
-        started = processes()
-        if started and started.launcher == "srun":  # requeueing is the batch script's, after exit code 75
-            plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
+            for key, value in _one_batch(config).items():
+                config[key] = value
+        else:
+            config.devices, config.num_nodes = devices_and_nodes(config.devices, config.num_nodes)
+            started = processes()
+            if started and started.launcher == "srun":  # requeueing is the batch script's, after exit code 75
+                plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
         config.default_root_dir = config.default_root_dir or str(self.run_folder.folder)
         standard = standard_callbacks(
             self.run_folder,
@@ -190,6 +198,7 @@ class Platform(LightningCLI):
             self.ckpt_path,
             self.evaluations,
         )
+        callbacks = [Monitors(self.checkpoints.monitor), *callbacks]
         if config.enable_progress_bar is not False and not any(
             isinstance(each, ProgressBar) for each in callbacks
         ):
@@ -212,7 +221,12 @@ class Platform(LightningCLI):
 
     def _loggers(self) -> list[Logger] | Literal[False]:
         """None for what leaves no result of a run, as a prediction."""
-        return False if self.command == "predict" else self.config_init.tracking.loggers(self.run_folder)
+        if self.command == "predict":
+            return False
+        tracking = self.config_init.tracking
+        if self.config_init.check:
+            tracking = replace(tracking, wandb="disabled")
+        return tracking.loggers(self.run_folder)
 
     @cached_property
     def _yaml(self) -> str:  # takes half a second
@@ -236,22 +250,31 @@ class Platform(LightningCLI):
             write_text_atomically(self.run_folder.folder / "config.yaml", self.dump())
 
 
-def _trainer_of_one_batch(**settings: Any) -> Trainer:
-    """A trainer on one device that runs one batch of each loop and writes nothing."""
-    return Trainer(
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        max_epochs=1,
-        limit_train_batches=1,
-        limit_val_batches=1,
-        limit_test_batches=1,
-        **settings,
-    )
+def _one_batch(settings: Any) -> dict[str, Any]:
+    """What replaces a trainer's settings to step once, on one device, and score one batch; none stays none."""
+    limits = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
+    return {
+        **{key: 0 if settings[key] == 0 else 1 for key in limits},
+        "devices": 1,
+        "num_nodes": 1,
+        "strategy": "auto",
+        "fast_dev_run": False,
+        "max_epochs": 1,
+        "min_epochs": None,
+        "max_steps": -1,
+        "min_steps": None,
+        "max_time": None,
+        "overfit_batches": 0.0,
+        "val_check_interval": None,
+        "check_val_every_n_epoch": 1,
+        "log_every_n_steps": 1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "sync_batchnorm": False,
+        "profiler": None,
+        "default_root_dir": None,
+    }
 
 
 def build(
@@ -298,8 +321,8 @@ def one_line_errors(command: Callable[[], None]) -> None:
     """Runs a command; a user's error is one line and exit code 1 or 2, set TRACEBACK=1 to see where it came from."""
     try:
         command()
-    except (ValueError, OSError, MisconfigurationException, OmegaConfBaseException) as error:
-        if os.environ.get("TRACEBACK"):
+    except (ValueError, OSError, RuntimeError, MisconfigurationException, OmegaConfBaseException) as error:
+        if os.environ.get("TRACEBACK") or (isinstance(error, RuntimeError) and not is_killed_worker(error)):
             raise
         sys.stderr.write(f"error: {cause(error)}\n")
         raise SystemExit(2 if isinstance(error, ConfigFileError) else 1) from None

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch
+from datamodules.clips.class_names import describe_difference
 from lightning_modules import optimization
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.event.event_report import Heads, event_report, head_metrics
@@ -75,32 +76,33 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
 
     def begin_with(self, pretrained: Pretrained) -> None:
         """Takes the network of earlier weights, its head too; `setup` replaces one of other classes than the data's."""
-        if pretrained.heads and not hasattr(self.network, "load_official"):  # which has a rule of its own
-            self._set_heads({head: list(names) for head, names in pretrained.heads.items()})
         self.pretrained_heads = {head: list(names) for head, names in pretrained.heads.items()}
+        if self.pretrained_heads:
+            self._set_heads(self.pretrained_heads)
         super().begin_with(pretrained)
 
     def setup(self, stage: str) -> None:
-        """Takes the classes from the data; prediction has those of the checkpoint.
+        """Takes the classes from the data, unless a checkpoint, or the weights that it starts from, have the same.
 
         Raises:
             ValueError: The checkpoint was trained on other classes.
         """
-        if stage == "predict" and self.heads:
+        if not self.heads:
+            self._take_heads({head: list(names) for head, names in self.data.target_names.items()})
+        super().setup(stage)
+
+    def _take_heads(self, found: Heads) -> None:
+        """Of a new run: the order of the weights where their classes are the data's, and else a new head."""
+        heads = self.pretrained_heads
+        if heads and describe_difference(found, heads, complete=True) is None:
+            self._set_heads(heads)
             return
-        found = {head: list(names) for head, names in self.data.heads.items()}
-        if self.heads and self.heads != found:
-            raise ValueError(
-                f"trained on the classes {_summary(self.heads)}, and data.root has {_summary(found)}: take the same"
-                " data set with the same order of classes, or start anew"
-            )
         before, parameters = self.network.num_classes, dict(self.network.named_parameters())
-        is_other = not self.heads and self.pretrained_heads and self.pretrained_heads != found
         self._set_heads(found)
         wanted = self.network.num_classes
-        if is_other:
+        if self.pretrained_heads:
             if wanted == before and hasattr(self.network, "reset_classifier"):
-                self.network.reset_classifier(wanted)  # as many classes, but not the same
+                self._make_head(wanted, anew=True)  # as many classes, but not the same
             anew = [
                 name for name, each in self.network.named_parameters() if each is not parameters.get(name)
             ]
@@ -111,10 +113,29 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         elif wanted != before:
             rank_zero_info(f"the network's head of {before} classes gives way to one of the data's {wanted}")
 
+    def on_fit_start(self) -> None:
+        """Compares the classes of a checkpoint that training continues from, which is read after `setup`."""
+        super().setup("fit")
+
     def _set_heads(self, heads: Heads) -> None:
         self.heads = heads
-        if (wanted := sum(self.num_classes)) != self.network.num_classes:
-            self.network.reset_classifier(wanted)
+        self._make_head(sum(self.num_classes))
+
+    def _make_head(self, num_classes: int, *, anew: bool = False) -> None:
+        """Gives the network a head of so many logits, unless it has one and none is wanted anew.
+
+        Raises:
+            ValueError: The network cannot make one.
+        """
+        if num_classes == self.network.num_classes and not anew:
+            return
+        if not hasattr(self.network, "reset_classifier"):
+            raise ValueError(
+                f"model.network tells {self.network.num_classes} classes apart, and the data have {num_classes}: set"
+                f" model.network.num_classes={num_classes}, or give {type(self.network).__name__} a"
+                " reset_classifier(num_classes)"
+            )
+        self.network.reset_classifier(num_classes)
 
     @property
     def num_classes(self) -> list[int]:

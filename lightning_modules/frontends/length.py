@@ -12,7 +12,8 @@ def check_length(waveform: Tensor, num_samples: int) -> None:
     if waveform.shape[-1] < num_samples:
         found = waveform.shape[-1]
         raise ValueError(
-            f"clip of {found} samples: expected at least one window of {num_samples}; pad or drop it"
+            f"clip of {found} samples: expected at least one window of {num_samples}; leave it out, or set"
+            " data.train_crop_s and data.eval_crop_s, to which shorter clips are filled"
         )
 
 

@@ -72,7 +72,7 @@ def read_rows(path: Path) -> list[list[str]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8 text; convert it with iconv -t utf-8") from None
+        raise ValueError(f"{path}: not UTF-8 text; convert it with iconv -f latin1 -t utf-8") from None
     rows = [[field.strip() for field in line.split(",")] for line in lines if line and not line.isspace()]
     if not rows:
         raise ValueError(f"{path}: the file is empty")

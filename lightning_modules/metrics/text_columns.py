@@ -116,6 +116,6 @@ def _fail_decoding(path: Path) -> NoReturn:
             line.decode()
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{path}:{number}: not UTF-8 text ({error.reason}); convert it with iconv -t utf-8"
+                f"{path}:{number}: not UTF-8 text ({error.reason}); convert it with iconv -f latin1 -t utf-8"
             ) from None
     raise ValueError(f"{path}: not UTF-8 text")

@@ -174,9 +174,14 @@ class AASIST(nn.Module):
             waveform = waveform.unsqueeze(1)
         shortest = self.sinc.shape[-1] - 1 + 3 ** (1 + len(self.encoder))
         if waveform.shape[1] != 1 or waveform.shape[2] < shortest:
-            shape = tuple(waveform.shape)
+            way_out = (
+                "data.train_crop_s and data.eval_crop_s to more"
+                if waveform.shape[1] == 1
+                else "data.mono: true"
+            )
             raise ValueError(
-                f"waveform {shape}: AASIST expects (batch, 1, time) with time at least {shortest}"
+                f"waveform {tuple(waveform.shape)}: AASIST expects (batch, 1, time) with time at least {shortest}: set"
+                f" {way_out}"
             )
         with torch.autocast(waveform.device.type, enabled=False):
             bands = F.conv1d(waveform.to(self.sinc.dtype), self.sinc).abs_()

@@ -156,6 +156,11 @@ class AST(nn.Module):
             for key, value in state.items()
             if key not in heads_of_images
         }
+        if "cls_token" in state and "dist_token" not in state:
+            raise ValueError(
+                f"{path}: a vision transformer without dist_token, the token of distillation, which AST has beside that"
+                " of the class: take weights of a distilled one, such as deit_base_distilled_patch16_384"
+            )
         self._adapt_positions(state, path, of_audio=of_audio)
         kernel = state.get("patch_embed.weight")
         if kernel is not None and kernel.shape[1] == 3:

@@ -71,7 +71,7 @@ class Autoencoder(nn.Module):
         """
         if windows.shape[-1] != self.input_dim:
             raise ValueError(
-                f"windows {tuple(windows.shape)}: this Autoencoder expects (..., {self.input_dim}); "
-                "build it with your input_dim"
+                f"windows {tuple(windows.shape)}: this Autoencoder expects (..., {self.input_dim}), bands x frames of a"
+                f" window: set model.network.input_dim={windows.shape[-1]}"
             )
         return self.layers(windows.reshape(-1, self.input_dim)).view_as(windows)

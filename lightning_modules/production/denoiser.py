@@ -83,6 +83,8 @@ class Denoiser(PairModule):
         """Returns the error of the network's output, at its own level."""
         gain = self._gain(batch.waveform)
         waveform, target = batch.waveform * gain, batch.target * gain
+        if not self.pad_training:
+            self.require_samples(batch, self.past + self.look_ahead + 1)
         if self.pad_training:
             waveform = F.pad(waveform, (self.past, self.look_ahead))
         else:

@@ -96,6 +96,7 @@ class LearnedEffect(PairModule):
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Returns the loss over those samples of the chunks that have all their context."""
+        self.require_samples(batch, self.past + self.look_ahead + self.stride)
         if self.spectral_decay:
             estimate, magnitude = self.network.with_magnitude(batch.waveform, batch.knobs)
             ramp = torch.linspace(0, 7, magnitude.shape[1] + 1, device=magnitude.device)[:-1].exp()

@@ -44,6 +44,10 @@ class Mapper(EvaluatedModule[Any]):
             ValueError: The checkpoint was trained on others, or the data are audio and there is no front end.
         """
         data = self.data
+        if not hasattr(data, "outputs"):
+            raise ValueError(
+                f"data: {type(data).__name__} has no examples of inputs and outputs: set data to MappingExamples"
+            )
         names = data.input_names or (self.frontend.names if isinstance(self.frontend, Descriptors) else None)
         if names is None:
             raise ValueError(

@@ -78,6 +78,19 @@ class PairModule(EvaluatedModule[PairDataModule]):
             )
         self.sample_rate = rate
 
+    def require_samples(self, batch: PairBatch, wanted: int) -> None:
+        """Refuses training items that are too short for a sample of output.
+
+        Raises:
+            ValueError: Names the key that makes them longer.
+        """
+        if (found := batch.waveform.shape[-1]) < wanted:
+            key = "chunk" if hasattr(self.data, "chunk") else "window"
+            raise ValueError(
+                f"training items of {found} samples, and an output of {type(self.network).__name__} depends on"
+                f" {wanted}: set data.{key} to at least {wanted}"
+            )
+
     def forward(self, waveform: Tensor, knobs: Tensor | None = None) -> Tensor:
         """What the network makes of (batch, 1, time)."""
         return self.network(waveform, knobs)

@@ -64,10 +64,13 @@ class Tagger(EventClassifier):
         return len(self.heads) > 1
 
     def _set_heads(self, heads: Heads) -> None:
+        if len(heads) > 1 and (others := [head for head, names in heads.items() if len(names) != 2]):
+            raise ValueError(
+                f"data: {others[0]} has {len(heads[others[0]])} classes beside {len(heads) - 1} other heads, and a"
+                f" {type(self).__name__} tells classes of one head, or tags, apart: name an EventClassifier"
+            )
         self.heads = heads
-        wanted = len(heads) if self.is_multi_tag else sum(self.num_classes)
-        if wanted != self.network.num_classes:
-            self.network.reset_classifier(wanted)
+        self._make_head(len(heads) if self.is_multi_tag else sum(self.num_classes))
 
     def of_features(self, features: Tensor) -> Output:
         """Maps (batch, channel, mel, frame) to embeddings (batch, 128) and logits of all heads side by side."""

@@ -100,9 +100,11 @@ class Synthesizer(EvaluatedModule[ClipDataModule]):
         """What the discriminator sees of the training clips."""
         waveform = batch.waveform
         if waveform.shape[1:] != (1, self.network.num_samples):
+            seconds = self.network.num_samples / self.data.sample_rate
             raise ValueError(
                 f"clips of {waveform.shape[1]} x {waveform.shape[2]} samples where 1 x {self.network.num_samples} were"
-                " expected: set data.num_samples to the network's"
+                f" expected: set data.num_samples={self.network.num_samples} of OneShots, or data.train_crop_s and"
+                f" eval_crop_s to {seconds:g} and mono to true"
             )
         if self.random_polarity:
             waveform = waveform * (torch.randint(2, (len(waveform), 1, 1), device=self.device) * 2 - 1)

@@ -32,6 +32,7 @@ _WITHOUT_EFFECT = {
         "in_memory",
         "seed",
         "drop_last",
+        "class_names",  # targets count as clips do
     },
 }
 

@@ -1,5 +1,7 @@
 """Training and scoring of a synthetic speech detector."""
 
+from collections.abc import Sequence
+
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning_utilities.core.rank_zero import rank_zero_warn
@@ -80,6 +82,11 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
             inter_instance.bind(network)
         if compile_network:
             network.compile()
+
+    @property
+    def target_names(self) -> dict[str, Sequence[str]]:
+        """Spoof is 0, bona fide 1."""
+        return {"class": self.classes}
 
     def forward(self, waveform: Tensor) -> Output:
         """Maps (batch, channel, time) waveforms to embeddings and logits."""

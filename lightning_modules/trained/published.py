@@ -70,7 +70,7 @@ def _class_names(data: Any, sizes: Mapping[str, int]) -> dict[str, list[str]]:
     known: Mapping[str, Sequence[str]] = {}
     if data.root.is_dir() or data.root != data.demo_root:  # a demo corpus that is missing would be made
         with suppress(ValueError, OSError):  # without the data set's lists
-            known = data.heads
+            known = data.target_names
     if sum(map(len, known.values())) == sum(sizes.values()):
         return {head: list(names) for head, names in known.items()}
     return {head: [str(number) for number in range(size)] for head, size in sizes.items()}

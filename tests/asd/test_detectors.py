@@ -161,8 +161,14 @@ def test_any_objective_trains_embeddings_that_a_backend_scores(clips):
     assert detector.eval().score(batch_of(clips)).isfinite().all()
 
 
+def data_of(instances):
+    """A data module of one training clip of each machine instance."""
+    rows = {"train": [Clip(name, "", 0, {"instance": name}) for name in instances]}
+    return SimpleNamespace(rows=rows, count_classes_as=lambda *_, **__: None)
+
+
 def test_too_few_classes_are_refused_before_training():
-    data = SimpleNamespace(rows={"train": [Clip(name, "", 0, {"instance": name}) for name in INSTANCES]})
+    data = data_of(INSTANCES)
 
     for detector, key in (
         (FlowDetector(MAF(input_dim=128, hidden_dim=8, num_conditions=2)), "num_conditions=3"),
@@ -174,13 +180,13 @@ def test_too_few_classes_are_refused_before_training():
 
 
 def test_a_run_does_not_continue_on_other_machines():
-    data = SimpleNamespace(rows={"train": [Clip(name, "", 0, {"instance": name}) for name in INSTANCES[:2]]})
-
+    """Whether its checkpoint is read before the data, as for a test, or after, as for training that goes on."""
     detector = detectors()["proxy outliers"]
-    detector.on_load_checkpoint({"instances": INSTANCES})
-    detector._trainer = SimpleNamespace(datamodule=data)  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(ValueError, match=r"trained on fan/id_00, fan/id_02, pump/id_00.*now holds"):
-        detector.setup("fit")
+    detector._trainer = SimpleNamespace(datamodule=data_of(INSTANCES[:2]))  # pyright: ignore[reportAttributeAccessIssue]
+    for begin in (lambda: detector.setup("fit"), detector.on_train_start):
+        detector.on_load_checkpoint({"instances": INSTANCES})
+        with pytest.raises(ValueError, match=r"trained on fan/id_00, fan/id_02, pump/id_00.*now holds"):
+            begin()
 
 
 @pytest.mark.parametrize("name", ["flow", "logit", "neighbours", "mahalanobis"])

@@ -189,9 +189,8 @@ def test_map_keeps_clusters_apart():
 )
 def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path, monkeypatch):
     callback = EmbeddingMap(Run(id="x", root=str(tmp_path)), PLAIN)
-    data = SimpleNamespace(
-        rows={"test": [Clip(key="a", path="", target=0)] * 24}, heads={"class": ("a",)}, corpus="C"
-    )
+    rows = {"test": [Clip(key="a", path="", target=0)] * 24}
+    data = SimpleNamespace(rows=rows, target_names={"class": ("a",)}, corpus="C")
     trainer: Any = SimpleNamespace(is_global_zero=True, num_test_batches=[1], datamodule=data, loggers=[])
     callback._run.folder.mkdir(parents=True)
     callback._embedding = embeddings

@@ -242,7 +242,7 @@ def test_wrong_file_is_one_line_and_exit_code_2(text, expected, monkeypatch, tmp
         ("--checkpoints.save_top_k=-3", "checkpoints.save_top_k: expected at least -1, found -3"),
         (
             "--checkpoints.monitor=val/err --trainer.limit_train_batches=1",
-            "could not find the monitored key .*'val/eer'",
+            "checkpoints.monitor: nothing is logged as 'val/err'; did you mean 'val/eer'",
         ),
         ("--data=null", "data: no data module; name one"),
     ],

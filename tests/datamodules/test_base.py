@@ -10,6 +10,7 @@ import soundfile
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from datamodules.asd.dcase import DCASE
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch, ClipDataset
 from datamodules.production.pairs.noisy_pairs import NoisyPairs
@@ -44,6 +45,47 @@ def test_test_batches_keep_rows_and_attributes(demo_corpus) -> None:
             clip = data.rows["test"][index]
             assert (batch.key[i], batch.target[i].item()) == (clip.key, clip.target)
             assert batch.attributes["attack"][i] == clip.attributes["attack"]
+
+
+def test_batches_larger_than_the_demo_corpus_are_cut_to_it(demo_corpus, monkeypatch, caplog) -> None:
+    with caplog.at_level("INFO"):
+        data = _data(demo_corpus, batch_size=64)
+        with pytest.raises(ValueError, match=r"set data\.batch_size to at most 60"):
+            data.train_dataloader()
+        monkeypatch.setattr(ASVspoof, "demo_root", demo_corpus)
+        assert [len(batch.key) for batch in data.train_dataloader()] == [60]
+    assert "batches of 60 clips, not 64: the demo corpus has 60" in caplog.text
+
+
+def test_targets_follow_the_order_of_a_method_before_and_after_they_are_read(demo_corpus) -> None:
+    data = _data(demo_corpus)
+    data.setup("fit")
+    spoofs = int((data.rows["train"].targets == 0).sum())
+    data.count_classes_as({"label": ["bonafide", "spoof"]}, method="Method", complete=True)
+    data.count_classes_as({"label": ["bonafide", "spoof"]}, method="Method", complete=False)
+    data.setup("test")
+    assert (spoofs, int((data.rows["train"].targets == 1).sum())) == (32, 32)
+    for clips in (data.rows["train"], data.rows["test"]):
+        assert all((clip.attributes["attack"] == "-") == (clip.target == 0) for clip in clips)
+    batch = next(iter(data.test_dataloader()))
+    assert batch.target.tolist() == [int(attack != "-") for attack in batch.attributes["attack"]]
+    with pytest.raises(
+        ValueError, match="ASVspoof has classes spoof, bonafide where fake, real were expected"
+    ):
+        data.count_classes_as({"class": ["fake", "real"]}, method="Method", complete=False)
+
+
+def test_a_dry_run_reads_few_clips_of_each_class(demo_corpus, demo_machines) -> None:
+    data = _data(demo_corpus)
+    data.keep_few()
+    data.setup("fit")
+    data.setup("test")
+    assert [len(data.rows[name]) for name in ("train", "validation", "test")] == [24, 4, 4]
+    assert sorted(data.rows["test"].targets.tolist()) == [0, 0, 1, 1]
+    machines = DCASE(root=str(demo_machines), train_crop_s=1, eval_crop_s=1)
+    machines.keep_few()
+    machines.setup("fit")
+    assert {clip.attributes["instance"] for clip in machines.rows["train"]} == set(machines.instances)
 
 
 def test_whole_clips_are_sorted_by_length(demo_corpus) -> None:

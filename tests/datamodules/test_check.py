@@ -97,6 +97,10 @@ def test_overrides_replace_the_config(demo_corpus, tmp_path, capsys) -> None:
         ("trainer: {}", "no configuration: give --config FILE"),
         ("data: {class_path: datamodules.nothing.Nothing}", "data: datamodules has no nothing"),
         ("data: {class_path: datamodules.ssd.asvspoof.ASVspoof, init_args: {rot: x}}", "rot"),
+        (
+            "data: {class_path: datamodules.EffectPairs}",
+            "data: EffectPairs is no ClipDataModule: name one of ASVspoof, AudioFolder, ",
+        ),
         ("data: {class_path: datamodules.ssd.asvspoof.ASVspoof, init_args: {root: '${unknown}'}}", "unknown"),
     ],
 )

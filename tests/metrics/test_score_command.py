@@ -93,6 +93,19 @@ def test_formats_of_score_files_agree(files, tmp_path, dialect):
         ("scores.txt", "LA_3 1.0", "\n\nLA_3 x", "scores.txt:6: score 'x' of LA_3"),
         ("scores.txt", "LA_3 1.0", "LA_3 1.0 0", "scores.txt:4: 3 columns, expected 2"),
         ("scores.txt", "LA_6 -0.16", "LA_6,-0.16", "scores.txt:1: 1 columns; expected 'UTT SCORE'"),
+        ("scores.txt", "LA_6 -0.16", "LA_6,-0.16", "(commas separate no columns: replace them by blanks)"),
+        (
+            "scores.txt",
+            None,
+            "Output, LA_6, 0, -0.16\nOutput, LA_1, 1, 2.0\n",
+            "scores.txt:1: LA_6 stands in column 2; expected 'UTT SCORE' or 'UTT SYSTEM KEY SCORE', separated by",
+        ),
+        (
+            "scores.txt",
+            "LA_6 -0.16",
+            "name score\nLA_6 -0.16",
+            "scores.txt:1: 'name score' is no score; remove the header, or name its columns filename and cm-score",
+        ),
         ("scores.txt", "LA_3", "LA_é", "scores.txt:4: not UTF-8 text"),
         ("scores.txt", None, "", "scores.txt: the file is empty"),
         ("scores.txt", None, "filename\tcm-score\n", "scores.txt: the file has no trials"),
@@ -115,6 +128,18 @@ def test_faulty_files_are_refused(files, tmp_path, capsys, file, old, new, messa
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["{}.flac", "{}.wav", "ASVspoof2019_LA_eval/flac/{}.flac"])
+def test_names_of_files_are_taken_for_utterances_in_one_line(files, tmp_path, capsys, name):
+    assert main(files) == 0
+    expected = results(tmp_path)
+    capsys.readouterr()
+    write(tmp_path / "scores.txt", [f"{name.format(key)} {score}" for key, *_, score in LA_2019])
+    assert main(files) == 0
+    assert results(tmp_path) == expected
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.endswith(f"{name.format('LA_1')} is taken for LA_1, as are all others")
 
 
 def test_contradicting_keys_are_refused(files, tmp_path, capsys):

@@ -107,6 +107,17 @@ def test_weights_of_other_strides_and_classes_are_adapted_and_told(tmp_path, cap
         assert told in caplog.text
 
 
+def test_a_vision_transformer_without_distillation_is_refused_for_what_it_lacks(tmp_path):
+    state = {key.removeprefix("module.v."): value for key, value in published_state(tiny()).items()}
+    state = {key: value for key, value in state.items() if "mlp_head" not in key and key != "dist_token"}
+    state["pos_embed"] = torch.randn(1, 1 + 24 * 24, 24)
+    torch.save({"model": state}, tmp_path / "vit.pth")
+    with pytest.raises(
+        ValueError, match=r"vit.pth: a vision transformer without dist_token, .* distilled one"
+    ):
+        tiny().load_official(tmp_path / "vit.pth")
+
+
 def test_a_vision_transformer_loads_and_its_colours_are_added_up(tmp_path, caplog):
     network = tiny(input_size=(128, 300))
     state = {key.removeprefix("module.v."): value for key, value in published_state(tiny()).items()}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from datamodules.clips import Clip
@@ -62,5 +63,7 @@ class OneShots(AudioFolder):
     def write_scores(
         self, path: str | Path, keys: Sequence[str], scores: ArrayLike, decisions: Sequence[int] | None = None
     ) -> Path:
-        """Write figures of sounds, see `write_figures`."""
+        """Write figures of sounds, see `write_figures`, or a classifier's probabilities as `AudioFolder` does."""
+        if np.asarray(scores).ndim == 2:
+            return super().write_scores(path, keys, scores, decisions)
         return write_figures(path, keys, scores)

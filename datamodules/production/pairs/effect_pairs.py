@@ -104,8 +104,11 @@ class EffectPairs(PairDataModule):
         source, target = (audio.read(path, 0, size)[0][0] for path in (pair.input, pair.target))
         delay = measure_delay(source, target)
         if delay is not None and delay < -1:
+            lead, name = -delay, Path(pair.input).name
             raise ValueError(
-                f"{pair.target}: comes {-delay} samples before {Path(pair.input).name}: are input and target swapped?"
+                f"{pair.target}: leads {name} by {lead} samples ({1000 * lead / self.sample_rate:.2f} ms); no effect"
+                f" knows what is to come: cut the first {lead} samples off {name} and the last {lead} off the"
+                " target, or exchange the files where their names are the wrong way round"
             )
         if delay is not None and delay > 1:
             rank_zero_info(

@@ -253,6 +253,20 @@ def test_few_normal_clips_alone_make_a_last_small_batch(demo_machines) -> None:
     assert [len(batch.key) for batch in data.train_dataloader()] == [4, 2]
 
 
+@pytest.mark.parametrize(("kept", "fraction", "way_out"), [(1, 0.1, "set it to 0"), (3, 0.9, "lower it")])
+def test_all_clips_of_an_instance_cannot_be_held_out(kept, fraction, way_out, tmp_path) -> None:
+    for number in range(kept):
+        path = tmp_path / f"fan/train/normal_id_00_{number:08d}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.raises(
+        ValueError, match=f"leaves none of the {kept} clips of fan/id_00 for training: {way_out}"
+    ):
+        _data(tmp_path, validation_fraction=fraction).split("train")
+    mended = {"set it to 0": 0, "lower it": 0.1}[way_out]
+    assert _data(tmp_path, validation_fraction=mended).split("train")
+
+
 def _rows(path: Path) -> list[list[str]]:
     with path.open(newline="") as file:
         return list(csv.reader(file))

@@ -131,8 +131,33 @@ def test_twins_across_a_given_split_are_told(tmp_path):
 def test_a_class_of_one_source_is_only_trained(tmp_path):
     _write(tmp_path, "kick/a__1.wav", "kick/b__1.wav", "snare/c__1.wav", "snare/c__2.wav")
     assert not any(key.startswith("snare") for key in _keys(_folder(tmp_path, validation=0))["test"])
-    with pytest.raises(ValueError, match=r"no source can be held out for validation .* set source to null"):
+    with pytest.raises(ValueError, match=r"nothing can be held out for validation .* set source to null"):
         _folder(tmp_path, validation=0.5).split("train")
+
+
+def test_the_way_out_of_what_cannot_be_held_out_is_one(tmp_path):
+    """Twins join the kits of a class: splitting single files changes nothing."""
+    _write(
+        tmp_path,
+        *(f"{drum}/kit{kit}__{hit}.wav" for drum in ("kick", "snare") for kit in (1, 2) for hit in (1, 2)),
+    )
+    sound, _ = soundfile.read(tmp_path / "kick/kit1__1.wav")
+    for path in tmp_path.glob("*/*.wav"):
+        soundfile.write(path, sound, RATE)
+    with pytest.raises(
+        ValueError, match=r"nothing can be held out for test .* set near_duplicates to null"
+    ) as told:
+        _folder(tmp_path).split("train")
+    assert "source" not in str(told.value).split("; set")[1]
+    with pytest.raises(ValueError, match="nothing can be held out"):
+        _folder(tmp_path, source=None).split("train")
+    assert _folder(tmp_path, near_duplicates=None, validation=0).split("test")
+
+
+def test_one_recording_alone_cannot_be_split(tmp_path):
+    _write(tmp_path, "kick/a.wav", "snare/b.wav")
+    with pytest.raises(ValueError, match=r"every source is the only one of a class; set test to 0$"):
+        _folder(tmp_path).split("train")
 
 
 def test_no_sound(tmp_path):

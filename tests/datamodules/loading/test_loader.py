@@ -3,6 +3,8 @@
 import itertools
 import os
 import random
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from datamodules.base import ClipDataModule
 from datamodules.clips import Batch, Clip
 from datamodules.loading.loader import ResumableLoader, default_workers, worker_settings
 from datamodules.loading.samplers import TrainBatchSampler
+from lightning_modules.config.cli import one_line_errors
 
 REPOSITORY = Path(__file__).parents[3]
 CLIPS, BATCH_SIZE, BATCHES, EPOCHS = 22, 4, 5, 3
@@ -257,3 +260,31 @@ def test_default_workers(monkeypatch, cpus, slurm, ranks, expected) -> None:
     if slurm:
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", slurm)
     assert default_workers(ranks) == expected
+
+
+class _Killed(torch.utils.data.Dataset):
+    """A worker that the system ends, as for want of memory."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+
+def test_a_worker_that_was_killed_is_one_line_with_the_keys(capsys) -> None:
+    loader = torch.utils.data.DataLoader(_Killed(), **worker_settings(1))
+    with pytest.raises(SystemExit) as stop:
+        one_line_errors(lambda: print(list(loader)))
+    assert stop.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(r"error: DataLoader worker \(pid.*want of memory: --data.num_workers=2 or fewer", line)
+
+
+def test_an_error_of_ours_is_still_told_with_its_place() -> None:
+    def fault() -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        one_line_errors(fault)

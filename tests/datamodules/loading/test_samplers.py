@@ -1,5 +1,6 @@
 """Ranks see the batches that one process would see."""
 
+import re
 from itertools import chain
 
 import numpy as np
@@ -54,6 +55,24 @@ def test_too_small_a_split_is_refused_in_one_line(num_clips: int, batch_size: in
         ValueError, match=f"a global batch of {batch_size} x 2 clips cannot be made of the {num_clips}"
     ):
         TrainBatchSampler(num_clips, batch_size=batch_size, world_size=2)
+
+
+@pytest.mark.parametrize(
+    ("num_clips", "batch_size", "ranks", "way_out"),
+    [
+        (60, 64, 1, "set data.batch_size to at most 60"),
+        (60, 64, 2, "set data.batch_size to at most 30"),
+        (3, 1, 4, "use at most 3 devices"),
+        (0, 4, 1, "set data.root to the folder of the data set"),
+    ],
+)
+def test_the_way_out_of_too_small_a_split_is_one(num_clips, batch_size, ranks, way_out) -> None:
+    with pytest.raises(ValueError, match=f": {way_out}$"):
+        TrainBatchSampler(num_clips, batch_size=batch_size, world_size=ranks)
+    if found := re.search(r"at most (\d+)$", way_out):
+        most = int(found[1])
+        batch, devices = (most, ranks) if "batch" in way_out else (batch_size, most)
+        assert len(TrainBatchSampler(num_clips, batch_size=batch, world_size=devices)) == 1
 
 
 @given(num_clips=st.integers(1, 60), world_size=st.integers(1, 4), batch_size=st.integers(1, 9))
