@@ -23,6 +23,7 @@ from datamodules.config.files import ConfigFileError, as_yaml
 from datamodules.config.parser import Parser, config_files
 from datamodules.files import write_text_atomically
 from lightning_modules.base import EvaluatedModule
+from lightning_modules.callbacks.module_setup import ModuleSetup
 from lightning_modules.callbacks.progress import LoggedProgressBar
 from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
@@ -140,7 +141,7 @@ class Platform(LightningCLI):
         config = self.config_init.trainer
         plugins = config.pop("plugins") or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
-        callbacks = config.pop("callbacks") or []
+        callbacks = [ModuleSetup(), *(config.pop("callbacks") or [])]
         config.pop("logger")
         if self.config_init.check:
             return _trainer_of_one_batch(precision=config.precision, callbacks=callbacks, plugins=plugins)
