@@ -29,6 +29,7 @@ from lightning_modules.callbacks.ranks import Ranks
 from lightning_modules.callbacks.standard import Checkpoints, standard_callbacks
 from lightning_modules.config.parser import PlatformParser
 from lightning_modules.config.remarks import quieten
+from lightning_modules.config.sweep import without_record
 from lightning_modules.processes.allocator import keep_freed_memory
 from lightning_modules.processes.rank_launcher import watch_ranks
 from lightning_modules.processes.started import devices_and_nodes, processes
@@ -217,7 +218,7 @@ def build(
     """
     quieten()
     keep_freed_memory()
-    arguments = list(sys.argv[1:] if args is None else args)
+    arguments = without_record(sys.argv[1:] if args is None else args)
     with tempfile.TemporaryDirectory() as folder:
         if not config_files(arguments) and not {"--help", "-h"} & {*arguments}:
             arguments = _config_of_checkpoint(arguments, Path(folder)) + arguments
