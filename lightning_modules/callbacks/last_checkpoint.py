@@ -30,8 +30,8 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Saves when the step count is due and no validation is about to follow."""
-        step = trainer.global_step
-        due = step % self.every_n_train_steps == 0 and step != self._saved_step and step > 0
+        # a batch may make several steps, and pass over a multiple
+        due = trainer.global_step // self.every_n_train_steps > self._saved_step // self.every_n_train_steps
         if due and not trainer.is_last_batch:
             self.save(trainer)
 
