@@ -78,7 +78,12 @@ def _epochs_between_validations(trainer: Trainer, monitor: str) -> int:
             f"lr_scheduler waits for {monitor}, and nothing is validated: hold out a validation split, or set another"
             " lr_scheduler"
         )
-    return trainer.check_val_every_n_epoch or 1
+    if trainer.check_val_every_n_epoch is None:
+        raise ValueError(
+            f"lr_scheduler waits for {monitor} at the end of an epoch, and trainer.check_val_every_n_epoch=null"
+            " validates whatever the epoch: leave that key out, or set another lr_scheduler"
+        )
+    return trainer.check_val_every_n_epoch
 
 
 def decay_weights_only(module: LightningModule) -> list[dict[str, Any]]:
