@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_modules.callbacks.alerts import Alerts
+from lightning_modules.callbacks.best_value import BestValue
 from lightning_modules.callbacks.embedding_map import EmbeddingMap
 from lightning_modules.callbacks.evaluation_media import EvaluationMedia
 from lightning_modules.callbacks.finite_loss import FiniteLoss
 from lightning_modules.callbacks.fitted_state import FittedState
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
+from lightning_modules.callbacks.model_checkpoint import ModelCheckpoint
 from lightning_modules.callbacks.optimizer_monitor import OptimizerMonitor
 from lightning_modules.callbacks.preemption import Preemption
 from lightning_modules.callbacks.provenance import Provenance
@@ -87,6 +88,7 @@ def standard_callbacks(
         FiniteLoss(),
         FittedState(run, config, checkpoint),
         *monitoring(run, config),
+        *([BestValue(settings.monitor, settings.mode)] if settings.monitor else []),
         Preemption(last),
         *([best_checkpoint(run, settings)] if settings.monitor else []),
         last,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+WAITING = "wandb/waiting"  # what waits in a run's folder for `sync`
 _PLAIN_NAME = re.compile(r"[\w.-]+")
 
 
