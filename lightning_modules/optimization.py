@@ -49,7 +49,7 @@ def configure(
 
     `CosineDecay` steps with the optimizer and learns the run's length; ``OneCycleLR`` steps with the optimizer;
     ``ReduceLROnPlateau`` steps on its monitored value, after each validation where that is one of validation; any
-    other schedule steps once an epoch.
+    other schedule steps once an epoch. Methods that make several steps a batch step the first two once a batch.
 
     Raises:
         ValueError: It waits for a value of validation, and there is none.
