@@ -20,7 +20,7 @@ for name, text in page.files(getattr(page, sys.argv[2])).items():
 }
 
 run() { # run COMMAND ARGUMENT...: a command of lightning_modules; keeps what it prints in log, shows its end
-    timeout "${LIMIT:-170}" "$PY" -m "lightning_modules.$1" "${@:2}" >log 2>&1
+    timeout --kill-after=5 "${LIMIT:-170}" "$PY" -m "lightning_modules.$1" "${@:2}" >log 2>&1
     local code=$?
     grep -v '^ *$' log | tail -n "${LINES_SHOWN:-1}"
     echo "$1: exit $code"
