@@ -1,5 +1,6 @@
 """What every method shares: optimizer, the scores of a split over all ranks, its report, what scoring fitted."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -138,6 +139,18 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
 
     def after_optimizer_step(self) -> None:
         """Moves what follows the weights, such as a momentum encoder."""
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lets a step have the mean gradient of its batches also where an epoch ends within an accumulation.
+
+        Lightning divides the loss of each by ``accumulate_grad_batches``, however few are left.
+        """
+        batches, group = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
+        if group > 1 and self.automatic_optimization and math.isfinite(batches):
+            rest = int(batches) % group
+            if rest and self.trainer.fit_loop.batch_idx >= batches - rest:
+                loss = loss * (group / rest)
+        super().backward(loss, *args, **kwargs)
 
     @abstractmethod
     def scorer(self) -> "Scorer | None":

@@ -62,7 +62,7 @@ def configure(
 
     `CosineDecay` steps with the optimizer and learns the run's length; ``OneCycleLR`` steps with the optimizer;
     ``ReduceLROnPlateau`` steps on its monitored value, after each validation where that is one of validation; any
-    other schedule steps once an epoch.
+    other schedule steps once an epoch. Methods that make several steps a batch step the first two once a batch.
 
     Raises:
         ValueError: It waits for a value of validation, and there is none; see also `require_monitor`.
@@ -106,7 +106,12 @@ def _epochs_between_validations(trainer: Trainer, monitor: str) -> int:
             f"lr_scheduler waits for {monitor}, and nothing is validated: hold out a validation split, or set another"
             " lr_scheduler"
         )
-    return trainer.check_val_every_n_epoch or 1
+    if trainer.check_val_every_n_epoch is None:
+        raise ValueError(
+            f"lr_scheduler waits for {monitor} at the end of an epoch, and trainer.check_val_every_n_epoch=null"
+            " validates whatever the epoch: leave that key out, or set another lr_scheduler"
+        )
+    return trainer.check_val_every_n_epoch
 
 
 def decay_weights_only(module: LightningModule) -> list[dict[str, Any]]:

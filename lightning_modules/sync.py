@@ -9,12 +9,14 @@ Examples:
     python -m lightning_modules.sync runs/ssd_aasist/3f2a --list
 """
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.config.arguments import CommandParser
+from lightning_modules.run.folder import WAITING
 
 
 def parts_of_runs(root: Path) -> dict[str, list[Path]]:
@@ -27,17 +29,22 @@ def parts_of_runs(root: Path) -> dict[str, list[Path]]:
     for folder in sorted(root.rglob("wandb/offline-run-*"), key=_start):
         # the file has the run's id in its name, the folder its start: of several in a second they are numbered
         file = next(folder.glob("run-*.wandb"), None)
-        if file is not None and not next(folder.glob("*.wandb.synced"), None):
+        if file is not None and not _is_uploaded(file):
             parts.setdefault(file.stem.removeprefix("run-"), []).append(folder)
     return parts
 
 
 def _start(folder: Path) -> tuple[str, int, str]:
     """Second of a part's start, and its number among those of one run in that second."""
-    start, _, rest = folder.name.removeprefix("offline-run-").partition(
-        "-"
-    )  # 20261123_130501-<id>, ...-<id>-1
+    name = folder.name.removeprefix("offline-run-")  # 20261123_130501-<id>, ...-<id>-1
+    start, _, rest = name.partition("-")
     return start, len(rest), rest
+
+
+def _is_uploaded(file: Path) -> bool:
+    """Whether all of a part was: one of a run that went on meanwhile has grown since."""
+    mark = file.with_suffix(".wandb.synced")
+    return mark.is_file() and mark.stat().st_mtime >= file.stat().st_mtime
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,9 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             continue
         # the id puts what was started anew behind what was uploaded before
-        command = ["wandb", "sync", "--yes", "--id", id, *map(str, folders)]
+        command = ["wandb", "sync", "--yes", "--include-synced", "--id", id, *map(str, folders)]
         if subprocess.run([sys.executable, "-m", *command], check=False).returncode:  # noqa: S603
             failed.append(id)
+        else:
+            for run in {folder.parents[1] for folder in folders}:
+                shutil.rmtree(run / WAITING, ignore_errors=True)
     if failed:
         print(f"error: not uploaded: {', '.join(failed)}; the same command tries again", file=sys.stderr)
         return 1

@@ -84,3 +84,10 @@ def test_a_plateau_of_nothing_is_refused(without):
     with pytest.raises(ValueError, match="waits for val/top1, and nothing is validated"):
         on_a_plateau("val/top1", **without)
     assert on_a_plateau("train/loss", **without)["lr_scheduler"]["monitor"] == "train/loss"
+
+
+def test_a_plateau_is_not_looked_for_where_epochs_may_have_no_validation():
+    with pytest.raises(ValueError, match="check_val_every_n_epoch=null validates whatever the epoch"):
+        on_a_plateau("val/top1", check_val_every_n_epoch=None)
+    found = on_a_plateau("train/loss", check_val_every_n_epoch=None)["lr_scheduler"]
+    assert found["monitor"] == "train/loss"

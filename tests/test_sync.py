@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from wandb_file import history, records
 
+from lightning_modules.run.folder import WAITING
 from lightning_modules.sync import main, parts_of_runs
 
 FAKE = """
@@ -48,8 +49,8 @@ def test_parts_of_a_requeued_run_follow_each_other(tmp_path, wandb_log, capsys):
     assert main([str(runs)]) == 0
     calls = [json.loads(line) for line in wandb_log.read_text().splitlines()]
     assert calls == [
-        ["sync", "--yes", "--id", "e-x", first, second],
-        ["sync", "--yes", "--id", "e-y", other],
+        ["sync", "--yes", "--include-synced", "--id", "e-x", first, second],
+        ["sync", "--yes", "--include-synced", "--id", "e-y", other],
     ]
     assert "2 runs" in capsys.readouterr().out
 
@@ -88,6 +89,26 @@ def test_the_real_client_names_its_parts_so(tmp_path, monkeypatch):
         if record.HasField("run")
     }
     assert told == name
+
+
+def test_a_part_that_grew_since_its_upload_is_uploaded_again(tmp_path):
+    folder = Path(part(tmp_path / "e/x", "20261123_120000", "e-x", synced=True))
+    assert parts_of_runs(tmp_path) == {}
+    (file,) = folder.glob("*.wandb")
+    os.utime(file, (2e9, 2e9))
+    os.utime(file.with_suffix(".wandb.synced"), (1e9, 1e9))
+    assert parts_of_runs(tmp_path) == {"e-x": [folder]}
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_files_that_waited_go_once_they_are_uploaded(code, tmp_path, wandb_log, monkeypatch):
+    part(tmp_path / "runs/e/x", "20261123_120000", "e-x")
+    waiting = tmp_path / "runs/e/x" / WAITING / "1-2/last.ckpt"
+    waiting.parent.mkdir(parents=True)
+    waiting.touch()
+    monkeypatch.setenv("FAKE_WANDB_EXIT", str(code))
+    assert main([str(tmp_path / "runs")]) == code
+    assert waiting.exists() == bool(code)
 
 
 def test_listing_uploads_nothing(tmp_path, wandb_log, capsys):

@@ -17,7 +17,22 @@ from datamodules.loading.samplers import TrainSampler
 _MAX_WORKERS = 8  # more do not help: the disk or the interpreter's main process is the limit by then
 
 
-class ResumableLoader(DataLoader[Any]):
+class Loader(DataLoader[Any]):
+    """A loader that says so where a worker is gone whose batch is still to be fetched.
+
+    PyTorch says it of workers that it waits for. Of a batch that waits for itself, only the connection is lost.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        try:
+            yield from super().__iter__()
+        except (ConnectionError, EOFError) as error:
+            if not self.num_workers or "Caught" in str(error):  # the data set's own
+                raise
+            raise RuntimeError(f"DataLoader worker (pid unknown) exited unexpectedly ({error})") from error
+
+
+class ResumableLoader(Loader):
     """Loader of training batches whose progress is saved with a checkpoint.
 
     An iteration goes to the end of an epoch, from its beginning or from where an earlier one or a restored run

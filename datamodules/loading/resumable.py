@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.loading.loader import ResumableLoader, worker_settings
+from datamodules.loading.loader import Loader, ResumableLoader, worker_settings
 from datamodules.loading.samplers import EvaluationBatchSampler, TrainSampler
 
 SplitName = Literal["train", "validation", "test", "predict"]
@@ -228,7 +228,7 @@ class ResumableDataModule(LightningDataModule, ABC):
         rank, world_size, _ = self.ranks if dealt else (0, 1, 1)
         sampler = EvaluationBatchSampler(num_items, rank=rank, world_size=world_size, **settings)
         workers = self._worker_settings(persistent=persistent)
-        return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, **workers)
+        return Loader(dataset, batch_sampler=sampler, collate_fn=collate, **workers)
 
     def _worker_settings(self, *, persistent: bool = True) -> dict[str, Any]:
         rank, _, ranks_on_node = self.ranks

@@ -1,9 +1,11 @@
 """Several optimizer steps on one loaded batch."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import ReduceLROnPlateau
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
@@ -38,6 +40,7 @@ class ManyStepsPerBatch(LightningModule, ABC):
         parts = order.chunk(self._num_steps(len(order)))
         loss = torch.stack([self._step(*(column[part] for column in rows)) for part in parts]).mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=1)
+        self._step_schedule("step")  # once a batch: of a run only the number of batches is known before it
         return loss
 
     def _num_steps(self, num_windows: int) -> int:
@@ -55,7 +58,15 @@ class ManyStepsPerBatch(LightningModule, ABC):
         return loss.detach()
 
     def on_train_epoch_end(self) -> None:
-        """Steps the schedule, which Lightning leaves to modules that step the optimizer themselves."""
-        schedule = self.lr_schedulers()
-        if schedule is not None:
-            schedule.step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+        """Steps the other schedules; Lightning leaves all to modules that step the optimizer themselves."""
+        self._step_schedule("epoch")
+
+    def _step_schedule(self, interval: str) -> None:
+        for config in self.trainer.lr_scheduler_configs:
+            if config.interval != interval or (self.trainer.current_epoch + 1) % config.frequency:
+                continue
+            schedule: Any = config.scheduler
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(self.trainer.callback_metrics[schedule.monitor])
+            else:
+                schedule.step()

@@ -4,7 +4,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_modules.callbacks.finite_loss import NonFiniteLossError
 from lightning_modules.callbacks.preemption import Preempted
-from lightning_modules.run.tracking import wandb_runs
+from lightning_modules.run.tracking import wandb_loggers
 
 
 class Alerts(Callback):
@@ -20,5 +20,7 @@ class Alerts(Callback):
             is_nan = isinstance(exception, NonFiniteLossError)
             title, level = "loss is not finite" if is_nan else "training failed", "ERROR"
             text = f"{type(exception).__name__}: {exception}"
-        for run in wandb_runs(trainer):
-            run.alert(title=title, text=f"step {trainer.global_step}: {text}", level=level)
+        for logger in wandb_loggers(trainer):
+            logger.tell(
+                lambda run: run.alert(title=title, text=f"step {trainer.global_step}: {text}", level=level)
+            )

@@ -54,5 +54,5 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path, storage_options={"previous": self.previous})
 
     def _due(self, trainer: Trainer) -> bool:
-        step = trainer.global_step
-        return step > 0 and step % self.every_n_train_steps == 0 and step != self._saved_step
+        every = self.every_n_train_steps  # a batch may make several steps, and pass over a multiple
+        return trainer.global_step // every > max(self._saved_step, 0) // every

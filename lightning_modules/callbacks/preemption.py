@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.rank_zero import rank_zero_info
 
 from lightning_modules.callbacks.last_checkpoint import LastCheckpoint
 from lightning_modules.callbacks.loops import validation_follows
 from lightning_modules.processes.stop_signals import PREEMPTED, STOP
+from lightning_modules.run.tracking import PatientWandbLogger
 
 
 class Preempted(SystemExit):
@@ -108,8 +108,8 @@ class Preemption(Callback):
     def _leave(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
             logger.save()
-            if isinstance(logger, WandbLogger) and trainer.is_global_zero:
-                logger.experiment.mark_preempting()
+            if isinstance(logger, PatientWandbLogger):
+                logger.tell(lambda run: run.mark_preempting())
         rank_zero_info(
             f"{STOP.reason or 'a signal to another rank'}: stopped at step {trainer.global_step}, exit code"
             f" {PREEMPTED}; the same command continues from {self._last.path}"

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_modules.callbacks.alerts import Alerts
 from lightning_modules.callbacks.best_checkpoint import BestCheckpoint
+from lightning_modules.callbacks.best_value import BestValue
 from lightning_modules.callbacks.embedding_map import EmbeddingMap
 from lightning_modules.callbacks.evaluation_media import EvaluationMedia
 from lightning_modules.callbacks.finite_loss import FiniteLoss
@@ -86,6 +87,7 @@ def standard_callbacks(
         FiniteLoss(),
         FittedState(run, config, checkpoint),
         *monitoring(run, config, evaluations),
+        *([BestValue(settings.monitor, settings.mode)] if settings.monitor else []),
         Preemption(last),
         *best_checkpoint(run, settings),
         last,

@@ -27,6 +27,7 @@ from datamodules.files import write_text_atomically
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.callbacks.continuation import Continuation
 from lightning_modules.callbacks.log_interval import AT_MOST, LogInterval
+from lightning_modules.callbacks.module_setup import ModuleSetup
 from lightning_modules.callbacks.monitors import Monitors
 from lightning_modules.callbacks.parts_summary import PartsSummary
 from lightning_modules.callbacks.progress import progress
@@ -38,6 +39,7 @@ from lightning_modules.config.of_checkpoint import config_of_checkpoint, named_c
 from lightning_modules.config.parser import PlatformParser
 from lightning_modules.config.parts import in_one_line
 from lightning_modules.config.remarks import quieten
+from lightning_modules.config.sweep import without_record
 from lightning_modules.processes.allocator import keep_freed_memory
 from lightning_modules.processes.rank_launcher import watch_ranks
 from lightning_modules.processes.started import devices_and_nodes, processes
@@ -179,7 +181,7 @@ class Platform(LightningCLI):
         config = self.config_init.trainer
         plugins = config.pop("plugins") or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
-        callbacks = config.pop("callbacks") or []
+        callbacks = [ModuleSetup(), *(config.pop("callbacks") or [])]
         config.pop("logger")
         if self.config_init.check:
             for key, value in _one_batch(config).items():
@@ -299,7 +301,7 @@ def build(
     """
     quieten()
     keep_freed_memory()
-    arguments = list(sys.argv[1:] if args is None else args)
+    arguments = without_record(sys.argv[1:] if args is None else args)
     with tempfile.TemporaryDirectory() as folder:
         carried = None
         if (named := named_checkpoint(arguments)) and not {"--help", "-h"} & {*arguments}:

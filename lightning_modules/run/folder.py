@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+WAITING = "wandb/waiting"  # what waits in a run's folder for `sync`
 _PLAIN_NAME = re.compile(r"[\w.-]+")
 
 

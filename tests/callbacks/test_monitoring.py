@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 from torch.utils.data import DataLoader
 
@@ -23,7 +22,7 @@ from lightning_modules.figures.embeddings import embedding_figure
 from lightning_modules.figures.history import history_figure
 from lightning_modules.figures.spectrograms import color_image, contact_sheet, spectrogram
 from lightning_modules.run.folder import Run
-from lightning_modules.run.tracking import MetricsCSV
+from lightning_modules.run.tracking import MetricsCSV, PatientWandbLogger
 
 PLAIN: Any = SimpleNamespace(
     of=lambda split, rows: SimpleNamespace(name=split)
@@ -123,7 +122,8 @@ def test_gpu_tells_memory_and_where_it_can_utilization(monkeypatch):
 )
 def test_alert_names_what_ended_the_run(exception, title):
     sent = []
-    logger = object.__new__(WandbLogger)
+    logger = object.__new__(PatientWandbLogger)
+    logger.is_lost = False
     logger._experiment = SimpleNamespace(alert=lambda **alert: sent.append(alert))  # pyright: ignore[reportAttributeAccessIssue]
     trainer = SimpleNamespace(is_global_zero=True, loggers=[logger], global_step=7)
     Alerts().on_exception(trainer, None, exception)  # pyright: ignore[reportArgumentType]

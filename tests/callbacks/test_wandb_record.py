@@ -8,6 +8,9 @@ import soundfile
 from wandb_file import artifacts, history, records_of_run
 
 from lightning_modules import fit
+from lightning_modules.config import sweep
+from lightning_modules.run.folder import Run
+from lightning_modules.run.tracking import PatientWandbLogger, Tracking
 
 pytest.importorskip("wandb")
 
@@ -104,6 +107,7 @@ def test_run_says_where_it_comes_from(run):
     assert config["seed_everything"] == 3
     assert config["model"]["class_path"].endswith("SyntheticSpeechDetector")
     assert {name: config[name] for name in provenance} == provenance
+    assert set(provenance) == set(sweep._RECORD)
     assert set(provenance["data_hash"]) == {"train", "validation", "test"}
     begun = [record.run for record in found if record.HasField("run")]
     assert {each.run_id for each in begun} == {"ssd_lcnn-x"}
@@ -123,3 +127,31 @@ def test_files_become_artifacts_at_the_end(run):
         ("ssd_lcnn-x-checkpoint", {"last", "seed-3"}),
         ("ssd_lcnn-x-checkpoint", {"best", "seed-3"}),
     ]
+
+
+def test_the_best_value_is_told_beside_the_last(run):
+    logged = history(run[1])
+    assert logged["best/val/eer"] == [min(logged["val/eer"][: n + 1]) for n in range(2)]
+
+
+def test_files_wait_as_they_were_for_an_upload_that_comes_later(tmp_path):
+    folders = Run(experiment="e", id="x", root=str(tmp_path))
+    folders.checkpoints.mkdir(parents=True)
+    best, scores = folders.checkpoints / "best=0.1-epoch=0000.ckpt", folders.folder / "scores" / "test"
+    scores.mkdir(parents=True)
+    for file in (folders.last_checkpoint, best, scores / "a.csv"):
+        file.write_text("first")
+    PatientWandbLogger(folders, Tracking(wandb="offline")).log_files("test", scores)
+    waiting = {
+        content.path: Path(content.local_path)
+        for each in artifacts(records_of_run(folders.folder))
+        for content in each.manifest.contents
+    }
+    assert waiting.keys() == {"test/a.csv", "last.ckpt", best.name}
+    assert waiting["last.ckpt"].samefile(folders.last_checkpoint), "nothing is copied"
+    new = tmp_path / "new"
+    new.write_text("second")
+    new.replace(folders.last_checkpoint)
+    best.unlink()
+    (scores / "a.csv").unlink()
+    assert {path.read_text() for path in waiting.values()} == {"first"}

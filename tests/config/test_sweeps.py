@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from lightning_modules.config import cli
+from lightning_modules.config.sweep import without_record
 
 FOLDER = Path(__file__).parents[2] / "configs" / "sweeps"
 
@@ -39,3 +40,30 @@ def test_agents_command_is_understood(path, monkeypatch):
             or (full.startswith(f"{section}.") and full.replace("init_args.", "") == f"{section}.{key}")
         }
         assert found == value, name
+
+
+def test_a_requeued_run_is_the_same_run(monkeypatch):
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+
+    command = ["--config=configs/ssd_lcnn.yaml", "--run.experiment=swept"]
+    parameters = {"model.optimizer.lr": 1e-5, "seed_everything": 3, "data.drop_last": False}
+    first = [*command, *create_sweep_command_args({"args": as_args(parameters)})["args"]]
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s")
+    platform = cli.build("fit", "", first)
+    recorded = {
+        "commit": "c0ffee",
+        "data_hash": {"train": "1"},
+        "packages": {"torch": "2"},
+        "_wandb": {"v": None},
+    }
+    known = {**yaml.safe_load(platform.dump()), **recorded, **parameters}
+    again = [*command, *create_sweep_command_args({"args": as_args(known)})["args"]]
+    assert len(again) > len(first) + 4
+    assert cli.build("fit", "", again).run_folder == platform.run_folder
+    assert without_record(first) == first
+    monkeypatch.delenv("WANDB_SWEEP_ID")
+    assert without_record(again) == again
+
+
+def as_args(values):
+    return {name: {"value": value} for name, value in values.items()}

@@ -123,3 +123,16 @@ def test_a_resumed_run_saves_no_half_accumulated_step(tmp_path, monkeypatch):
         trainer.global_step = step
         last.on_train_batch_end(trainer, LightningModule())
     assert saved == [6]
+
+
+def test_steps_of_one_batch_pass_over_no_save(tmp_path):
+    saved = []
+    last = LastCheckpoint(tmp_path / "last.ckpt", previous=tmp_path / "last-1.ckpt", every_n_train_steps=10)
+    trainer: Any = SimpleNamespace(
+        global_step=0, is_last_batch=False, save_checkpoint=lambda *_, **__: saved.append(trainer.global_step)
+    )
+    last.on_train_start(trainer, LightningModule())
+    for _ in range(8):  # batches of seven steps
+        trainer.global_step += 7
+        last.on_train_batch_end(trainer, LightningModule())
+    assert saved == [14, 21, 35, 42, 56]

@@ -1,6 +1,9 @@
 """metrics.csv survives restarts; W&B falls back to offline and keeps its key to itself."""
 
 import csv
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,27 @@ def test_csv_continues_after_a_restart(tmp_path):
     second.save()
     assert [row["loss"] for row in rows(tmp_path)] == ["1.0", "0.5", "0.2"]
     assert [row["eer"] for row in rows(tmp_path)] == ["", "", "0.1"]
+
+
+def test_a_new_column_never_empties_the_file(tmp_path, monkeypatch):
+    first = MetricsCSV(tmp_path)
+    first.log_metrics({"loss": 1.0}, step=0)
+    first.save()
+    first.log_metrics({"loss": 0.5, "eer": 0.1}, step=10)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        patch.setattr("os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            first.save()
+    assert [row["loss"] for row in rows(tmp_path)] == ["1.0"]
+    second = MetricsCSV(tmp_path)
+    second.log_metrics({"eer": 0.2}, step=10)
+    second.save()
+    assert [(row["loss"], row["eer"]) for row in rows(tmp_path)] == [("1.0", ""), ("", "0.2")]
 
 
 def test_rewind_drops_what_a_resumed_run_writes_again(tmp_path):
@@ -79,3 +103,48 @@ def test_no_key_means_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     logger = Tracking(wandb="online").loggers(Run(id="x", root=str(tmp_path)))[1]
     assert logger._offline  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tags": ["good", "a" * 65]}, "tracking.tags: refused by W&B: .*65 characters"),
+        ({"tags": [""]}, "tracking.tags: refused by W&B: .*empty"),
+        ({"project": "a/b"}, "tracking.project: refused by W&B"),
+    ],
+)
+def test_what_wandb_would_refuse_is_refused_before_the_run(settings, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        Tracking(wandb="offline", **settings).loggers(Run(id="x", root=str(tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
+OUTLIVES = """
+import sys
+import time
+from pathlib import Path
+import psutil
+from lightning_modules.run.folder import Run
+from lightning_modules.run.tracking import PatientWandbLogger, Tracking
+root = Path(sys.argv[1])
+logger = PatientWandbLogger(Run(experiment="e", id="x", root=str(root)), Tracking(wandb="offline"))
+logger.log_metrics({"loss": 1.0}, step=0)
+for child in psutil.Process().children(recursive=True):
+    if "wandb" in child.name():
+        child.kill()
+        child.wait()
+for step in range(1, 100):
+    logger.log_metrics({"loss": 0.5}, step=step)
+    time.sleep(0.01)
+logger.log_files("test", root)
+print("trained to the end")
+"""
+
+
+def test_training_outlives_wandbs_process(tmp_path):
+    pytest.importorskip("psutil")
+    process = subprocess.run(
+        [sys.executable, "-c", OUTLIVES, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert (process.returncode, process.stdout.splitlines()[-1]) == (0, "trained to the end"), process.stderr
+    assert process.stderr.count("W&B: its process has ended") == 1

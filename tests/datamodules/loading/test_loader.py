@@ -18,7 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch, Clip
-from datamodules.loading.loader import ResumableLoader, default_workers, worker_settings
+from datamodules.loading.loader import Loader, ResumableLoader, default_workers, worker_settings
 from datamodules.loading.samplers import TrainBatchSampler
 from lightning_modules.config.cli import one_line_errors
 
@@ -288,3 +288,45 @@ def test_an_error_of_ours_is_still_told_with_its_place() -> None:
 
     with pytest.raises(RuntimeError, match="mat1"):
         one_line_errors(fault)
+
+
+class Gone(torch.utils.data.Dataset):
+    """Whose worker leaves while a batch that it has handed over waits to be fetched, or which fails by itself."""
+
+    def __init__(self, fails: bool) -> None:
+        self.fails = fails
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, _: int) -> "Lost":
+        if self.fails:
+            raise ConnectionResetError("of the data set")
+        return Lost()
+
+
+class Lost:
+    """A batch that cannot be fetched any more."""
+
+    def __reduce__(self):
+        return _reset, ()
+
+
+def _reset() -> None:
+    raise ConnectionResetError(104, "Connection reset by peer")
+
+
+def _first(items: list) -> object:
+    return items[0]
+
+
+@pytest.mark.parametrize(
+    ("fails", "error", "message"),
+    [
+        (False, RuntimeError, r"DataLoader worker \(pid.*\) exited unexpectedly"),
+        (True, ConnectionResetError, "of the data set"),
+    ],
+)
+def test_a_batch_of_a_worker_that_is_gone_is_told_as_such(fails, error, message) -> None:
+    with pytest.raises(error, match=message):
+        list(Loader(Gone(fails), collate_fn=_first, **worker_settings(1)))
