@@ -257,6 +257,7 @@ def _one_batch(settings: Any) -> dict[str, Any]:
     limits = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
     return {
         **{key: 0 if settings[key] == 0 else 1 for key in limits},
+        "accelerator": "cpu" if settings.accelerator == "cpu" else "auto",  # what this machine has
         "devices": 1,
         "num_nodes": 1,
         "strategy": "auto",

@@ -100,7 +100,7 @@ class Synthesizer(EvaluatedModule[ClipDataModule]):
         """What the discriminator sees of the training clips."""
         waveform = batch.waveform
         if waveform.shape[1:] != (1, self.network.num_samples):
-            seconds = self.network.num_samples / self.data.sample_rate
+            seconds = self.network.num_samples / self.sample_rate
             raise ValueError(
                 f"clips of {waveform.shape[1]} x {waveform.shape[2]} samples where 1 x {self.network.num_samples} were"
                 f" expected: set data.num_samples={self.network.num_samples} of OneShots, or data.train_crop_s and"

@@ -26,6 +26,7 @@ NEED_MORE = {  # overlays that this corpus or one process is not enough for, and
     "production_multi_tag": "test_tagger.py",
     "production_spectrograms": "tests/library",
 }
+LONG = {"compile", "production_specgan"}  # half a minute each
 SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn": ["--model.network.num_frames=126"],
     "ssd_lcnn_inf_ini": ["--model.network.num_frames=126"],
@@ -84,7 +85,7 @@ def bases():
         named = [name for name in CONFIGS if re.search(rf"\b{name.removesuffix('.yaml')}\b", header)]
         for config in named or ["ssd_lcnn_inf_ini.yaml"]:
             if path.stem not in NEED_MORE:
-                marks = [pytest.mark.slow] if path.stem == "compile" else []
+                marks = [pytest.mark.slow] if path.stem in LONG else []
                 yield pytest.param(path.stem, config.removesuffix(".yaml"), marks=marks)
 
 

@@ -45,7 +45,10 @@ def test_parts_are_those_that_a_command_builds(files):
     [
         ("trainer: {max_epochs: 3}", "no configuration: give --config FILE"),
         ("trainer: {max_epocs: 3}", r"unknown key trainer\.max_epocs; did you mean trainer\.max_epochs\?"),
-        ("model: {class_path: torch.nn.Linear}", "model: Import path torch.nn.Linear .* EvaluatedModule"),
+        (
+            "model: {class_path: torch.nn.Linear}",
+            "model: Linear is no EvaluatedModule: name one of AutoencoderDetector, ",
+        ),
         (
             "data: {class_path: datamodules.ASVspoof, init_args: {tain_crop_s: 3}}",
             r"did you mean train_crop_s\?",

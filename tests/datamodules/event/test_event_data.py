@@ -249,7 +249,7 @@ def test_scores_are_read_back_without_pickle(data, tmp_path) -> None:
     ("scores", "message"),
     [
         (np.zeros((2, 4)), r"scores of shape \(2, 4\) where 2 clips x 5 classes were expected"),
-        (np.zeros(2), r"scores of shape \(2,\)"),
+        (np.zeros(3), r"scores of shape \(3,\)"),
         (np.array([[0.0] * 5, [np.nan] * 5]), "a score of b is not finite"),
     ],
 )
