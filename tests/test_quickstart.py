@@ -31,6 +31,7 @@ def test_its_links_lead_to_pages_and_headings(notebook: NotebookNode):
         assert not heading or heading in [title.lower().replace(" ", "-") for title in headings]
 
 
+@pytest.mark.timeout(900)  # trains, in processes of its own
 def test_it_trains_shows_mistakes_scores_and_exports(
     notebook: NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

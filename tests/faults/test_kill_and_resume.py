@@ -125,7 +125,8 @@ def test_a_resumed_run_saves_no_half_accumulated_step(tmp_path, monkeypatch):
     assert saved == [6]
 
 
-def test_steps_of_one_batch_pass_over_no_save(tmp_path):
+def test_steps_of_one_batch_pass_over_no_save(tmp_path, monkeypatch):
+    monkeypatch.setattr(last_checkpoint, "validation_follows", lambda trainer: False)
     saved = []
     last = LastCheckpoint(tmp_path / "last.ckpt", previous=tmp_path / "last-1.ckpt", every_n_train_steps=10)
     trainer: Any = SimpleNamespace(
