@@ -176,9 +176,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         """Gathers the scores of all ranks, and logs ``val/<name>`` of them."""
         self.gather()
         metrics = self.validation_metrics()
-        is_training = (
-            self.trainer.state.fn == TrainerFn.FITTING
-        )  # what a command validates is logged by its name
+        is_training = self.trainer.state.fn == TrainerFn.FITTING  # a command's own is logged by its name
         values = {f"val/{name}": float(value) for name, value in metrics.items()}
         self.log_dict(values, prog_bar=True, logger=is_training)
 

@@ -1,6 +1,7 @@
 """The least that is a method: what tests of callbacks and commands train."""
 
 import torch
+from lightning.pytorch import Trainer
 
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.run.rows import Report
@@ -20,3 +21,16 @@ class PlainMethod(EvaluatedModule):
 
     def report(self, datamodule, split):
         return Report(keys=(), scores=(), metrics={})
+
+
+def quiet_trainer(folder, *callbacks, **settings):
+    """A trainer on the CPU that says nothing, and writes what its callbacks write."""
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        default_root_dir=folder,
+        **settings,
+    )

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
-from plain_method import PlainMethod
+from plain_method import PlainMethod, quiet_trainer
 from torch.utils.data import DataLoader
 
 
@@ -31,15 +30,7 @@ class Weighted(PlainMethod):
 )
 def test_a_step_is_the_mean_of_its_batches_however_few_are_left(accumulate, steps, tmp_path):
     model = Weighted()
-    Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        accumulate_grad_batches=accumulate,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    ).fit(model)
+    settings = {"max_epochs": 2, "accumulate_grad_batches": accumulate, "enable_checkpointing": False}
+    quiet_trainer(tmp_path, **settings).fit(model)
     assert model.global_step == 2 * len(steps)
     assert float(model.weight) == pytest.approx(1.0 - 2 * sum(steps), rel=1e-6)

@@ -131,7 +131,7 @@ class Platform(LightningCLI):
                 "--output", type=str | None, default=None, help="File of the scores; null prints them."
             )
         parser.add_argument(
-            "--check", action="store_true", help="Run one small batch through everything; write nothing."
+            "--check", action="store_true", help="Do all that a run does on a few clips; leave nothing."
         )
 
     def before_instantiate_classes(self) -> None:
@@ -144,10 +144,11 @@ class Platform(LightningCLI):
             raise ValueError("data: no data module; name one, as configs/ssd_aasist.yaml does")
         if self.config.run.id is None:
             identity = self.resolved(without=_NOT_IDENTITY)
-            if (
-                identity["trainer"]["log_every_n_steps"] is None
-            ):  # which was the default before it followed the length
-                identity["trainer"]["log_every_n_steps"] = AT_MOST
+            trainer = identity["trainer"]
+            if trainer["log_every_n_steps"] is None:
+                trainer["log_every_n_steps"] = (
+                    AT_MOST  # as earlier versions had it, whose runs keep their ids
+                )
             self.config.run.id = stable_id(identity)
         model = self.config.model.get("init_args", {})
         if self.command != "fit" and self.config.ckpt_path is not None and "weights" in model:

@@ -110,9 +110,8 @@ def _settings(config: Mapping[str, Any], split: str) -> dict[str, Any]:
     kept = json.loads(settings_of(config))
     trainer = config.get("trainer") or {}
     limit = trainer.get(LIMITS[split])
-    is_whole = not limit or (
-        isinstance(limit, float) and limit == 1
-    )  # 0: not tested by fit, which says nothing of how
+    # 0: not tested by fit, which says nothing of how
+    is_whole = not limit or (isinstance(limit, float) and limit == 1)
     return {
         "model": kept["model"],
         "data": {name: value for name, value in kept["data"].items() if not name.endswith("root")},

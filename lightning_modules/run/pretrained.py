@@ -85,10 +85,9 @@ def read_pretrained(weights: str | Weights) -> Pretrained:
             f"model.weights: {path}: no such file, run or package: name published weights, a checkpoint, a run's"
             " folder, or one that lightning_modules.export wrote"
         ) from None
+    # the callback of averages keeps both, the average in the usual place
     if isinstance(content, dict) and not wanted.averaged and "current_model_state" in content:
-        content = content | {
-            "state_dict": content["current_model_state"]
-        }  # the callback of averages keeps both
+        content = content | {"state_dict": content["current_model_state"]}
     is_checkpoint = isinstance(content, dict) and "state_dict" in content and "config" in content
     return Pretrained(
         path=path,

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ReduceLROnPlateau
-from plain_method import PlainMethod
+from plain_method import PlainMethod, quiet_trainer
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader
 
@@ -53,15 +52,7 @@ class Many(ManyStepsPerBatch, PlainMethod):
 )
 def test_schedules_end_with_the_run(schedule, rates, tmp_path):
     model = Many(schedule)
-    Trainer(
-        accelerator="cpu",
-        max_epochs=EPOCHS,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    ).fit(model)
+    quiet_trainer(tmp_path, max_epochs=EPOCHS, enable_checkpointing=False).fit(model)
     assert model.global_step == 5 * BATCHES * EPOCHS
     found = [*model.rates, model.trainer.optimizers[0].param_groups[0]["lr"]]
     assert found == pytest.approx(rates, abs=1e-7)

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from plain_method import PlainMethod
+from plain_method import PlainMethod, quiet_trainer
 from torch.utils.data import DataLoader
 
 from lightning_modules.callbacks.averaging import StochasticWeightAveraging
@@ -33,23 +32,11 @@ class Falling(PlainMethod):
         return DataLoader(torch.zeros(STEPS, 1))  # pyright: ignore[reportArgumentType]
 
 
-def trainer(folder, *callbacks, **settings):
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=list(callbacks),
-        default_root_dir=folder,
-        **settings,
-    )
-
-
 def test_stochastic_average_is_in_the_last_checkpoint_of_a_network_without_batch_norm(tmp_path):
     model = Falling()
     average = StochasticWeightAveraging(swa_lrs=0.1, swa_epoch_start=2, annealing_epochs=1)
     last = ModelCheckpoint(tmp_path, save_last=True)
-    trainer(tmp_path, average, last, max_epochs=4).fit(model)
+    quiet_trainer(tmp_path, average, last, max_epochs=4).fit(model)
     averaged = model.begun[1:4]  # the epochs 2 to 4, as they begin; the fifth trains nothing
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]["weight"]
     assert float(saved) == pytest.approx(sum(averaged) / 3, rel=1e-6)
@@ -63,7 +50,7 @@ def test_moving_average_has_the_head_of_the_datas_classes(tmp_path):
                 self.head = torch.nn.Linear(1, 7)
 
     average: Any = EMAWeightAveraging(decay=0.5)
-    trainer(tmp_path, ModuleSetup(), average, max_epochs=1).fit(Late())
+    quiet_trainer(tmp_path, ModuleSetup(), average, max_epochs=1).fit(Late())
     assert average._average_model.module.head.weight.shape == (7, 1)
 
 
@@ -80,4 +67,4 @@ def test_two_averages_are_refused(tmp_path):
     with pytest.raises(
         ValueError, match="EMAWeightAveraging and StochasticWeightAveraging both replace the weights"
     ):
-        trainer(tmp_path, *both, max_epochs=2).fit(Falling())
+        quiet_trainer(tmp_path, *both, max_epochs=2).fit(Falling())

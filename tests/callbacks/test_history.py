@@ -12,9 +12,8 @@ from lightning_modules.callbacks.evaluation_media import EvaluationMedia
 from lightning_modules.callbacks.preemption import Preempted
 from lightning_modules.run.folder import Run
 
-PLAIN: Any = SimpleNamespace(
-    of=lambda split, rows: SimpleNamespace(name=split)
-)  # names of a run's own evaluations
+# names of a run's own evaluations
+PLAIN: Any = SimpleNamespace(of=lambda split, rows: SimpleNamespace(name=split))
 
 
 @pytest.fixture

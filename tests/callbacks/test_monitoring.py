@@ -24,9 +24,8 @@ from lightning_modules.figures.spectrograms import color_image, contact_sheet, s
 from lightning_modules.run.folder import Run
 from lightning_modules.run.tracking import MetricsCSV, PatientWandbLogger
 
-PLAIN: Any = SimpleNamespace(
-    of=lambda split, rows: SimpleNamespace(name=split)
-)  # names of a run's own evaluations
+# names of a run's own evaluations
+PLAIN: Any = SimpleNamespace(of=lambda split, rows: SimpleNamespace(name=split))
 
 
 class Data(LightningDataModule):

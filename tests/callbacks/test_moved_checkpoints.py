@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
-from plain_method import PlainMethod
+from plain_method import PlainMethod, quiet_trainer
 from torch.utils.data import DataLoader
 
 from lightning_modules.callbacks.standard import Checkpoints, best_checkpoint
@@ -40,14 +39,6 @@ def test_as_many_are_kept_where_the_folder_was_moved(moved, tmp_path):
 
 
 def train(run, *, epochs, checkpoint=None):
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[*best_checkpoint(run, Checkpoints(save_top_k=2))],
-        default_root_dir=run.root,
-    )
+    trainer = quiet_trainer(run.root, *best_checkpoint(run, Checkpoints(save_top_k=2)), max_epochs=epochs)
     trainer.fit(Told(), ckpt_path=checkpoint, weights_only=True)
     trainer.save_checkpoint(run.last_checkpoint)

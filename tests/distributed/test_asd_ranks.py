@@ -1,9 +1,7 @@
 """Machines: several processes fit the same thresholds and statistics and give the same scores as one."""
 
-import csv
-
 import pytest
-from command import run
+from command import run, the_row
 
 METHODS = {
     "proxy_outlier": ["--model.network.channels=8", "--model.window=24", "--data.batch_size=4"],
@@ -49,10 +47,3 @@ def test_two_ranks_train_and_score_like_one(method, demo_machines, tmp_path):
     assert of_one == of_two
     second = the_row(folder)
     assert (first["auc"], first["pauc"], first["clips"]) == (second["auc"], second["pauc"], second["clips"])
-
-
-def the_row(folder):
-    """Of results.csv: the same evaluation, made again, replaces its row."""
-    with (folder / "results.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
-    return row

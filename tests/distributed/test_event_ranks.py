@@ -1,9 +1,7 @@
 """Audio events: several processes give the probabilities that one gives, views averaged, every clip once."""
 
-import csv
-
 import numpy as np
-from command import run
+from command import run, the_row
 
 
 def test_two_ranks_score_like_one(demo_events, tmp_path):
@@ -29,10 +27,3 @@ def test_two_ranks_score_like_one(demo_events, tmp_path):
     np.testing.assert_allclose(of_one["probability"], of_two["probability"], atol=1e-6)
     second = the_row(folder)
     assert (first["top1"], first["data"]) == (second["top1"], second["data"])
-
-
-def the_row(folder):
-    """Of results.csv: the same evaluation, made again, replaces its row."""
-    with (folder / "results.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
-    return row
