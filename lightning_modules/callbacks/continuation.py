@@ -4,10 +4,16 @@ from typing import Any
 
 import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from lightning.pytorch.callbacks import (
+    Checkpoint,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    StochasticWeightAveraging,
+)
 from torch import Tensor
 
 _STOPS = ("callbacks", "max_time")  # settings of a trainer that stop a run before its last epoch
+_SET_EPOCHS_UP = (GradientAccumulationScheduler, StochasticWeightAveraging)  # and keep that in no checkpoint
 
 
 class Continuation(Checkpoint):
@@ -17,7 +23,7 @@ class Continuation(Checkpoint):
     and in every epoch. The values that callbacks and schedules choose by, and that training is to stop, go into the
     checkpoint: a validation before the restart counts, and a run that was stopped early trains no further, unless
     what stops it has been changed. A checkpoint of an epoch's end begins with the next epoch, under
-    ``trainer.max_steps`` too.
+    ``trainer.max_steps`` too; one within an epoch with what callbacks had set up for it.
 
     Stands before all other checkpoint callbacks.
 
@@ -77,6 +83,22 @@ class Continuation(Checkpoint):
                 each._restarting = False
             epoch.reset_restart_stage()
             self._between_epochs = False
+        elif trainer.fit_loop.restarted_mid_epoch:
+            _set_epoch_up_again(trainer, pl_module)
+
+
+def _set_epoch_up_again(trainer: Trainer, module: LightningModule) -> None:
+    """Calls the callbacks that an epoch began with, and leaves rates and buffers as the checkpoint has them."""
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    kept = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+    buffers = [buffer.clone() for buffer in module.buffers()]
+    for each in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(each, _SET_EPOCHS_UP):
+            each.on_train_epoch_start(trainer, module)
+    for group, before in zip(groups, kept, strict=True):
+        group.update(before)
+    for buffer, before in zip(module.buffers(), buffers, strict=True):
+        buffer.copy_(before)
 
 
 def _count_epoch(loops: dict[str, Any]) -> bool:

@@ -37,6 +37,17 @@ CALLBACKS = {
     "ema": "{class_path: lightning.pytorch.callbacks.EMAWeightAveraging, init_args: {decay: 0.8}}",
     "top_k": "",
 }
+AT_THE_START_OF_AN_EPOCH = {
+    "swa": (
+        "{class_path: lightning_modules.callbacks.averaging.StochasticWeightAveraging, init_args: "
+        "{swa_lrs: 0.001, swa_epoch_start: 2, annealing_epochs: 2}}"
+    ),
+    "accumulation": (
+        "{class_path: lightning.pytorch.callbacks.GradientAccumulationScheduler, "
+        "init_args: {scheduling: {0: 1, 2: 2}}}"
+    ),
+}
+"""What acts there: Lightning passes over it where a restart begins within the epoch."""
 SIGNALS = ("SIGKILL", "SIGTERM")
 PLACES = {
     "mid-epoch": "batch 7",
@@ -84,7 +95,9 @@ def start(example, runs):
 
 
 def settings(schedule, callback, *more, epochs: int | None = 5):
-    callbacks = ", ".join(filter(None, [CALLBACKS[callback], "{class_path: stopping.StopAt}"]))
+    callbacks = ", ".join(
+        filter(None, [(CALLBACKS | AT_THE_START_OF_AN_EPOCH)[callback], "{class_path: stopping.StopAt}"])
+    )
     top_k = ["--checkpoints.save_top_k=2"] if callback == "top_k" else []
     length = [f"--trainer.max_epochs={epochs}"] if epochs else []
     return [*SETTINGS, *SCHEDULES[schedule], f"--trainer.callbacks=[{callbacks}]", *top_k, *length, *more]
@@ -174,6 +187,29 @@ def test_values_of_a_validation_before_the_restart_count(stop_and_compare):
         settings("plateau", "early_stopping", "--trainer.val_check_interval=3"),
         ["SIGKILL batch 8", "SIGTERM validation 7"],
     )
+
+
+@pytest.mark.parametrize(
+    ("callback", "places"),
+    [
+        ("swa", ["SIGTERM batch 9", "SIGKILL batch 11", "SIGKILL epoch 12"]),
+        ("accumulation", ["SIGTERM batch 9", "SIGKILL batch 11", "SIGKILL epoch 10"]),
+    ],
+)
+def test_what_an_epoch_began_with_holds_in_its_rest(callback, places, stop_and_compare):
+    stop_and_compare(settings("cosine", callback), places)
+
+
+def test_the_epoch_that_makes_the_average_is_finished(start, metrics_rows, tmp_path):
+    """It trains nothing, so that the schedule of the epochs before is not missed."""
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    ended = start(
+        settings("cosine", "swa"), (whole, UNDISTURBED), (stopped, "SIGTERM epoch 20"), (stopped, UNDISTURBED)
+    )
+    assert [code for code, _ in ended] == [0, 75, 0], ended
+    assert_equal(last(whole)["state_dict"], last(stopped)["state_dict"])
+    rows = [metrics_rows(run_of(root) / "metrics.csv") for root in (whole, stopped)]
+    assert rows[0] == rows[1]
 
 
 def test_a_run_of_so_many_steps_counts_its_epochs_once(stop_and_compare):
