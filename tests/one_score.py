@@ -125,12 +125,27 @@ def scores_of_test(
     platform: cli.Platform, clips: Sequence[Clip], order: Sequence[int], *, batch_size: int, **settings: Any
 ) -> Tensor:
     """Scores of the clips by the loop of a test, float64 (clip, ...), whose list has them in another order."""
-    data = platform.datamodule
-    data.rows["test"] = ClipTable([clips[row] for row in order])
-    data.eval_batch_size = batch_size
-    trainer(**settings).test(platform.model, data, verbose=False)
+    platform.datamodule.rows["test"] = ClipTable([clips[row] for row in order])
+    platform.datamodule.eval_batch_size = batch_size
+    trainer(**settings).test(platform.model, platform.datamodule, verbose=False)
+    return gathered(platform, order)
+
+
+def scores_of_prediction(
+    platform: cli.Platform, clips: Sequence[Clip], order: Sequence[int], *, batch_size: int, **settings: Any
+) -> Tensor:
+    """As `scores_of_test`, by the loop of a prediction."""
+    platform.datamodule.predict = ["the rows"]
+    platform.datamodule.rows["predict"] = ClipTable([clips[row] for row in order])
+    platform.datamodule.eval_batch_size = batch_size
+    trainer(**settings).predict(platform.model, platform.datamodule, return_predictions=False)
+    return gathered(platform, order)
+
+
+def gathered(platform: cli.Platform, order: Sequence[int]) -> Tensor:
+    """Scores of the last loop in the order of the clips, of which it had another."""
     index, scores = platform.model.gathered
-    assert index.tolist() == list(range(len(clips)))
+    assert index.tolist() == list(range(len(order)))
     found = torch.empty_like(scores)
     found[torch.tensor(order)] = scores
     return found

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from one_score import FULL, NAMES, NUM_CLIPS, SMALL, build, mixed_clips, orders, packaged, scores_of_test
+from one_score import (
+    FULL,
+    NAMES,
+    NUM_CLIPS,
+    SMALL,
+    build,
+    mixed_clips,
+    orders,
+    packaged,
+    scores_of_prediction,
+    scores_of_test,
+)
 from torch import Tensor
 
 import lightning_modules
@@ -61,11 +72,12 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 
 def check(name: str, settings: list[str], folder: Path, precision: str) -> None:
-    """Scores of a test in several batches and orders, and of the package, are those of each clip alone."""
+    """Scores of tests and predictions in several batches and orders, and of the package, are those of a clip alone."""
     platform = build(name, folder, *settings)
     clips = mixed_clips(platform.datamodule, folder / "clips")
     scores = [
-        scores_of_test(platform, clips, order, batch_size=size, precision=precision)
+        score(platform, clips, order, batch_size=size, precision=precision)
+        for score in (scores_of_test, scores_of_prediction)
         for size, order in orders()
     ]
     alone = scores[0]

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from datamodules import cache
+
+
+@pytest.fixture(autouse=True)
+def own(monkeypatch, tmp_path):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+
+
+def test_an_entry_follows_content_and_settings_not_names(tmp_path):
+    first, second, other = (tmp_path / name for name in ("a", "b", "c"))
+    for path, content in ((first, b"one"), (second, b"one"), (other, b"two")):
+        path.write_bytes(content)
+    entries = [
+        cache.cache_entry("lengths", cache.content_hash(path), {"rate": rate})
+        for path in (first, second, other)
+        for rate in (16000, 8000)
+    ]
+    assert entries[:2] == entries[2:4]
+    assert len(set(entries)) == 4
+    assert cache.cache_entry("features", cache.content_hash(first), {"rate": 16000}) not in entries
+    assert all(entry.is_relative_to(tmp_path / "cache" / "lengths") for entry in entries)
+
+
+def test_the_folder_is_told_once(capsys):
+    for name in ("a", "b"):
+        cache.cache_entry("lengths", name)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(cache.cache_folder()) in line
+
+
+def test_the_folder_is_the_users_own_where_none_is_named(monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, "")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache.cache_folder() == Path("/somewhere/audio-research-platform")
