@@ -256,6 +256,7 @@ class Platform(LightningCLI):
 def _one_batch(settings: Any) -> dict[str, Any]:
     """What replaces a trainer's settings to step once, on one device, and score one batch; none stays none."""
     limits = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
+    by_epoch = settings.check_val_every_n_epoch is not None
     return {
         **{key: 0 if settings[key] == 0 else 1 for key in limits},
         "accelerator": "cpu" if settings.accelerator == "cpu" else "auto",  # what this machine has
@@ -269,8 +270,8 @@ def _one_batch(settings: Any) -> dict[str, Any]:
         "min_steps": None,
         "max_time": None,
         "overfit_batches": 0.0,
-        "val_check_interval": None,
-        "check_val_every_n_epoch": 1,
+        "val_check_interval": None if by_epoch else 1,
+        "check_val_every_n_epoch": 1 if by_epoch else None,
         "log_every_n_steps": 1,
         "enable_progress_bar": False,
         "enable_model_summary": False,

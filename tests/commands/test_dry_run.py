@@ -99,10 +99,23 @@ def test_faults_of_a_method_are_met(place, hook, monkeypatch, capsys):
             ],
             "model.lr_scheduler.monitor: nothing is logged as 'val/er'; did you mean 'val/eer'?",
         ),
+        (
+            [
+                "--model.lr_scheduler=lightning.pytorch.cli.ReduceLROnPlateau",
+                "--model.lr_scheduler.monitor=val/eer",
+                *("--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=6"),
+            ],
+            "lr_scheduler waits for val/eer at the end of an epoch",
+        ),
     ],
 )
 def test_values_to_wait_for_are_met(place, options, message, monkeypatch, capsys):
     assert message in failed(capsys, monkeypatch, *options)
+
+
+def test_a_run_that_validates_whatever_the_epoch_passes(place, monkeypatch, capsys):
+    check(monkeypatch, "--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=6")
+    assert "check passed" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_ones_own_goes_nowhere_else(place, monkeypatch, capsys):
