@@ -83,7 +83,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         """
         if self.network is None:
             raise ValueError(
-                f"model.weights: a {type(self).__name__} has several networks or none, and weights are of one: leave"
+                f"model.weights: {type(self).__name__} has several networks or none, and weights are of one: leave"
                 " them out, or go on from a checkpoint with --ckpt_path"
             )
         pretrained.load_into(self.network)
@@ -101,7 +101,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         """
         if self.heads and not self.data.takes_class_scores:
             raise ValueError(
-                f"data: {type(self.data).__name__} writes one score a clip, and a {type(self).__name__} gives one a"
+                f"data: {type(self.data).__name__} writes one score a clip, and {type(self).__name__} gives one a"
                 " class: name a data set of classes, such as AudioFolder, or a detector"
             )
         if self.target_names:

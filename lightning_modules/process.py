@@ -69,7 +69,7 @@ def job_of(model: Any, options: argparse.Namespace) -> Job:
         grid = {"steps_per_beat": options.steps_per_beat, "offset_s": options.offset_s}
         return partial(model.align, bpm=options.bpm, **grid)
     if options.bpm is not None:
-        raise ValueError(f"--bpm {options.bpm:g}: a {type(model).__name__} knows no tempo: leave it out")
+        raise ValueError(f"--bpm {options.bpm:g}: {type(model).__name__} knows no tempo: leave it out")
     return partial(render, model, knobs=read_knobs(options.knobs, model.knobs))
 
 

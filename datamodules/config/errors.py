@@ -19,6 +19,8 @@ _HEADERS = (
 )
 _OF_CLASS = re.compile(r"( *(?:- )?)Type typing\.Callable\[.*\] expects a function or a callable class: (.*)")
 _KILLED = re.compile(r"DataLoader worker \(pid.*\) (is killed by signal|exited unexpectedly)")
+_NO_KEY = re.compile(r"Interpolation key '([^']+)' not found\s+full_key: (\S+)")
+_NO_VARIABLE = re.compile(r"Environment variable '([^']+)' not found[^\n]*\s+full_key: (\S+)")
 # whose classes the parser finds by their names alone, once imported
 _PACKAGES = ("lightning_modules", "datamodules", "lightning.pytorch.callbacks", "torch.optim")
 
@@ -30,6 +32,8 @@ def one_line(message: str, known_options: Iterable[str]) -> str:
         message: What jsonargparse reports, often a tree of "does not validate against any of the Union".
         known_options: Option strings of the parser, for suggestions.
     """
+    if missing := _missing_reference(message):
+        return missing
     if unknown := re.search(r"[Uu]nrecognized arguments: (\S+)", message):
         return misplaced(unknown.group(1).split("=")[0], known_options)
     if required := re.match(r"the following arguments are required: (.*)", message):
@@ -70,10 +74,23 @@ def cause(error: Exception) -> str:
         return f"{text.splitlines()[0].rstrip('. ')}, most often for want of memory: {way_out}"
     if "Does not validate" in text:
         return one_line(text, ())
+    if missing := _missing_reference(text):
+        return missing
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     if "Original Traceback" in text:  # from a worker: its traceback comes first
         return lines[-1].split("Error: ", 1)[-1]
     return " ".join(lines)
+
+
+def _missing_reference(message: str) -> str | None:
+    """What a ``${...}`` of a configuration asks for in vain, and how to do without; None for any other message."""
+    if found := _NO_VARIABLE.search(message):
+        variable, key = found.group(1), found.group(2).replace(".init_args", "")
+        return f"{key}: the environment variable {variable} is not set: export it, or give --{key}=VALUE"
+    if found := _NO_KEY.search(message):
+        source, key = (name.replace(".init_args", "") for name in found.groups())
+        return f"{key}: takes its value from {source}, which is not there: give --{key}=VALUE, or the data it is for"
+    return None
 
 
 def is_killed_worker(error: BaseException) -> bool:

@@ -71,7 +71,7 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
             "instance" not in rows[0].attributes for rows in data.rows.values() if rows
         ):
             raise ValueError(
-                f"data: {type(data).__name__} names no machine instances, by which a {type(self).__name__} is"
+                f"data: {type(data).__name__} names no machine instances, by which {type(self).__name__} is"
                 " evaluated: lay the files out as DCASE 2020 does,"
                 " MACHINE/{train,test}/{normal,anomaly}_id_00_NUMBER.wav, and set data to DCASE"
             )

@@ -45,7 +45,7 @@ def baselines(method: EvaluatedModule, datamodule: Any) -> dict[str, Report]:
         ValueError: The method has no baseline.
     """
     raise ValueError(
-        f"no baseline is known for a {type(method).__name__} on {type(datamodule).__name__}: register one with"
+        f"no baseline is known for {type(method).__name__} on {type(datamodule).__name__}: register one with"
         " lightning_modules.baselines.tasks.baselines.register"
     )
 
@@ -169,7 +169,7 @@ def _(method: Synthesizer, datamodule: ClipDataModule) -> dict[str, Report]:
 @baselines.register
 def _(method: PairModule, _: Any) -> dict[str, Report]:
     raise ValueError(
-        f"the report of a {type(method).__name__} itself has the trivial answer, the recording as it is: its figures"
+        f"the report of {type(method).__name__} itself has the trivial answer, the recording as it is: its figures"
         " named _dry, _before or _in"
     )
 

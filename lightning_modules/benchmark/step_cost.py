@@ -37,7 +37,7 @@ def step_cost(platform: Platform, budget_s: float) -> dict[str, Any]:
     network: Any = model.network or model
     parameters = sum(each.numel() for each in network.parameters())
     if not parameters:
-        raise ValueError(f"a {type(network).__name__} learns in one go: there is no training step to measure")
+        raise ValueError(f"{type(network).__name__} learns in one go: there is no training step to measure")
     data.prepare_data()
     data.setup("fit")
     size = data.batch_size

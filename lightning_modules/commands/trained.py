@@ -21,5 +21,5 @@ def trained_model(ckpt_path: str, *kinds: type[EvaluatedModule], wanted: str) ->
     """
     model = trained_parts(ckpt_path).model
     if not isinstance(model, kinds):
-        raise ValueError(f"{ckpt_path}: holds a {type(model).__name__}: name a checkpoint of {wanted}")
+        raise ValueError(f"{ckpt_path}: holds {type(model).__name__}: name a checkpoint of {wanted}")
     return model.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -186,7 +186,7 @@ def predict(platform: Platform) -> None:
     model, data = platform.model, platform.datamodule
     if model.scorer() is None:
         raise ValueError(
-            f"predict: a {type(model).__name__} gives clips no scores: lightning_modules.process, .generate and .mapper"
+            f"predict: {type(model).__name__} gives clips no scores: lightning_modules.process, .generate and .mapper"
             " run production tools"
         )
     load_chosen_weights(platform, None)

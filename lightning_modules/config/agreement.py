@@ -27,7 +27,7 @@ def refuse_other_data(model: EvaluatedModule, data: Any) -> None:
     classes = {name: getattr(datamodules, name) for name in datamodules.__all__}
     fitting = [name for name, each in classes.items() if issubclass(each, kind) and each is not kind]
     raise ConfigFileError(
-        f"data: {type(data).__name__} is no {kind.__name__}, which a {type(model).__name__} is trained on: set data to"
+        f"data: {type(data).__name__} is no {kind.__name__}, which {type(model).__name__} is trained on: set data to"
         f" {' or '.join(fitting) or f'a subclass of {kind.__name__}'}"
     )
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = trained_parts(options.ckpt_path)
     model, data = parts.model, parts.datamodule
     if not isinstance(model, Mapper):
-        raise ValueError(f"{options.ckpt_path}: holds a {type(model).__name__}: name a mapper's checkpoint")
+        raise ValueError(f"{options.ckpt_path}: holds {type(model).__name__}: name a mapper's checkpoint")
     data.outputs = model.outputs  # class names without the training data
     session = Session(model)
     with Server(session, listen=options.listen, send=options.send) as server:

@@ -112,7 +112,7 @@ def read_package(folder: str | Path) -> Package:
         scorer = build(spec, f"{path}: scorer")
     if not isinstance(scorer, Scorer):
         raise ValueError(
-            f"{path}: scorer is a {type(scorer).__name__}, which scores nothing; export it again"
+            f"{path}: scorer is of class {type(scorer).__name__}, which scores nothing; export it again"
         )
     _load_weights(scorer, path.with_name(PACKAGED))
     return Package(

@@ -97,7 +97,7 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
         raise ValueError(f"{path}: damaged checkpoint ({reason}); use an earlier one") from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(f"{path}: holds a {type(checkpoint).__name__}, no checkpoint")
+        raise ValueError(f"{path}: holds {type(checkpoint).__name__}, no checkpoint")
     return checkpoint
 
 

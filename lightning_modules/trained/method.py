@@ -48,7 +48,7 @@ def _model(parts: Parts, path: Path, device: torch.device) -> TrainedModel:
     scorer = method.scorer()
     if scorer is None:
         raise ValueError(
-            f"{path}: a {type(method).__name__} gives clips no scores: python -m lightning_modules.process, .generate"
+            f"{path}: {type(method).__name__} gives clips no scores: python -m lightning_modules.process, .generate"
             " and .mapper run production tools"
         )
     if not isinstance(data, ClipDataModule):

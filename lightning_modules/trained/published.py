@@ -38,7 +38,7 @@ def published_parts(path: Path, state: Mapping[str, Tensor], configs: Sequence[s
     parts = build_parts(config)
     if parts.model.network is None:
         raise ValueError(
-            f"{path}: weights of one network, and a {type(parts.model).__name__} has several or none"
+            f"{path}: weights of one network, and {type(parts.model).__name__} has several or none"
         )
     load_network(parts.model.network, path)
     if isinstance(parts.model, EventClassifier):

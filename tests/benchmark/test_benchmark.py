@@ -99,7 +99,7 @@ def test_what_learns_in_one_go_has_no_step(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MAPPING_ROOT", str(tmp_path))
     with pytest.raises(SystemExit):
         run(monkeypatch, "--config=configs/production_mapper.yaml", "--step")
-    assert "a Perceptron learns in one go" in capsys.readouterr().err
+    assert "Perceptron learns in one go" in capsys.readouterr().err
 
 
 def test_a_schedule_that_waits_for_a_validation_does_not_stop_the_benchmark(

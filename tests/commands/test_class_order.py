@@ -189,7 +189,7 @@ def test_a_network_without_another_head_says_what_to_set(place, monkeypatch, cap
             "event_resnet",
             "ASVspoof",
             "LA",
-            "ASVspoof writes one score a clip, and a EventClassifier gives one a class",
+            "ASVspoof writes one score a clip, and EventClassifier gives one a class",
         ),
         (
             "production_tagger",

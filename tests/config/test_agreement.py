@@ -44,12 +44,12 @@ CONFIGS = Path(__file__).parents[2] / "configs"
         (
             "ssd_lcnn",
             "--data=datamodules.EffectPairs",
-            "data: EffectPairs is no ClipDataModule, which a SyntheticSpeechDetector is trained on: set data to .*ASV",
+            "data: EffectPairs is no ClipDataModule, which SyntheticSpeechDetector is trained on: set data to .*ASV",
         ),
         (
             "production_effect",
             "--data=datamodules.AudioFolder",
-            "data: AudioFolder is no PairDataModule, which a LearnedEffect is trained on: set data to .*EffectPairs",
+            "data: AudioFolder is no PairDataModule, which LearnedEffect is trained on: set data to .*EffectPairs",
         ),
     ],
 )

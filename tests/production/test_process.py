@@ -141,7 +141,7 @@ def test_faults_are_told_in_one_line_and_nothing_is_written(last, aligner, call,
         (("--ckpt_path", last, "missing.wav", "out.wav"), r"missing.wav"),
         (("--ckpt_path", "no.ckpt", "in.wav", "out.wav"), r"no.ckpt: no such checkpoint"),
         (("--ckpt_path", "text.wav", "in.wav", "out.wav"), r"text.wav: (refused|damaged)"),
-        (("--ckpt_path", last, "--bpm", 100, "in.wav", "out.wav"), "a LearnedEffect knows no tempo"),
+        (("--ckpt_path", last, "--bpm", 100, "in.wav", "out.wav"), "LearnedEffect knows no tempo"),
         (("--ckpt_path", last, "--knobs", "x=1", "in.wav", "out.wav"), "there are: level from -20 to 0"),
         (("--ckpt_path", aligner, "in.wav", "out.wav"), "give --bpm"),
         (("--ckpt_path", aligner, "--bpm", 100, "--knobs", "x=1", "in.wav", "out.wav"), "has no knobs"),
@@ -173,7 +173,7 @@ def test_minutes_of_vorbis_are_written(tmp_path):
 
 def test_a_model_of_another_kind_is_named(aligner):
     with pytest.raises(
-        ValueError, match=r"last.ckpt: holds a TimeAligner: name a checkpoint of production_wavegan"
+        ValueError, match=r"last.ckpt: holds TimeAligner: name a checkpoint of production_wavegan"
     ):
         trained_model(aligner, Synthesizer, wanted="production_wavegan")
 

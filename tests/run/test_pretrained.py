@@ -241,7 +241,7 @@ def test_what_is_no_source_is_named(weights, expected, tmp_path, monkeypatch):
 
 def test_a_method_of_several_networks_says_so(tmp_path):
     run = write_run(tmp_path / "e/a", METHODS["autoencoder"]())
-    with pytest.raises(ValueError, match="a FrontEndEnsemble has several networks or none"):
+    with pytest.raises(ValueError, match="FrontEndEnsemble has several networks or none"):
         FrontEndEnsemble(weights=str(run))
 
 

@@ -125,7 +125,7 @@ def test_what_older_trees_wrote_loads():
     assert isinstance(detector.score(noise, instance="fan/id_00"), float)
     assert detector.thresholds
     with pytest.raises(
-        ValueError, match=r"a LearnedEffect gives clips no scores: .* lightning_modules.process"
+        ValueError, match=r"LearnedEffect gives clips no scores: .* lightning_modules.process"
     ):
         load(OLDER / "production/last.ckpt")
 

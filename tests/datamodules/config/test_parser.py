@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +144,17 @@ def test_commands_of_data_know_all_sections_of_an_experiment(config):
     platform = cli.Platform(["--config", config], command="fit", description="")
     assert isinstance(platform.run_folder, Run)
     assert set(platform.resolved()) == {*SECTIONS, "data"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("${data.init_args.num_samples}", "takes its value from data.num_samples, which is not there"),
+        ("${oc.env:NO_SUCH_VARIABLE}", "the environment variable NO_SUCH_VARIABLE is not set"),
+    ],
+)
+def test_what_a_value_refers_to_is_told_where_it_is_missing(config, monkeypatch, capsys, reference, message):
+    Path("b.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"class_weights": reference}}}))
+    line = refused(monkeypatch, capsys, fit, "--config", config, "--config", "b.yaml")
+    assert line.startswith(f"error: model.class_weights: {message}")
+    assert "give --model.class_weights=VALUE" in line
