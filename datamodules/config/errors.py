@@ -32,8 +32,6 @@ def one_line(message: str, known_options: Iterable[str]) -> str:
         message: What jsonargparse reports, often a tree of "does not validate against any of the Union".
         known_options: Option strings of the parser, for suggestions.
     """
-    if missing := _missing_reference(message):
-        return missing
     if unknown := re.search(r"[Uu]nrecognized arguments: (\S+)", message):
         return misplaced(unknown.group(1).split("=")[0], known_options)
     if required := re.match(r"the following arguments are required: (.*)", message):

@@ -14,7 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from omegaconf.errors import OmegaConfBaseException
 
 import datamodules
-from datamodules.config.errors import one_line
+from datamodules.config.errors import cause, one_line
 from datamodules.config.files import ConfigFileError, check_file, misread
 from datamodules.config.shipped import with_config_paths
 
@@ -56,7 +56,7 @@ class Parser(LightningArgumentParser):
         try:
             config = super().parse_args(words, *more, **kwargs)
         except OmegaConfBaseException as error:  # such as a variable of the environment that is not set
-            self.refuse(" ".join(str(error).split()))
+            self.refuse(cause(error))
         read = {(plain_key(key), value) for key, value in config.items() if isinstance(value, int | float)}
         for option, value in options:  # what stayed text, such as a time, is right
             self._refuse_misread(option, value, {number for key, number in read if key == plain_key(option)})
@@ -69,11 +69,11 @@ class Parser(LightningArgumentParser):
         options = [option for action in self._actions for option in action.option_strings]
         self.refuse(one_line(message, [*options, *self.also_known]))
 
-    def refuse(self, cause: str) -> NoReturn:
+    def refuse(self, line: str) -> NoReturn:
         """Prints what is wrong and exits, or raises that as `ConfigFileError` where it does not exit on errors."""
         if not self.exit_on_error:
-            raise ConfigFileError(cause)
-        self.exit(2, f"error: {cause}\n")
+            raise ConfigFileError(line)
+        self.exit(2, f"error: {line}\n")
 
     def _import_named(self, values: set[str]) -> None:
         bare = {value for value in values if re.fullmatch(r"[A-Z]\w*", value)}
@@ -110,9 +110,9 @@ class Parser(LightningArgumentParser):
 
     def _refuse_misread(self, option: str, value: str, read: Collection[float] | None = None) -> None:
         """Refuses numbers of the command line that YAML takes for others, all or those that were read."""
-        for number, cause in misread(value):
+        for number, fault in misread(value):
             if read is None or number in read:
-                self.refuse(f"{option}: {cause}")
+                self.refuse(f"{option}: {fault}")
 
 
 def config_files(words: Sequence[str]) -> list[str]:
