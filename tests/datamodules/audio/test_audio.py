@@ -113,8 +113,8 @@ FAULTS: dict[Callable[[Path], Path], str] = {
     _garbage: "not decodable",
     _text: "not decodable",
     _header_only: "holds no samples",
-    _truncated_wav: "truncated WAV: 8000 of 16044 bytes",
-    _truncated_flac: "(decoding broke off|truncated)",
+    _truncated_wav: "truncated: has 3978 samples and lacks 4022",
+    _truncated_flac: r"truncated: has \d+ samples and lacks \d+;",
     _nan: "NaN or infinite",
     _infinite: "NaN or infinite",
     _vanished: "no such file",
@@ -232,17 +232,6 @@ def test_container_gives_the_encoded_sound_at_its_place(tmp_path) -> None:
     assert max(likeness) > 0.97
     part, _ = audio.read(path, 60000, 5000)
     torch.testing.assert_close(part, whole[:, 60000:65000], atol=1e-3, rtol=0)
-
-
-def test_far_part_of_a_container_is_found_by_seeking(tmp_path, monkeypatch) -> None:
-    time = np.arange(3 * 44100) / 44100
-    path = tmp_path / "a.m4a"
-    _m4a(path, 0.5 * np.sin(2 * np.pi * (200 * time + 100 * time**2)))
-    decoded_from_the_beginning, _ = audio.read(path, 90000, 5000)
-    monkeypatch.setattr("datamodules.audio.containers._SEEK_FROM_S", 1.0)
-    torch.testing.assert_close(
-        audio.read(path, 90000, 5000)[0], decoded_from_the_beginning, atol=1e-3, rtol=0
-    )
 
 
 def test_resampling_keeps_a_tone_and_caches_its_kernel() -> None:
