@@ -26,6 +26,11 @@ def missing_bytes(file: FileIO, size: int) -> int:
     return 0 if end is None else max(end - size, 0)
 
 
+def is_open_size(size: int) -> bool:
+    """Whether the samples of a WAV file are as many as follow, by the size that its header gives them."""
+    return any(size in sizes for sizes in _UNKNOWN)
+
+
 class Chunk(NamedTuple):
     """A chunk of a RIFF file: its name, where its content begins, and its size, which may be unknown."""
 
@@ -45,7 +50,7 @@ def chunks(file: FileIO, size: int) -> Iterator[Chunk]:
         if name == b"data":
             if large is not None and length == 0xFFFFFFFF:
                 length = large
-            elif any(length in sizes for sizes in _UNKNOWN):
+            elif is_open_size(length):
                 length = None
         yield Chunk(name, position + 8, length)
         if name == b"data" or length is None:

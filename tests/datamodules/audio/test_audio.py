@@ -254,6 +254,36 @@ def test_rates_without_a_common_factor_need_no_great_table(monkeypatch, source: 
     torch.testing.assert_close(found, expected, atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("source", "target"), [(44100, 16000), (16000, 44100), (48000, 16000), (44099, 16000)]
+)
+@pytest.mark.parametrize("resampler", ["soxr_hq", "torchaudio"])
+def test_resamplers_keep_length_place_and_shape(resampler, source: int, target: int) -> None:
+    for size in (1, 2, 100, 12345, 64001):
+        waveform = torch.randn(2, 3, size)
+        found = audio.resample(waveform, source, target, resampler)
+        assert found.shape == (2, 3, -(-size * target // source))
+        torch.testing.assert_close(
+            audio.resample(waveform[1, 2], source, target, resampler), found[1, 2], atol=1e-6, rtol=0
+        )
+    impulse = torch.zeros(source)
+    impulse[source // 2] = 1
+    assert audio.resample(impulse, source, target, resampler).argmax() == round(source // 2 * target / source)
+
+
+def test_soxr_leaves_nothing_of_what_the_target_cannot_hold_and_keeps_the_rest() -> None:
+    time = torch.arange(2 * 44100, dtype=torch.float64) / 44100
+
+    def level_db(frequency: float, resampler) -> float:
+        tone = (2 * torch.pi * frequency * time).sin().float()
+        found = audio.resample(tone, 44100, 16000, resampler)[2000:-2000].double()
+        return 10 * (2 * found.square().mean()).log10().item()
+
+    assert level_db(8500, "soxr_hq") < -130
+    assert level_db(8500, "torchaudio") == pytest.approx(-10.8, abs=0.1)
+    assert level_db(7000, "soxr_hq") == pytest.approx(0, abs=0.02)
+
+
 def test_real_containers(corpora) -> None:
     for path in sorted((corpora / "events" / "containers").iterdir()):
         header = audio.info(path)
