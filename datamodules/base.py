@@ -10,6 +10,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.audio.resampling import Resampler
 from datamodules.clips import Clip, ClipDataset, Padding, collate
 from datamodules.clips.class_names import describe_difference, distinct, recounted, renamed, same_order
 from datamodules.clips.coverage import Coverage
@@ -33,6 +34,9 @@ class ClipDataModule(ResumableDataModule):
         padding: How shorter clips are filled: ``repeat`` (of the clip), ``zero``, or ``mirror`` (as a centred
             short-time transform continues a clip).
         mono: Average the channels.
+        resampler: What brings files to `sample_rate`: ``soxr_hq``, or ``torchaudio`` as in versions up to 0.2, which
+            checkpoints of theirs and the papers' configurations keep; None is soxr_hq.
+        allow_truncated: Take what there is of files that were cut off, instead of refusing them.
         in_memory: Decode a split once and keep it: 38 MB for ten minutes of mono at 16 kHz, shared by workers.
         drop_last: Leave out what does not fill the last batch of a training epoch.
         predict: Audio files, folders, or ``.txt`` lists of paths to predict on.
@@ -61,6 +65,8 @@ class ClipDataModule(ResumableDataModule):
         eval_crop_s: float | None = 4.0375,
         padding: Padding = "repeat",
         mono: bool = True,
+        resampler: Resampler | None = None,
+        allow_truncated: bool = False,
         in_memory: bool = False,
         drop_last: bool = True,
         predict: Sequence[str] = (),
@@ -68,7 +74,8 @@ class ClipDataModule(ResumableDataModule):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        self.mono = mono
+        self.mono, self.allow_truncated = mono, allow_truncated
+        self.resampler: Resampler = resampler or "soxr_hq"
         self.padding: Padding = padding
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
         self.drop_last, self.in_memory = drop_last, in_memory
@@ -222,12 +229,16 @@ class ClipDataModule(ResumableDataModule):
     def dataset(self, split: SplitName, crop_s: float | None) -> ClipDataset:
         """Items of the rows in ``rows[split]``, cropped to `crop_s` seconds or whole."""
         if self.in_memory and split not in self._recordings:
-            self._recordings[split] = Recordings(self.rows[split], mono=self.mono)
+            self._recordings[split] = Recordings(
+                self.rows[split], mono=self.mono, allow_truncated=self.allow_truncated
+            )
         return ClipDataset(
             self.rows[split],
             sample_rate=self.sample_rate,
             crop_s=crop_s,
             padding=self.padding,
             mono=self.mono,
+            resampler=self.resampler,
+            allow_truncated=self.allow_truncated,
             recordings=self._recordings.get(split),
         )

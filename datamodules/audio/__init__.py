@@ -3,7 +3,7 @@
 from datamodules.audio.errors import CHECK_COMMAND, AudioError, NoAudioTrackError
 from datamodules.audio.hdf5 import track_names
 from datamodules.audio.reading import SUFFIXES, AudioInfo, blocks, info, read
-from datamodules.audio.resampling import resample
+from datamodules.audio.resampling import Resampler, resample
 
 __all__ = [
     "CHECK_COMMAND",
@@ -11,6 +11,7 @@ __all__ = [
     "AudioError",
     "AudioInfo",
     "NoAudioTrackError",
+    "Resampler",
     "blocks",
     "info",
     "read",

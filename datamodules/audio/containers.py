@@ -1,11 +1,11 @@
-"""Decoding of what libsndfile does not recognise (MP4, M4A, WebM, ...), by FFmpeg."""
+"""Decoding by FFmpeg: of what libsndfile does not recognise, and of what it would read wrongly."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +13,120 @@ from numpy.typing import NDArray
 from datamodules.audio.errors import CHECK_COMMAND, NoAudioTrackError, fail
 
 if TYPE_CHECKING:
+    from av import AudioFrame, Packet
     from av.container import InputContainer
 
-
 # Playlists and text formats stay out: FFmpeg would follow the file names in them.
-_FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,mp3,avi,asf,flv,mpegts,mpeg,amr,caf"
+_FFMPEG_FORMATS = ",".join(
+    (
+        "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpegts,mpeg,mxf,nut,rm,ogg",
+        "wav,w64,aiff,au,caf,flac,wv,tta,ape,tak,mpc,mpc8,dsf,iff,voc,aac,mp3,ac3,eac3,dts,amr,qcp,oma,shn,spx",
+    )
+)
+
+# A track of theirs has a duration in the header that a whole file fulfils; others estimate, or count the picture.
+_DECLARES_DURATION = {"mov", "wav", "w64", "aiff", "au", "caf", "flac", "wv", "tta", "ape"}
+_RAW = {"mp3", "aac", "wav"}  # what else lies behind their frames is no sound
+_SLACK_S = 0.1  # frames of codecs and the time stamps of containers are no finer
+
+PREROLL_S = 0.5
+"""Decoders of lossy codecs need some packets before their output is right."""
 
 
-# Time stamps of some containers are rounded and shifted by the codec's delay: decoding from the beginning is
-# exact and quick enough for clips; only beyond this does a seek pay.
-_SEEK_FROM_S = 60.0
+class Block(NamedTuple):
+    """A frame of a codec: its time stamp, its first sample, counted from the beginning, and itself."""
+
+    pts: int | None
+    position: int
+    frame: AudioFrame
+
+    @property
+    def end(self) -> int:
+        """The sample after its last."""
+        return self.position + self.frame.samples
 
 
-_PREROLL_S = 0.5  # decoders of lossy codecs need some packets before their output is right
+class Track:
+    """The first sound track of an open container, decoded from its beginning.
+
+    Attributes:
+        is_cut: Once it was decoded to its end, whether something of it was there that could not be decoded.
+    """
+
+    def __init__(self, path: str | Path, container: InputContainer, stream: Any) -> None:
+        import av
+
+        self._path, self._container, self._stream = path, container, stream
+        self._to_float = av.AudioResampler(format="fltp")
+        self.is_cut = False
+
+    def frames(self) -> Iterator[AudioFrame]:
+        """What the codec gives, in order; damaged packets are passed over where no sound lies on both sides.
+
+        Raises:
+            AudioError: If sound goes on behind something that cannot be decoded: it would be moved.
+        """
+        from av.error import InvalidDataError
+
+        heard = damaged = corrupt = False
+        for packet in self._container.demux(self._stream):
+            corrupt = packet.is_corrupt if packet.size else corrupt
+            try:
+                found = packet.decode()
+            except InvalidDataError:
+                damaged = damaged or (heard and not _is_tag(packet))
+                continue
+            if found and damaged:
+                fail(self._path, "damaged in the middle", "copy or download it again")
+            heard = heard or bool(found)
+            yield from found
+        self.is_cut = (damaged or corrupt) and self._container.format.name not in _RAW
+
+    def blocks(self) -> Iterator[Block]:
+        """Frames and their places; gaps between time stamps count as nothing."""
+        position, kind = 0, None
+        for frame in self.frames():
+            found = frame.sample_rate, len(frame.layout.channels)
+            if found != (kind := kind or found):
+                fault = f"{kind[0]} Hz of {kind[1]} channels become {found[0]} Hz of {found[1]} at sample {position}"
+                fail(self._path, fault, "split it there")
+            yield Block(frame.pts, position, frame)
+            position += frame.samples
+
+    def samples(self, block: Block) -> NDArray[np.float32]:
+        """Samples (channel, time) of a block."""
+        parts = [frame.to_ndarray() for frame in self._to_float.resample(block.frame)]
+        return np.concatenate(parts, axis=1).astype(np.float32, copy=False)
+
+    def seek(self, pts: int) -> None:
+        """Go on in front of a time stamp, far enough for the decoder to be right there."""
+        self._container.seek(pts - int(PREROLL_S / self._stream.time_base), stream=self._stream)
+
+    def promised(self, *, is_cut: bool) -> int:
+        """Samples per channel that the header promises, 0 where it estimates; of a cut file by the longest track."""
+        import av
+
+        stream, names = self._stream, self._container.format.name.split(",")
+        if stream.duration is not None and _DECLARES_DURATION.intersection(names):
+            return int(stream.duration * stream.time_base * stream.rate)
+        if is_cut and "matroska" in names:
+            return (self._container.duration or 0) * stream.rate // av.time_base
+        return 0
+
+
+def _is_tag(packet: Packet) -> bool:
+    """Whether it is no sound, but the tag at the beginning of an MP3 file, which others were joined to."""
+    head = bytes(packet)[:64]
+    return b"Xing" in head or b"Info" in head
 
 
 @contextmanager
-def open_container(path: str | Path) -> Iterator[tuple[InputContainer, Any]]:
-    """Open with FFmpeg; gives the container and its first audio stream."""
+def open_track(path: str | Path) -> Iterator[Track]:
+    """Open with FFmpeg.
+
+    Raises:
+        AudioError: If that fails here, or in decoding later on.
+    """
     import av  # a third of a second, for films and the like alone
     from av.error import FFmpegError
 
@@ -41,46 +137,79 @@ def open_container(path: str | Path) -> Iterator[tuple[InputContainer, Any]]:
                 raise NoAudioTrackError(
                     f"{path}: has no audio track; leave the clip out of the list ({CHECK_COMMAND})"
                 )
-            yield container, container.streams.audio[0]
+            yield Track(path, container, container.streams.audio[0])
     except FFmpegError as error:
         fail(path, f"not decodable as audio ({error.strerror})", "convert it to WAV or FLAC, or delete it")
 
 
-def container_frames(container: InputContainer, stream: Any) -> int:
-    """Samples per channel by the header: the duration times the rate."""
-    import av
+class Count(NamedTuple):
+    """What decoding a whole file found.
 
-    if stream.duration is not None:
-        return int(stream.duration * stream.time_base * stream.rate)
-    return (container.duration or 0) * stream.rate // av.time_base
+    Attributes:
+        sample_rate: In Hz.
+        num_frames: Samples per channel.
+        num_channels: At least 1.
+        lacks: Samples that were cut off, None if nothing tells how many.
+    """
 
-
-def read_container(path: str | Path, start: int, frames: int | None) -> tuple[NDArray[np.float32], int]:
-    """Samples (channel, time) from `start` on, `frames` at most, and the rate in Hz."""
-    stop = float("inf") if frames is None else start + frames
-    with open_container(path) as (container, stream):
-        parts = [np.zeros((stream.channels, 0), np.float32)]
-        for position, block in decoded(container, stream, start):
-            begin, end = max(start - position, 0), min(stop - position, block.shape[1])
-            if begin < end:
-                parts.append(block[:, begin : int(end)])
-            if position + block.shape[1] >= stop:
-                break
-        return np.concatenate(parts, axis=1), stream.rate
+    sample_rate: int
+    num_frames: int
+    num_channels: int
+    lacks: int | None
 
 
-def decoded(container: InputContainer, stream: Any, start: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Places and samples (channel, time) of consecutive blocks, from `start` or some place before it on."""
-    import av
+def count(path: str | Path, *, promised: int = 0, is_cut: bool = False) -> Count:
+    """Decode a whole file and count.
 
-    rate, origin, position = stream.rate, stream.start_time or 0, 0
-    if far := start > _SEEK_FROM_S * rate:
-        container.seek(int((start / rate - _PREROLL_S) / stream.time_base) + origin, stream=stream)
-    to_float = av.AudioResampler(format="fltp")
-    for decoded in container.decode(stream):
-        if far:  # the first frame tells where it is, the others follow on
-            position, far = round(((decoded.pts or 0) - origin) * stream.time_base * rate), False
-        for frame in to_float.resample(decoded):
-            block = frame.to_ndarray().astype(np.float32, copy=False)
-            yield position, block
-            position += block.shape[1]
+    Args:
+        path: What to decode.
+        promised: Samples per channel that it should have, where that is known.
+        is_cut: Whether it is known that something is missing.
+    """
+    with open_track(path) as track:
+        num_frames, frame = 0, None
+        for block in track.blocks():
+            num_frames, frame = block.end, block.frame
+        if frame is None:
+            return Count(1, 0, 1, promised)
+        is_cut = is_cut or track.is_cut
+        lacks = max((promised or track.promised(is_cut=is_cut)) - num_frames, 0)
+        if is_cut:
+            lacks = lacks or None
+        elif lacks < _SLACK_S * frame.sample_rate:
+            lacks = 0
+        return Count(frame.sample_rate, num_frames, len(frame.layout.channels), lacks)
+
+
+def parts(
+    path: str | Path, start: int, stop: float, mark: tuple[int, int] | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Samples (channel, time) from `start` to `stop`, piece by piece, decoded from the beginning.
+
+    Args:
+        path: What to decode.
+        start: First sample.
+        stop: The one after the last.
+        mark: Time stamp and place of a frame, not behind `start`, from which decoding can begin.
+    """
+    with open_track(path) as track:
+        for block in track.blocks() if mark is None else from_mark(track, *mark):
+            if block.end > start:
+                yield track.samples(block)[
+                    :, max(start - block.position, 0) : int(min(stop, block.end)) - block.position
+                ]
+            if block.end >= stop:
+                return
+
+
+def from_mark(track: Track, pts: int, position: int) -> Iterator[Block]:
+    """Blocks from the one on that has a time stamp; none where the seek does not find it."""
+    track.seek(pts)
+    begin = None
+    for block in track.blocks():
+        if begin is None and block.pts == pts:
+            begin = block.position
+        if begin is not None:
+            yield block._replace(position=position + block.position - begin)
+        elif block.pts is None or block.pts > pts:
+            return

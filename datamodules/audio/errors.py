@@ -17,3 +17,10 @@ class NoAudioTrackError(AudioError):
 def fail(path: str | Path, fault: str, way_out: str) -> NoReturn:
     """Raise `AudioError` for a file."""
     raise AudioError(f"{path}: {fault}; {way_out} ({CHECK_COMMAND})") from None
+
+
+def fail_truncated(path: str | Path, has: int, lacks: int | None) -> NoReturn:
+    """Raise `AudioError` for a file that was cut off; `lacks` is None where nothing tells how many samples."""
+    number = "an unknown number" if lacks is None else lacks
+    way_out = "copy or download it again, or use what is there with data.allow_truncated=true"
+    fail(path, f"truncated: has {has} samples and lacks {number}", way_out)

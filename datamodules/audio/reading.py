@@ -1,16 +1,19 @@
 """Open and decode audio files.
 
-The content of a file decides how it is read, never its name: libsndfile first (WAV, FLAC, Ogg, MP3, AIFF,
-...), FFmpeg for what libsndfile does not recognise. A path may lead into an HDF5 file of tracks as into a folder, or
-name a file that `datamodules.pack` has packed.
+The content of a file decides how it is read, never its name: libsndfile first (WAV, FLAC, Ogg, MP3, AIFF, ...), FFmpeg
+for what libsndfile does not recognise, or would read in part. A path may lead into an HDF5 file of tracks as into a
+folder, or name a file that `datamodules.pack` has packed.
 """
 
+import contextlib
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import soundfile
@@ -18,25 +21,55 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.audio import hdf5, packed
-from datamodules.audio.containers import container_frames, decoded, open_container, read_container
-from datamodules.audio.errors import fail
+from datamodules.audio import containers, hdf5, lengths, packed
+from datamodules.audio.errors import AudioError, fail, fail_truncated
+from datamodules.audio.extents import is_joined_ogg, missing_bytes, samples_of_last_page
+from datamodules.audio.mp3 import tagged_samples
+from datamodules.audio.mpg123_messages import kept_back
 
 SUFFIXES = frozenset(
-    {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
-    | {".mp4", ".m4a", ".m4v", ".mov", ".webm", ".mkv", ".mka", ".aac", ".3gp"}
+    {
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".spx",
+        ".mp3",
+        ".mp2",
+        ".aiff",
+        ".aif",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".w64",
+    }
+    | {".rf64", ".caf", ".wv", ".tta", ".ape", ".amr", ".ac3", ".sph", ".voc", ".wma"}
+    | {".mp4", ".m4a", ".m4b", ".m4v", ".mov", ".webm", ".weba", ".mkv", ".mka", ".aac", ".3gp", ".3g2"}
+    | {".avi", ".flv", ".mpg", ".mpeg"}
 )
 """Names under which a folder is searched for audio."""
 
 _NOT_FINITE = "holds NaN or infinite samples", "write it again from the source"
+_UNKNOWN_LENGTH = 1 << 62
+_SEEK_FROM_S = 60.0
+_SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8} | {
+    "ULAW": 1,
+    "ALAW": 1,
+}
+# Behind a seek libmpg123 gives wrong samples until the bytes are there that frames borrow from earlier ones, 511 at
+# most, or 255 at rates below 32 kHz: as many frames at the lowest bit rates.
+_MP3_PREROLL = {True: 8 * 1152, False: 24 * 576}
+_FEW = 3 * 1152  # samples of silence that encoders of MP3 add, which their tag takes off
+_STEP = 1 << 18  # samples that are passed over at once where a file cannot be sought in
 
 
 class AudioInfo(NamedTuple):
-    """What the header of a file says.
+    """How much sound a file holds.
 
     Attributes:
         sample_rate: In Hz.
-        num_frames: Samples per channel; of a container, its duration times the rate.
+        num_frames: Samples per channel, as many as `read` gives.
         num_channels: At least 1.
     """
 
@@ -45,41 +78,67 @@ class AudioInfo(NamedTuple):
     num_channels: int
 
 
-def info(path: str | Path) -> AudioInfo:
-    """Read the header of a file.
+class _Sound(NamedTuple):
+    """What a file holds and how it is read.
+
+    Attributes:
+        info: What it holds.
+        lacks: Samples that were cut off, None if nothing tells how many.
+        by_ffmpeg: Whether FFmpeg decodes it, not libsndfile.
+        last_seek: The last sample to which libsndfile seeks rightly.
+    """
+
+    info: AudioInfo
+    lacks: int | None
+    by_ffmpeg: bool
+    last_seek: int = 0
+
+
+def info(path: str | Path, *, allow_truncated: bool = False) -> AudioInfo:
+    """Look how much sound a file holds.
+
+    The header tells, except where it cannot be relied on: such a file is decoded once, and its length is kept in the
+    cache folder.
+
+    Args:
+        path: Any file that libsndfile or FFmpeg decodes.
+        allow_truncated: Take what there is of a file that was cut off.
 
     Raises:
         AudioError: If the file is missing, unreadable, not audio, empty or truncated.
     """
     with _open_stored(path) as stored:
         if stored is not None:
-            header = AudioInfo(stored.sample_rate, stored.num_frames, stored.num_channels)
+            found = AudioInfo(stored.sample_rate, stored.num_frames, stored.num_channels)
         else:
-            header = _header(path)
-    if header.num_frames == 0:
+            found = _sound(path, allow_truncated).info
+    if found.num_frames == 0:
         fail(path, "holds no samples (a header without audio)", "delete it or write it again")
-    return header
+    return found
 
 
-def read(path: str | Path, start: int = 0, frames: int | None = None) -> tuple[Tensor, int]:
+def read(
+    path: str | Path, start: int = 0, frames: int | None = None, *, allow_truncated: bool = False
+) -> tuple[Tensor, int]:
     """Decode a part of a file; memory is bounded by that part, however long the file.
 
     Args:
         path: Any file that libsndfile or FFmpeg decodes.
         start: First sample.
         frames: Samples to decode; None reads to the end, and fewer come back where the file ends.
+        allow_truncated: Take what there is of a file that was cut off.
 
     Returns:
         float32 (channel, time) at the file's own rate, nominally in [-1, 1], and that rate in Hz.
 
     Raises:
-        AudioError: As `info`, and if decoding breaks off, yields nothing or yields NaN or infinity.
+        AudioError: If the file cannot be decoded, is truncated, has nothing from `start` on, or holds NaN or infinity.
     """
     with _open_stored(path) as stored:
         if stored is not None:
             samples, rate = stored.read(start, frames), stored.sample_rate
         else:
-            samples, rate = _decode(path, start, frames)
+            samples, rate = _decode(path, start, frames, allow_truncated)
     if samples.shape[1] == 0:
         fail(path, f"holds no samples from sample {start} on", "shorten the clip or delete the file")
     if not isinstance(stored, packed.PackedClip) and not np.isfinite(samples).all():  # packing has looked
@@ -87,12 +146,15 @@ def read(path: str | Path, start: int = 0, frames: int | None = None) -> tuple[T
     return torch.from_numpy(np.ascontiguousarray(samples)), rate
 
 
-def blocks(path: str | Path, frames: int = 1 << 20) -> Iterator[NDArray[np.float32]]:
+def blocks(
+    path: str | Path, frames: int = 1 << 20, *, allow_truncated: bool = False
+) -> Iterator[NDArray[np.float32]]:
     """Decode a whole file once from its beginning; memory is bounded by a block.
 
     Args:
         path: Any file that libsndfile or FFmpeg decodes.
         frames: Samples a block; those of films are shorter.
+        allow_truncated: Take what there is of a file that was cut off.
 
     Yields:
         What `read` gives without `start`, piece by piece: (channel, time).
@@ -101,7 +163,7 @@ def blocks(path: str | Path, frames: int = 1 << 20) -> Iterator[NDArray[np.float
         AudioError: As `read`.
     """
     num_samples = 0
-    for block in _blocks(path, frames):
+    for block in _blocks(path, frames, allow_truncated):
         if not np.isfinite(block).all():
             fail(path, *_NOT_FINITE)
         num_samples += block.shape[1]
@@ -126,10 +188,9 @@ def _open_stored(path: str | Path) -> Iterator[hdf5.Track | packed.PackedClip | 
 
 
 @contextmanager
-def _open(path: str | Path) -> Iterator[soundfile.SoundFile | None]:
-    """Open with libsndfile, or give None where it does not recognise the content."""
+def _open(path: str | Path) -> Iterator[FileIO]:
     try:
-        stored = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  a Path takes longer
+        file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  a Path takes longer
     except FileNotFoundError:
         fail(path, "no such file", "restore it or correct the list that names it")
     except PermissionError:
@@ -138,65 +199,176 @@ def _open(path: str | Path) -> Iterator[soundfile.SoundFile | None]:
         fail(path, "is a folder", "name an audio file")
     except OSError as error:
         fail(path, f"cannot be opened ({error.strerror})", "check the path and the disk")
-    with stored:
-        _check_size(path, stored)
-        try:
-            file = soundfile.SoundFile(stored.fileno(), closefd=False)
-        except soundfile.LibsndfileError:
-            yield None
-        else:
-            with file:
-                yield file
+    with file:
+        yield file
 
 
-def _check_size(path: str | Path, stored: FileIO) -> None:
-    """Refuse empty files, and WAV files shorter than their header says: libsndfile would not tell."""
-    size = os.fstat(stored.fileno()).st_size
+def _sound(path: str | Path, allow_truncated: bool) -> _Sound:
+    """What a file holds.
+
+    Raises:
+        AudioError: If it cannot be used, or was cut off and that is not allowed.
+    """
+    with _open(path) as file:
+        status = os.fstat(file.fileno())
+        found = _looked_at(os.fspath(path), status.st_size, status.st_mtime_ns, allow_truncated)
+    if found.lacks != 0 and not allow_truncated:
+        fail_truncated(path, found.info.num_frames, found.lacks)
+    return found
+
+
+@lru_cache(maxsize=1 << 16)  # a crop asks for the length, then for the samples, and again in the next epoch
+def _looked_at(path: str, size: int, _: int, to_the_end: bool) -> _Sound:
+    """What a file holds, as long as its size and time are these; `to_the_end` decodes its last sample."""
     if size == 0:
         fail(path, "is empty (0 bytes)", "copy or download it again")
-    head = stored.read(12)
-    stored.seek(0)
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        promised = int.from_bytes(head[4:8], "little")
-        # Programs that write into a pipe leave 0 or the largest value; some forget the last padding byte.
-        if promised < 0xFFFFFFF0 and promised + 8 > size + 1:
-            fail(path, f"truncated WAV: {size} of {promised + 8} bytes", "copy or download it again")
-
-
-def _header(path: str | Path) -> AudioInfo:
     with _open(path) as file:
-        if file is not None:
-            return AudioInfo(file.samplerate, file.frames, file.channels)
-        with open_container(path) as (container, stream):
-            return AudioInfo(stream.rate, container_frames(container, stream), stream.channels)
-
-
-def _decode(path: str | Path, start: int, frames: int | None) -> tuple[NDArray[np.float32], int]:
-    with _open(path) as file:
-        if file is None:
-            return read_container(path, start, frames)
-        wanted = max(file.frames - start, 0)
-        wanted = wanted if frames is None else min(frames, wanted)
-        if start and wanted:
-            file.seek(start)
-        return _read_soundfile(path, file, wanted), file.samplerate
-
-
-def _blocks(path: str | Path, frames: int) -> Iterator[NDArray[np.float32]]:
-    with _open(path) as file:
-        if file is not None:
-            for begin in range(0, file.frames, frames):
-                yield _read_soundfile(path, file, min(frames, file.frames - begin))
-        else:
-            with open_container(path) as (container, stream):
-                yield from (block for _, block in decoded(container, stream, 0))
-
-
-def _read_soundfile(path: str | Path, file: soundfile.SoundFile, wanted: int) -> NDArray[np.float32]:
+        missing = missing_bytes(file, size)
+        sound = _open_soundfile(file)
+        header, promised, is_whole = AudioInfo(0, 0, 0), 0, True
+        if sound is not None:
+            with sound:
+                header = AudioInfo(sound.samplerate, sound.frames, sound.channels)
+                if sound.format == "MP3":
+                    promised, is_whole = tagged_samples(file, size)
+                elif sound.format == "OGG":
+                    is_whole = not missing and not is_joined_ogg(file)
+                elif sound.subtype.startswith("MPEG_LAYER"):  # in WAV, where libsndfile guesses
+                    is_whole = False
+                if is_whole and 0 < header.num_frames < _UNKNOWN_LENGTH:
+                    if not to_the_end or missing or _ends_well(sound):
+                        lacks = _missing_samples(sound, missing)
+                        return _Sound(header, lacks, False, _last_seek(file, size, sound))
+                    promised = header.num_frames
     try:
-        samples = file.read(wanted, dtype="float32", always_2d=True)
+        rate, num_frames, num_channels, lacks = lengths.counted(path, promised=promised, is_cut=missing > 0)
+    except AudioError:
+        if sound is None or header.num_frames:
+            raise
+        return _Sound(header, 0, by_ffmpeg=False)  # a header alone
+    if not is_whole and 0 < header.num_frames == promised <= num_frames < promised + _FEW:
+        return _Sound(
+            header, 0, by_ffmpeg=False, last_seek=promised
+        )  # what lies behind an MP3's frames is no sound
+    return _Sound(AudioInfo(rate, num_frames, num_channels), lacks, by_ffmpeg=True)
+
+
+def _open_soundfile(file: FileIO) -> soundfile.SoundFile | None:
+    """An open file as libsndfile sees it, None where that does not recognise the content."""
+    file.seek(0)
+    is_mp3 = file.read(3).startswith((b"ID3", b"\xff"))
+    file.seek(0)
+    with kept_back() if is_mp3 else nullcontext():
+        try:
+            return soundfile.SoundFile(file.fileno(), closefd=False)
+        except soundfile.LibsndfileError:
+            return None
+
+
+def _missing_samples(sound: soundfile.SoundFile, missing: int) -> int:
+    """Samples in as many bytes; of a codec as many as in those that are there."""
+    width = _SAMPLE_BYTES.get(sound.subtype)
+    if width is None:
+        there = os.fstat(sound.name).st_size
+        return -(-missing * sound.frames // there)
+    return -(-missing // (width * sound.channels))
+
+
+def _last_seek(file: FileIO, size: int, sound: soundfile.SoundFile) -> int:
+    if not sound.seekable():  # GSM and G.721 are decoded from the beginning
+        return 0
+    if sound.subtype != "VORBIS":
+        return sound.frames
+    # of the last page, libsndfile counts the samples back from an end that it takes for that of the last packet
+    of_page = samples_of_last_page(file, size)
+    return 0 if of_page is None else max(sound.frames - of_page - 1, 0)
+
+
+def _ends_well(sound: soundfile.SoundFile) -> bool:
+    """Whether the last sample can be decoded."""
+    try:
+        return not sound.seekable() or (sound.seek(-1, soundfile.SEEK_END), len(sound.read(1)))[1] == 1
+    except soundfile.LibsndfileError:
+        return False
+
+
+def _decode(
+    path: str | Path, start: int, frames: int | None, allow_truncated: bool
+) -> tuple[NDArray[np.float32], int]:
+    found, _, by_ffmpeg, last_seek = _sound(path, allow_truncated)
+    stop = found.num_frames if frames is None else min(start + frames, found.num_frames)
+    if start >= stop:
+        return np.zeros((found.num_channels, 0), np.float32), found.sample_rate
+    if by_ffmpeg:
+        parts = list(containers.parts(path, start, stop, _mark_before(path, start, found.sample_rate)))
+        return np.concatenate(parts, axis=1), found.sample_rate
+    with _opened(path) as sound:
+        position = min(start, last_seek)
+        while start - position > _STEP:
+            _read_soundfile(path, sound, position, _STEP)
+            position += _STEP
+        samples = _read_soundfile(path, sound, position, stop - position)
+        return samples[:, start - position :], found.sample_rate
+
+
+def _mark_before(path: str | Path, start: int, rate: int) -> tuple[int, int] | None:
+    """Where to begin decoding; None is the beginning, which is exact, and quick enough for clips."""
+    if start <= _SEEK_FROM_S * rate:
+        return None
+    status = os.stat(path)  # noqa: PTH116  a Path takes longer
+    found = _marks(os.fspath(path), status.st_size, status.st_mtime_ns)
+    index = bisect_right(found, start, key=lambda mark: mark[1])
+    return found[index - 1] if index else None
+
+
+@lru_cache(maxsize=256)
+def _marks(path: str, _size: int, _time: int) -> list[tuple[int, int]]:
+    return lengths.marks(path)
+
+
+def _blocks(path: str | Path, frames: int, allow_truncated: bool) -> Iterator[NDArray[np.float32]]:
+    found, _, by_ffmpeg, _ = _sound(path, allow_truncated)
+    if by_ffmpeg:
+        yield from containers.parts(path, 0, found.num_frames)
+        return
+    with _opened(path) as sound:
+        for begin in range(0, found.num_frames, frames):
+            yield _read_soundfile(path, sound, begin, min(frames, found.num_frames - begin))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
+    with _open(path) as file:
+        sound = _open_soundfile(file)
+        if sound is None:
+            fail(path, "has changed while it was read", "try again")
+        with sound:
+            yield sound
+
+
+def _read_soundfile(
+    path: str | Path, sound: soundfile.SoundFile, start: int, wanted: int
+) -> NDArray[np.float32]:
+    """Samples (channel, time) from `start` on, or of a file that cannot be sought in, from where it was left."""
+    # soundfile seeks once more behind all that it has read
+    before = min(start, _MP3_PREROLL[sound.samplerate >= 32000]) if sound.format == "MP3" else 0
+    try:
+        with kept_back() if before else nullcontext():
+            if sound.seekable() and sound.tell() != start - before:
+                sound.seek(start - before)
+            samples = sound.read(before + wanted, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        fail(path, f"decoding broke off ({error.error_string})", "copy or download it again")
-    if len(samples) < wanted:
-        fail(path, f"truncated: {len(samples)} of {wanted} samples decoded", "copy or download it again")
-    return np.asarray(samples.T, np.float32)
+        _tell_fault(path, f"decoding broke off ({error.error_string})")
+    if len(samples) < before + wanted:
+        _tell_fault(path, f"only {len(samples) - before} of {wanted} samples decoded")
+    return np.asarray(samples[before:].T, np.float32)
+
+
+def _tell_fault(path: str | Path, fault: str) -> NoReturn:
+    """Raise `AudioError` for a file whose header is whole: by how much it is cut, or what else is wrong."""
+    lacks: int | None = 0
+    with contextlib.suppress(AudioError):
+        found, lacks, _, _ = _sound(path, allow_truncated=True)
+    if lacks != 0:
+        fail_truncated(path, found.num_frames, lacks)
+    fail(path, fault, "copy or download it again")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.audio.resampling import resample
+from datamodules.audio.resampling import Resampler, resample
 from datamodules.clips.batch import Batch
 from datamodules.clips.recordings import Decoded, Span, decode, packed_lengths, span
 from datamodules.clips.table import Clip, ClipTable
@@ -45,6 +45,8 @@ class ClipDataset(Dataset[Item]):
         crop_s: Length of the crop in seconds; None takes whole clips.
         padding: How a clip shorter than the crop, or than its header says, is filled, see `pad`.
         mono: Average the channels; otherwise keep them.
+        resampler: By what, see `datamodules.audio.resample`.
+        allow_truncated: Take what there is of files that were cut off.
         recordings: The clips decoded before; without them every item is decoded when it is asked for.
 
     Attributes:
@@ -59,6 +61,8 @@ class ClipDataset(Dataset[Item]):
         crop_s: float | None = None,
         padding: Padding = "repeat",
         mono: bool = True,
+        resampler: Resampler = "torchaudio",
+        allow_truncated: bool = False,
         recordings: Decoded | None = None,
     ) -> None:
         if crop_s is not None and not 1 <= crop_s * sample_rate < math.inf:
@@ -69,7 +73,7 @@ class ClipDataset(Dataset[Item]):
         self.crop = None if crop_s is None else round(crop_s * sample_rate)
         self.equal = crop_s is not None
         self.padding: Padding = padding
-        self.mono = mono
+        self.mono, self.resampler, self.allow_truncated = mono, resampler, allow_truncated
         self._recordings = recordings
         self._clips = clips if isinstance(clips, ClipTable) else ClipTable(clips)
 
@@ -89,7 +93,7 @@ class ClipDataset(Dataset[Item]):
         spare = max(end - begin - wanted, 0)
         begin += draw * (spare + 1) >> 64
         waveform = self._decode(index, Span(rate, begin, min(begin + wanted, end)))
-        waveform = resample(waveform, rate, self.sample_rate)[:, :size]
+        waveform = resample(waveform, rate, self.sample_rate, self.resampler)[:, :size]
         return Item(pad(waveform, size, self.padding), waveform.shape[1], clip, index)
 
     def _length(self, rate: int, begin: int, end: int) -> int:
@@ -97,12 +101,15 @@ class ClipDataset(Dataset[Item]):
         return math.ceil((end - begin) * self.sample_rate / rate)
 
     def _span(self, index: int) -> Span:
-        return self._recordings.span(index) if self._recordings else span(self.clip(index))
+        if self._recordings:
+            return self._recordings.span(index)
+        return span(self.clip(index), allow_truncated=self.allow_truncated)
 
     def _decode(self, index: int, part: Span) -> Tensor:
         if self._recordings:
             return self._recordings.read(index, part)
-        return decode(self._clips[index].path, part, mono=self.mono)
+        path = self._clips[index].path
+        return decode(path, part, mono=self.mono, allow_truncated=self.allow_truncated)
 
     def lengths(self) -> np.ndarray:
         """int64 (clip,): samples of every clip at the target rate, from the headers of the files.

@@ -35,13 +35,13 @@ class Decoded(Protocol):
         ...
 
 
-def span(clip: Clip) -> Span:
-    """Where a clip lies in its file.
+def span(clip: Clip, *, allow_truncated: bool = False) -> Span:
+    """Where a clip lies in its file, or in what there is of one that was cut off.
 
     Raises:
         AudioError: If the file cannot be used, or the clip is empty.
     """
-    rate, num_frames, _ = reading.info(clip.path)
+    rate, num_frames, _ = reading.info(clip.path, allow_truncated=allow_truncated)
     begin = round(clip.start_s * rate)
     end = num_frames if clip.stop_s is None else min(round(clip.stop_s * rate), num_frames)
     if begin >= end:
@@ -63,9 +63,10 @@ def packed_lengths(clips: ClipTable, sample_rate: int) -> NDArray[np.int64]:
     return np.ceil((ends - begins) * sample_rate / np.maximum(rates, 1)).astype(np.int64)
 
 
-def decode(path: str, part: Span, *, mono: bool) -> Tensor:
+def decode(path: str, part: Span, *, mono: bool, allow_truncated: bool = False) -> Tensor:
     """Decode a part of a file: float32 (channel, time) at the file's own rate; `mono` averages the channels."""
-    waveform, _ = reading.read(path, part.begin, part.end - part.begin)
+    size = part.end - part.begin
+    waveform, _ = reading.read(path, part.begin, size, allow_truncated=allow_truncated)
     return waveform.mean(dim=0, keepdim=True) if mono and waveform.shape[0] > 1 else waveform
 
 
@@ -78,12 +79,13 @@ class Recordings:
     Args:
         clips: Rows of a split.
         mono: Average the channels.
+        allow_truncated: Take what there is of files that were cut off.
     """
 
-    def __init__(self, clips: Sequence[Clip], *, mono: bool) -> None:
+    def __init__(self, clips: Sequence[Clip], *, mono: bool, allow_truncated: bool = False) -> None:
         def load(clip: Clip) -> tuple[Span, Tensor]:
-            part = span(clip)
-            return part, decode(clip.path, part, mono=mono)
+            part = span(clip, allow_truncated=allow_truncated)
+            return part, decode(clip.path, part, mono=mono, allow_truncated=allow_truncated)
 
         with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
             loaded = list(pool.map(load, clips))

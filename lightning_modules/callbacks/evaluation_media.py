@@ -131,9 +131,12 @@ def _row(mistake: Mistake) -> dict[str, str | float]:
 def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, name: str, title: str) -> None:
     from datamodules.clips import ClipDataset  # and with it the decoders
 
-    rate = data_of(trainer).sample_rate
+    data = data_of(trainer)
+    rate = data.sample_rate
     clips = [replace(mistake.clip, stop_s=_stop_s(mistake.clip)) for mistake in mistakes]
-    dataset = ClipDataset(clips, sample_rate=rate)
+    dataset = ClipDataset(
+        clips, sample_rate=rate, resampler=data.resampler, allow_truncated=data.allow_truncated
+    )
     waveforms = [dataset[row, 0].waveform for row in range(len(clips))]
     titles = [f"{each.clip.key[-40:]}\n{each.target} taken for {each.predicted}" for each in mistakes]
     sheet = contact_sheet(waveforms, titles, sample_rate=rate)

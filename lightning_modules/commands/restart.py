@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lightning_modules.run.checkpoints import first_readable, read_checkpoint
+from lightning_modules.run.checkpoints import carried_config, first_readable, read_checkpoint
 from lightning_modules.run.folder import Run
 
 _IN_CHECKPOINT = ("optimizer", "lr_scheduler")  # arguments of a model whose values a checkpoint brings along
@@ -44,12 +44,18 @@ def find_restart(run: Run, named: str | None, config: str) -> Restart:
         raise ValueError(
             f"{path}: no checkpoint to continue from (no {missing[0]!r}); published weights are for model.weights"
         )
-    before, now = (yaml.safe_load(text) or {} for text in (checkpoint.get("config", ""), config))
+    before, now = carried_config(checkpoint) or {}, yaml.safe_load(config)
     if changes := list(changed_settings(before.get("model") or {}, now["model"])):
         raise ValueError(
             f"{path}: continues with the optimizer and schedule that it was made with, and not with"
             f" {', '.join(changes)}: set the former values, or begin another run with another --run.id, with these"
             f" weights by --model.weights={path}"
+        )
+    was, given = _resampler(before), _resampler(now)
+    if was and given and was != given:
+        raise ValueError(
+            f"{path}: was trained on clips that {was} resampled: set data.resampler={was}, or begin another run with"
+            f" another --run.id, with these weights by --model.weights={path}"
         )
     batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
     return Restart(path, checkpoint["global_step"], batches)
@@ -68,6 +74,12 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Itera
         grown = key.endswith(".total_steps") and key not in was
         if was.get(key) != given.get(key) and not grown:
             yield f"{key}={given.get(key)} (formerly {was.get(key)})"
+
+
+def _resampler(config: Mapping[str, Any]) -> str | None:
+    """That of the data module, None where it has none."""
+    arguments = _init_args(config.get("data") or {})
+    return (arguments["resampler"] or "soxr_hq") if "resampler" in arguments else None
 
 
 def _init_args(part: Mapping[str, Any]) -> Mapping[str, Any]:

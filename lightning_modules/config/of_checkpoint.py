@@ -7,12 +7,13 @@ import yaml
 
 from datamodules.config.parser import config_files, options_of, plain_key
 from datamodules.config.shipped import config_path
-from lightning_modules.run.checkpoints import read_checkpoint
+from lightning_modules.run.checkpoints import carried_config, read_checkpoint
 
 _PARTS = ("model", "data")
 # how clips are cut and filled, which a network was trained for, whatever they are of; and how they are loaded
 _OF_ANY_DATA = {
     "sample_rate",
+    "resampler",
     "mono",
     "padding",
     "train_crop_s",
@@ -43,13 +44,12 @@ def config_of_checkpoint(path: str, words: Sequence[str]) -> dict[str, Any] | No
     named = dict(_classes(files, words))
     if all(part in dict(_classes(files, ())) for part in _PARTS):
         return None
-    carried = read_checkpoint(path).get("config")
+    carried = carried_config(read_checkpoint(path))
     if carried is None and not files:
         raise ValueError(f"{path}: carries no configuration; name it with --config")
     if carried is None:
         return None
-    config = yaml.safe_load(carried)
-    return {name: _without_replaced(each, name, named) for name, each in config.items()}
+    return {name: _without_replaced(each, name, named) for name, each in carried.items()}
 
 
 def _content(file: str) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ class CarefulClips(Dataset[Item | Fault]):
         index, _ = request
         path = self.clips.clip(index).path
         try:
-            rate, num_frames, num_channels = audio.info(path)
+            rate, num_frames, num_channels = audio.info(path, allow_truncated=self.clips.allow_truncated)
             if fault := self._fault(num_channels, num_frames / rate):
                 return Fault(index, fault)
             item = self.clips[request]
@@ -139,6 +139,8 @@ class Listener:
             crop_s=data.eval_crop_s,
             padding=data.padding,
             mono=data.mono,
+            resampler=data.resampler,
+            allow_truncated=data.allow_truncated,
         )
         network: Any = self.model.network
         num_channels = None if data.mono else network.input_size[0]

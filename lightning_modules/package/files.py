@@ -63,6 +63,7 @@ def scores_of(
         crop_s=listening.crop_s,
         padding=listening.padding,
         mono=listening.mono,
+        resampler=listening.resampler,
         recordings=recordings,
     )
     num_views = listening.num_views  # in float64, as a test averages them

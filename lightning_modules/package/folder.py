@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save
 
+from datamodules.audio import Resampler
 from datamodules.clips import Padding
 from datamodules.files import write_bytes_atomically, write_text_atomically
 from lightning_modules.metrics.functional import Calibration
@@ -35,6 +36,7 @@ class Listening:
         mono: Average the channels; otherwise keep them.
         num_views: Crops whose scores are averaged, evenly spaced from a clip's beginning to its end.
         stop_s: Seconds from its beginning at which a file counts as ended; None hears all of it.
+        resampler: By what; packages that do not say are of versions that had torchaudio alone.
     """
 
     sample_rate: int
@@ -43,6 +45,7 @@ class Listening:
     mono: bool
     num_views: int = 1
     stop_s: float | None = None
+    resampler: Resampler = "torchaudio"
 
     @classmethod
     def of(cls, datamodule: "ClipDataModule") -> "Listening":
@@ -54,6 +57,7 @@ class Listening:
             mono=datamodule.mono,
             num_views=datamodule.num_views,
             stop_s=datamodule.stop_s,
+            resampler=datamodule.resampler,
         )
 
 

@@ -1,7 +1,6 @@
 """Windows of a sound that is still coming in, each cut and scored as a clip of its own."""
 
 import math
-import wave
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import BinaryIO, NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules import audio
+from datamodules.audio.wav_stream import WavStream
 from datamodules.clips import pad
 from lightning_modules.package.folder import Listening, Package
 
@@ -36,15 +36,15 @@ def open_source(stream: BinaryIO, *, pcm_rate: int | None) -> Source:
     if pcm_rate is not None:
         return Source(pcm_rate, lambda size: _samples(stream.read(2 * size), 1))
     try:
-        file = wave.open(stream, "rb")  # noqa: SIM115  # ends with the process, as standard input does
-    except (wave.Error, EOFError) as error:
+        file = WavStream(stream)
+    except ValueError as error:
         raise ValueError(
             f"standard input is no WAV stream ({error}); give raw 16-bit samples and --rate, e.g. arecord -t raw -f"
             " S16_LE -r 16000 | ... --rate 16000 --stream -"
         ) from None
-    if file.getsampwidth() != 2:
-        raise ValueError(f"WAV stream of {8 * file.getsampwidth()} bits on standard input: give 16 bits")
-    return Source(file.getframerate(), lambda size: _samples(file.readframes(size), file.getnchannels()))
+    if file.bits != 16:
+        raise ValueError(f"WAV stream of {file.bits} bits on standard input: give 16 bits")
+    return Source(file.sample_rate, lambda size: _samples(file.read(size), file.num_channels))
 
 
 def _samples(content: bytes, num_channels: int) -> Tensor:
@@ -110,5 +110,5 @@ def score_stream(
 def _clip(window: Tensor, rate: int, listening: Listening, size: int) -> tuple[Tensor, Tensor]:
     """A window (channel, time) as a batch of one clip of `size` samples, and its length before padding."""
     window = window.mean(dim=0, keepdim=True) if listening.mono else window
-    waveform = audio.resample(window, rate, listening.sample_rate)[:, :size]
+    waveform = audio.resample(window, rate, listening.sample_rate, listening.resampler)[:, :size]
     return pad(waveform, size, listening.padding)[None], torch.tensor([waveform.shape[1]])

@@ -3,11 +3,12 @@
 import os
 import pickle
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning_utilities.core.rank_zero import rank_zero_warn
@@ -99,6 +100,20 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path}: holds {type(checkpoint).__name__}, no checkpoint")
     return checkpoint
+
+
+def carried_config(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The configuration that a checkpoint carries, None without one.
+
+    Clips of versions that had one resampler alone keep it.
+    """
+    if "config" not in checkpoint:
+        return None
+    config: dict[str, Any] = yaml.safe_load(checkpoint["config"])
+    arguments = (config.get("data") or {}).get("init_args") or {}
+    if "in_memory" in arguments:  # as of all data modules of clips
+        arguments.setdefault("resampler", "torchaudio")
+    return config
 
 
 def first_readable(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]] | None:

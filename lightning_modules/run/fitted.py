@@ -32,6 +32,7 @@ _WITHOUT_EFFECT = {
         "in_memory",
         "seed",
         "drop_last",
+        "allow_truncated",  # which the clips tell
         "class_names",  # targets count as clips do
     },
 }
@@ -77,7 +78,11 @@ def settings_of(config: Mapping[str, Any]) -> str:
     kept = {
         part: {
             "class_path": config[part]["class_path"],
-            **{key: value for key, value in config[part].get("init_args", {}).items() if key not in left_out},
+            **{
+                key: value
+                for key, value in config[part].get("init_args", {}).items()
+                if key not in left_out and (key, value) != ("resampler", "torchaudio")  # the only one once
+            },
         }
         for part, left_out in _WITHOUT_EFFECT.items()
     }

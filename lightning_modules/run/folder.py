@@ -119,10 +119,15 @@ def _score_in_name(path: Path) -> float:
     return float(match.group(1)) if match else math.nan
 
 
+# Of later keys the values that are what was done before there were these
+_AS_BEFORE = {"resampler": "torchaudio", "allow_truncated": False}
+
+
 def stable_id(config: Mapping[str, Any]) -> str:
     """Returns the SLURM job's id or a digest of ``config``: the same on all ranks and after a requeue.
 
-    A key without a value counts as none, so that a later version may add an optional one and find its earlier runs.
+    A key without a value, or with what was done without it, counts as none, so that a later version may add an optional
+    one and find its earlier runs.
     """
     array_job, job = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_JOB_ID")
     if array_job:
@@ -134,5 +139,9 @@ def stable_id(config: Mapping[str, Any]) -> str:
 
 def _stated(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _stated(each) for key, each in value.items() if each is not None}
+        return {
+            key: _stated(each)
+            for key, each in value.items()
+            if each is not None and (key not in _AS_BEFORE or each != _AS_BEFORE[key])
+        }
     return [_stated(each) for each in value] if isinstance(value, list | tuple) else value

@@ -5,11 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_modules.callbacks.fitted_state import origin_of, run_of, training_clips
 from lightning_modules.config.parts import Parts, build_parts
-from lightning_modules.run.checkpoints import load_checkpoint, read_checkpoint
+from lightning_modules.run.checkpoints import carried_config, load_checkpoint, read_checkpoint
 from lightning_modules.run.fitted import read_fitted, settings_of
 
 
@@ -27,7 +25,7 @@ def parts_of(checkpoint: dict[str, Any], path: str | Path, config: Mapping[str, 
     if config is None:
         if "config" not in checkpoint:
             raise ValueError(f"{path}: carries no configuration: load_model takes one as config=")
-        config = yaml.safe_load(checkpoint["config"])
+        config = carried_config(checkpoint)
     assert config is not None
     arguments = config["model"].get("init_args", {})
     if "weights" in arguments:

@@ -17,6 +17,9 @@ def test_id_depends_on_the_configuration_alone(monkeypatch):
     monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
     assert stable_id({"a": 1, "b": [2]}) == stable_id({"b": [2], "a": 1})
     assert stable_id({"a": 1}) != stable_id({"a": 2})
+    before = stable_id({"data": {"a": 1}})
+    assert stable_id({"data": {"a": 1, "resampler": "torchaudio", "allow_truncated": False}}) == before
+    assert stable_id({"data": {"a": 1, "resampler": "soxr_hq"}}) != before
     assert stable_id({"a": [{"b": 1}]}) == stable_id({"a": [{"b": 1, "c": None}], "d": None})
 
 

@@ -12,9 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datamodules import audio
 from datamodules.audio import AudioError
 from datamodules.clips import Clip, ClipDataset, collate, pad
-from datamodules.clips.recordings import Span
+from datamodules.clips.recordings import Recordings, Span
 
 RATE = 16000
 
@@ -153,6 +154,29 @@ def test_a_whole_clip_is_as_long_as_its_header_says(tmp_path) -> None:
     assert dataset.lengths().tolist() == [item.waveform.shape[1]] == [1000]
     assert item.length == 900
     assert item.waveform[0, 898:902].tolist() == [898, 899, 0, 0]
+
+
+@pytest.mark.parametrize("resampler", ["soxr_hq", "torchaudio"])
+def test_clips_are_resampled_by_what_is_named(resampler, tmp_path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 44100), 44100)
+    item = ClipDataset([Clip("a", str(path))], crop_s=0.25, resampler=resampler)[0, 0]
+    expected = audio.resample(audio.read(path, 0, 11025)[0], 44100, 16000, resampler)
+    torch.testing.assert_close(item.waveform, expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_what_there_is_of_a_file_that_was_cut_off_is_taken_where_that_is_allowed(in_memory, tmp_path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.full(8000, 0.5), 16000)
+    path.write_bytes(path.read_bytes()[: 44 + 2 * 5000])
+    clips = [Clip("a", str(path))]
+    with pytest.raises(AudioError, match="truncated: has 5000 samples and lacks 3000"):
+        ClipDataset(clips)[0, 0]
+    recordings = Recordings(clips, mono=True, allow_truncated=True) if in_memory else None
+    dataset = ClipDataset(clips, allow_truncated=True, recordings=recordings)
+    assert dataset.lengths().tolist() == [5000]
+    assert dataset[0, 0].waveform.shape == (1, 5000)
 
 
 def test_a_whole_clip_is_as_long_after_resampling_as_its_header_says(tmp_path) -> None:
