@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.audio.names import escape
 from datamodules.config.arguments import CommandParser, at_least_one
 from lightning_modules.config import cli
 from lightning_modules.library.index import Index, index_library, unit
 from lightning_modules.library.listening import Listener
-from lightning_modules.library.names import escape
 
 EXAMPLE = """examples:
   python -m lightning_modules.select --ckpt_path tagger.ckpt --library samples boom.wav

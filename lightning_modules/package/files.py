@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 from datamodules.clips import Batch, Clip, ClipDataset, collate
 from datamodules.clips.recordings import Decoded
 from datamodules.clips.search import clips_to_predict
+from datamodules.hearing import Listening
 from datamodules.loading.samplers import EvaluationBatchSampler
-from lightning_modules.package.folder import Listening, Package
+from lightning_modules.package.folder import Package
 
 CLIPS_AT_ONCE = 16  # of one length
 
