@@ -122,6 +122,10 @@ class Sounds(IterableDataset[Piece | End]):
         Raises:
             AudioError: It cannot be heard.
         """
+        if (path := Path(clip.path)).exists() and not (
+            path.is_file() or path.is_dir()
+        ):  # a pipe would wait for ever
+            raise audio.AudioError("no regular file")
         if clip.stop_s == self.listening.stop_s:  # where the test ends files, and not what the clip is of one
             clip = replace(clip, stop_s=None)
         place = span(clip)
