@@ -77,7 +77,8 @@ def nearest(
     """
     if not index.files:
         raise ValueError("the library has no sound to select: name another folder with --library")
-    found, faults = {}, {}
+    found: dict[int, dict] = {}
+    faults: dict[int, str] = {}
     for number, embedding in listener.embeddings(recordings):
         if isinstance(embedding, str):
             faults[number] = embedding

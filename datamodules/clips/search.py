@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from datamodules.audio.errors import CHECK_COMMAND, AudioError
 from datamodules.audio.names import printable
 from datamodules.audio.reading import SUFFIXES
-from datamodules.audio.search import audio_files, names_in
+from datamodules.audio.search import audio_files, is_audio, names_in
 from datamodules.clips.table import Clip
 from datamodules.protocol import BOM
 
@@ -71,6 +71,14 @@ def clips_to_predict(sources: Iterable[str | Path]) -> list[Clip]:
                 )
             clips[str(path)] = Clip(key=key, path=str(path))
     return list(clips.values())
+
+
+def names_files(source: Path) -> bool:
+    """Whether a text is a list of audio files, or a table with a column of such, judged by its first line."""
+    with source.open("rb") as file:
+        first = os.fsdecode(file.readline(10_000).removeprefix(BOM)).strip()
+    columns = first.split("\t" if source.suffix.lower() == ".tsv" else ",")
+    return is_audio(first) or any(name.strip() in PATH_COLUMNS for name in columns)
 
 
 def _without_ending(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from datamodules.clips import Batch, collate
+from datamodules.clips import Batch, Padding, collate
 from datamodules.hearing.pieces import End, Mark, Piece
 from datamodules.loading.loader import Loader, worker_settings
 
@@ -38,7 +38,7 @@ class Batches:
     ) -> None:
         self._at_end = at_end
         self._size = 1 if sounds.listening.crop_s is None else batch_size
-        self._padding = sounds.listening.padding
+        self._padding: Padding = sounds.listening.padding
         self._loader = Loader(
             sounds, batch_size=None, collate_fn=_as_it_is, **worker_settings(num_workers, persistent=False)
         )

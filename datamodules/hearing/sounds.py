@@ -112,7 +112,8 @@ class Sounds(IterableDataset[Piece | End]):
         for first, window in windows(heard, size, size / 2):
             if first or not has_start:
                 self._source.hold(clip.path, Span(place.rate, 0, size), torch.from_numpy(window))
-                piece = self._piece(clip, end, 0, place.begin + first, size, place.rate, is_score=False)
+                begin = place.begin + first
+                piece = self._piece(clip, end.row, Span(place.rate, begin, begin + size))
                 if piece.mark.is_window:
                     yield piece
 
@@ -122,9 +123,8 @@ class Sounds(IterableDataset[Piece | End]):
         Raises:
             AudioError: It cannot be heard.
         """
-        if (path := Path(clip.path)).exists() and not (
-            path.is_file() or path.is_dir()
-        ):  # a pipe would wait for ever
+        path = Path(clip.path)
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for ever
             raise audio.AudioError("no regular file")
         if clip.stop_s == self.listening.stop_s:  # where the test ends files, and not what the clip is of one
             clip = replace(clip, stop_s=None)
@@ -156,34 +156,30 @@ class Sounds(IterableDataset[Piece | End]):
         is_start = (num_views == 1 and stop - begin >= size) or size >= place.end - begin
         for view in range(num_views):
             self._source.hold(clip.path, Span(rate, begin, stop), samples, begin)
-            draw = view * (2**64 - 1) // max(num_views - 1, 1)
             yield self._piece(
                 clip,
-                end,
-                draw,
-                begin,
-                min(size, stop - begin),
-                rate,
+                end.row,
+                Span(rate, begin, min(begin + size, stop)),
+                draw=view * (2**64 - 1) // max(num_views - 1, 1),
                 is_score=True,
-                window=is_start and not view,
+                may_be_window=is_start and view == 0,
             )
 
     def _piece(
         self,
         clip: Clip,
-        end: End,
-        draw: int,
-        first: int,
-        size: int,
-        rate: int,
+        row: int,
+        place: Span,
         *,
-        is_score: bool,
-        window: bool = True,
+        draw: int = 0,
+        is_score: bool = False,
+        may_be_window: bool = True,
     ) -> Piece:
         """Cuts what `_source` holds."""
         item = self._cut[0, draw]._replace(clip=clip)
-        window = window and bool(item.waveform.abs().max() >= SILENT)
-        return Piece(Mark(end.row, first / rate, (first + size) / rate, is_score, window), item)
+        is_window = may_be_window and bool(item.waveform.abs().max() >= SILENT)
+        start_s, stop_s = place.begin / place.rate, place.end / place.rate
+        return Piece(Mark(row, start_s, stop_s, is_score, is_window), item)
 
     def _take(self, block: NDArray[np.float32], condition: Condition) -> NDArray[np.float32]:
         mixed = condition.hear(block)

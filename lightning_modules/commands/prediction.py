@@ -29,7 +29,7 @@ def score_files(
             " ddp, or trainer.devices to 1"
         )
     prediction = Prediction(model, data, keep_windows=keep_windows)
-    data.predict_dataloader = prediction.loader
+    data.predict_dataloader = prediction.loader  # pyright: ignore[reportAttributeAccessIssue]
     trainer.callbacks.append(prediction)  # pyright: ignore[reportAttributeAccessIssue]
     trainer.predict(model, data, return_predictions=False)
     if not prediction.has_ended:

@@ -136,7 +136,10 @@ class Platform(LightningCLI):
                 help="File of the scores, with a table of all files beside it; null prints them.",
             )
             parser.add_argument(
-                "--top", type=PositiveInt | None, default=None, help="Classes to name; null is the best one."
+                "--top",
+                type=PositiveInt | None,  # pyright: ignore[reportOperatorIssue]
+                default=None,
+                help="Classes to name; null is the best one.",
             )
             parser.add_argument("--windows", action="store_true", help="A row a window, with its times.")
             parser.add_argument(

@@ -46,10 +46,10 @@ class ClassScores:
         """
         if self.are_tags and top is not None:
             tags = list(self.heads)
-            order = score[1::2].argsort(descending=True, stable=True)[:top].tolist()
+            order: list[int] = score[1::2].argsort(descending=True, stable=True)[:top].tolist()
             return [Best("tag", place, tags[tag], 2 * tag + 1) for place, tag in enumerate(order, start=1)]
         sizes = [len(names) for names in self.heads.values()]
-        found = []
+        found: list[Best] = []
         for (head, names), part, first in zip(
             self.heads.items(), score.split(sizes), accumulate(sizes, initial=0), strict=False
         ):

@@ -24,14 +24,6 @@ from lightning_modules.package.folder import Package
 CLIPS_AT_ONCE = 16  # of one length
 
 
-def score_clips(
-    package: Package, clips: Sequence[Clip], device: torch.device
-) -> Iterator[tuple[str, Tensor]]:
-    """Yields key and score, () or (class,), of every clip in order, as soon as it is known."""
-    scores = scores_of(package_score(package, device), clips, package.listening)
-    yield from zip((clip.key for clip in clips), scores, strict=True)
-
-
 def package_score(package: Package, device: torch.device) -> Callable[[Batch], Tensor]:
     """What scores a batch, on a device, to which the package goes."""
     scorer = package.scorer.to(device)

@@ -178,8 +178,10 @@ class ScoredFiles:
     def _score_cells(self, prefix: str, score: Tensor | None, at_s: Tensor | None = None) -> dict[str, str]:
         if not self.names.heads:
             return {"score": _number(score)}
-        cells = {}
-        for each in self.names.best(score, self.wanted.top or 1) if score is not None else ():
+        cells: dict[str, str] = {}
+        if score is None:
+            return cells
+        for each in self.names.best(score, self.wanted.top or 1):
             column = f"{prefix}{each.head}_{each.place}"
             cells |= {column: each.name, f"{column}_score": f"{score[each.column]:.9g}"}
             if at_s is not None:

@@ -1,5 +1,7 @@
 """Scorers that hear how loud a sound is, and files for them."""
 
+from typing import Any
+
 import numpy as np
 import soundfile
 import torch
@@ -43,7 +45,7 @@ class Logits(torch.nn.Module):
 NAMES = ["rain", "dog", "horn"]
 
 
-def package(scorer=None, **listening):
+def package(scorer: Any = None, **listening: Any) -> Package:
     """A package of half-second crops."""
     settings = {"sample_rate": RATE, "crop_s": CROP_S, "padding": "repeat", "mono": True, **listening}
     return Package(scorer=scorer or Loudness(), listening=Listening(**settings))

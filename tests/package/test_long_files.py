@@ -3,6 +3,7 @@
 import csv
 import os
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,19 @@ from sounding import CROP_S, Loudness, classifier, package, tagger, tone, write
 from datamodules.clips import Clip
 from datamodules.clips.search import clips_to_predict
 from lightning_modules.package import command
-from lightning_modules.package.files import score_clips
+from lightning_modules.package.files import package_score, scores_of
 from lightning_modules.package.predicted import predicted
 
 CPU = torch.device("cpu")
 
 
-def results(model, *paths, **settings):
+def results(model, *paths, **settings) -> list[Any]:
     return list(predicted(model, clips_to_predict(paths), CPU, **settings))
+
+
+def clip_scores(model, clips) -> list[float]:
+    """Of clips as a test cuts them."""
+    return [score.item() for score in scores_of(package_score(model, CPU), clips, model.listening)]
 
 
 @pytest.fixture
@@ -53,10 +59,10 @@ def test_the_score_is_that_of_the_test_whatever_the_length(rate, settings, tmp_p
     lengths = [0.3, 0.5, 0.501, 1.3, 2.6]
     paths = [write(tmp_path / f"{s}.wav", noise[: round(s * rate)], rate=rate) for s in lengths]
     model = package(**settings)
-    expected = dict(score_clips(model, clips_to_predict(paths), CPU))
+    expected = dict(zip(map(str, lengths), clip_scores(model, clips_to_predict(paths)), strict=True))
     for result in results(model, *paths):
         assert result.score is not None
-        assert result.score.item() == pytest.approx(expected[result.key].item(), rel=1e-6)
+        assert result.score.item() == pytest.approx(expected[result.key], rel=1e-6)
 
 
 @pytest.mark.parametrize("how", ["mean", "max", "min"])
@@ -66,7 +72,7 @@ def test_windows_are_clips_of_their_own(how, tmp_path):
     model = package(Loudness(how))
     starts = [*np.arange(0, 2.01, 0.25), 2.125]
     clips = [Clip(str(start), str(path), start_s=start, stop_s=start + CROP_S) for start in starts]
-    expected = [score.item() for _, score in score_clips(model, clips, CPU)]
+    expected = clip_scores(model, clips)
     (result,) = results(model, path, keep_windows=True)
     assert [window[:2] for window in result.windows] == [(start, start + CROP_S) for start in starts]
     assert [window.score.item() for window in result.windows] == pytest.approx(expected, rel=1e-6)
@@ -286,7 +292,7 @@ def test_names_that_begin_with_a_dash_are_files(tmp_path, monkeypatch, predict):
 
 def test_channels_are_those_that_the_network_knows(tmp_path):
     stereo = np.stack([tone(1), tone(1)], axis=1)
-    model = package(mono=False)
+    model: Any = package(mono=False)
     model.scorer.network.input_size = (2, 1, 1)
     two, one = results(model, write(tmp_path / "two.wav", stereo), write(tmp_path / "one.wav", tone(1)))
     assert two.end.fault == ""

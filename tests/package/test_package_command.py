@@ -19,8 +19,8 @@ from lightning_modules.networks import LCNN
 from lightning_modules.package import command
 from lightning_modules.package.class_scores import ClassScores
 from lightning_modules.package.classes import FLOORS, build, describe
-from lightning_modules.package.files import score_clips
 from lightning_modules.package.folder import Package, read_package, write_package
+from lightning_modules.package.predicted import predicted
 from lightning_modules.package.scorers import ClassScorer, SpoofingScorer
 
 RATE = 8000  # not the network's
@@ -101,7 +101,8 @@ def test_a_stream_scores_as_the_same_windows_of_the_file(crop_s, hop_s, make, re
     clips = [
         Clip(f"{start:.3f}", str(recording), start_s=start, stop_s=start + 1.0) for start in starts.tolist()
     ]
-    expected = {key: float(s) for key, s in score_clips(read_package(folder), clips, torch.device("cpu"))}
+    found = predicted(read_package(folder), clips, torch.device("cpu"))
+    expected = {each.key: each.score.item() for each in found if each.score is not None}
     window = [] if crop_s else ["--window_s", 1]
     live = ["--package", folder, "--stream", "--hop_s", hop_s, *window, "-"]
     found = by_key(run(monkeypatch, capsys, *live, stdin=recording.read_bytes()))
