@@ -2,7 +2,9 @@
 
 import csv
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from bad_files import BAD, GOOD, write_folder
@@ -14,6 +16,8 @@ from lightning_modules.config import cli
 from lightning_modules.library.listening import Listener
 from lightning_modules.package import command
 from lightning_modules.package.folder import Package
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +89,28 @@ def test_sort(folder, ckpt_path, tmp_path):
     unsorted = {row["path"]: row["unsorted"] for row in rows if row["unsorted"]}
     assert unsorted.keys() == bad.keys()
     assert all(word in unsorted[name] for name, word in bad.items())
+
+
+@pytest.mark.slow
+def test_ranks_share_the_files(folder, ckpt_path, tmp_path):
+    root, _ = folder
+    ranks = [
+        "--trainer.accelerator=cpu",
+        "--trainer.devices=2",
+        "--trainer.strategy=ddp",
+        "--data.num_workers=1",
+    ]
+    arguments = [f"--ckpt_path={ckpt_path}", f"--data.predict=[{root}]", f"--output={tmp_path}/s.csv", *ranks]
+    shown = subprocess.run(
+        [sys.executable, "-m", "lightning_modules.predict", *arguments, "--strict"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 1
+    assert f"error: predict: {BAD} of {GOOD + BAD} files were not scored (--strict)" in shown.stderr
+    keys = [row["key"] for row in table(tmp_path / "s.csv")]
+    assert len(keys) == GOOD
+    assert keys == sorted(keys)
+    assert sum(bool(row["fault"]) for row in table(tmp_path / "s_files.csv")) == BAD
