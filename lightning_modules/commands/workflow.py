@@ -1,6 +1,6 @@
 """What the commands do with a built platform: train it, score with it, write what came out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from torch import Tensor
 
 from datamodules.files import remove_leftovers
 from lightning_modules.base import EvaluatedModule, Split
@@ -198,7 +199,9 @@ def predict(platform: Platform) -> None:
     scored = ScoredFiles(
         wanted,
         ClassScores.of(model.scorer() or scorer),
-        lambda path, keys, scores: data.write_scores(path, keys, torch.stack([*scores]).tolist()),
+        lambda path, keys, scores: data.write_scores(
+            path, keys, torch.stack([score.double() for score in scores]).tolist()
+        ),
     )
     scored.take(results)
     scored.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from datamodules.audio.names import escape
+from datamodules.audio.names import printable
 from datamodules.files import write_csv
 from lightning_modules.package.class_scores import ClassScores
 from lightning_modules.package.readings import Reading, read_out
@@ -98,7 +98,7 @@ class ScoredFiles:
 
     def _faults(self) -> list[str]:
         lines = [
-            f"{escape(each.path)}: not scored: {escape(each.end.fault)}"
+            f"{printable(each.path)}: not scored: {printable(each.end.fault)}"
             for each in self.results
             if each.end.fault
         ]
@@ -150,7 +150,11 @@ class ScoredFiles:
 
     def _row(self, result: Result) -> dict[str, Any]:
         end, condition = result.end, result.end.condition
-        row: dict[str, Any] = {"key": result.key, "path": escape(result.path), "fault": escape(end.fault)}
+        row: dict[str, Any] = {
+            "key": result.key,
+            "path": printable(result.path),
+            "fault": printable(end.fault),
+        }
         if condition.num_samples:
             row |= {
                 "seconds": f"{end.seconds:.3f}",
