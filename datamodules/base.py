@@ -55,6 +55,9 @@ class ClipDataModule(ResumableDataModule):
     unique_keys: ClassVar[bool] = True
     """Whether a key names one recording in all splits, not only within its own."""
 
+    published_crop: ClassVar[bool] = True
+    """Whether a published rule says which part of a test clip is scored; of a user's own data none does."""
+
     num_views: int = 1
     """Crops of a clip in test and prediction, see `EvaluationBatchSampler`."""
 
@@ -165,7 +168,8 @@ class ClipDataModule(ResumableDataModule):
         clips = super().read_rows(name)
         left_out = {} if name == "predict" else self.left_out(name, clips)
         clips = [clip for clip in clips if clip.key not in left_out]
-        require_files(clips)
+        if name != "predict":  # which scores the others, and names those that are missing
+            require_files(clips)
         table = ClipTable(a_few(clips, training=name == "train") if self._few else clips)
         if (self.class_names or self._counted_as is not None) and (table.targets >= 0).any():
             self._require_classes(self.target_names)

@@ -170,7 +170,9 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         """As in validation."""
         self.validation_step(batch, batch_idx)
 
-    predict_step = test_step
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Returns the scores; `commands.prediction` collects them."""
+        return self.score(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Gathers the scores of all ranks, and logs ``val/<name>`` of them."""
@@ -183,8 +185,6 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
     def on_test_epoch_end(self) -> None:
         """Gathers the scores of all ranks."""
         self.gather()
-
-    on_predict_epoch_end = on_test_epoch_end
 
     def gather(self) -> None:
         """Takes what the steps of all ranks collected."""

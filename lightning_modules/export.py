@@ -23,13 +23,14 @@ from torch import Tensor
 from datamodules.clips import Batch
 from datamodules.config.arguments import CommandParser
 from datamodules.files import new_folder, write_text_atomically
+from datamodules.hearing import Listening
 from lightning_modules.callbacks.fitted_state import origin_of, run_of, training_clips
 from lightning_modules.commands.workflow import load_chosen_weights
 from lightning_modules.config import cli
 from lightning_modules.metrics.functional import Calibration
 from lightning_modules.package.card import model_card
 from lightning_modules.package.classes import describe
-from lightning_modules.package.folder import Listening, Package, read_package, write_package
+from lightning_modules.package.folder import Package, read_package, write_package
 from lightning_modules.package.graphs import (
     NAMES,
     difference,

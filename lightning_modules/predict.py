@@ -1,12 +1,17 @@
-r"""Scores audio files, folders and protocols with a checkpoint; writes one line a clip in the data set's format.
+r"""Scores audio files, folders, lists, tables and protocols with a checkpoint, in the data set's format.
+
+A score is the test's; of files longer than what a test hears, windows tell of the rest. Bad files are listed.
 
 Examples:
     python -m lightning_modules.predict --ckpt_path runs/ssd_aasist/3f2a/checkpoints/last.ckpt \
         --data.predict='[call.wav, recordings/]' --output scores.txt
+    python -m lightning_modules.predict --ckpt_path tagger.ckpt --data.predict='[film.mp4]' --windows --top 3
     python -m lightning_modules.predict --config configs/ssd_aasist.yaml --model.weights AASIST.pth \
         --data.predict='[recordings/]'
     python -m lightning_modules.predict --package runs/ssd_aasist/3f2a/package call.wav recordings/
     python -m lightning_modules.predict --package PACKAGE --help
+
+Exit codes: 0 scored, 1 nothing was scored, or with --strict not every file, 2 wrong use.
 """
 
 import sys

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.audio.names import escape
 from datamodules.config.arguments import CommandParser, at_least_one
 from lightning_modules.config import cli
 from lightning_modules.library.index import Index, index_library, unit
 from lightning_modules.library.listening import Listener
-from lightning_modules.library.names import escape
 
 EXAMPLE = """examples:
   python -m lightning_modules.select --ckpt_path tagger.ckpt --library samples boom.wav
   python -m lightning_modules.select --ckpt_path tagger.ckpt --library samples --top 3 --json boom.wav tss.wav
 
-Exit codes: 0 found, 1 a recording or the library cannot be used (the message says why), 2 wrong use.
+Exit codes: 0 found, 1 a recording or the library cannot be used (the message says why, and others are answered),
+2 wrong use.
 Names of files are written as by the command sort: a backslash as \\\\, bytes that are no text as \\xNN."""
 
 
@@ -31,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         listener = Listener(options.ckpt_path, device=options.device, num_workers=options.workers)
         index = index_library(options.library, listener=listener, path=options.index)
-        found = nearest(options.recording, index, listener=listener, top=options.top)
+        found, faults = nearest(options.recording, index, listener=listener, top=options.top)
     except (ValueError, OSError) as error:
         print(f"error: {escape(str(error))}", file=sys.stderr)
         return 1
-    for line in _remarks(index):
+    for line in [*_remarks(index), *(f"error: {path}: {fault}" for path, fault in faults.items())]:
         print(line, file=sys.stderr)
     if options.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(result["recording"])
             for rank, sound in enumerate(result["nearest"], start=1):
                 print(f"  {rank:3d}  {sound['similarity']:.4f}  {sound['path']}")
-    return 0
+    return int(bool(faults))
 
 
 def build_parser() -> CommandParser:
@@ -62,35 +63,43 @@ def build_parser() -> CommandParser:
     return parser
 
 
-def nearest(recordings: Sequence[str], index: Index, *, listener: Listener, top: int) -> list[dict]:
+def nearest(
+    recordings: Sequence[str], index: Index, *, listener: Listener, top: int
+) -> tuple[list[dict], dict[str, str]]:
     """Ranks the sounds of an index by their similarity to each recording.
 
     Returns:
-        One ``{"recording": path, "nearest": [{"path": ..., "similarity": cosine}, ...]}`` each, names escaped.
+        One ``{"recording": path, "nearest": [{"path": ..., "similarity": cosine}, ...]}`` for each that can be listened
+        to, and path -> reason of those that cannot; names escaped.
 
     Raises:
-        ValueError: If the library has no sound, or a recording cannot be listened to.
+        ValueError: If the library has no sound.
     """
     if not index.files:
         raise ValueError("the library has no sound to select: name another folder with --library")
-    found = [{}] * len(recordings)
+    found: dict[int, dict] = {}
+    faults: dict[int, str] = {}
     for number, embedding in listener.embeddings(recordings):
         if isinstance(embedding, str):
-            raise ValueError(f"{recordings[number]}: {embedding}")
+            faults[number] = embedding
+            continue
         similarity = index.embedding @ unit(embedding.numpy())
         best = np.argsort(-similarity, kind="stable")[:top].tolist()
         sounds = [
             {"path": escape(index.files[row].path), "similarity": float(similarity[row])} for row in best
         ]
         found[number] = {"recording": escape(recordings[number]), "nearest": sounds}
-    return found
+    return (
+        [found[number] for number in sorted(found)],
+        {escape(recordings[number]): escape(faults[number]) for number in sorted(faults)},
+    )
 
 
 def _remarks(index: Index) -> list[str]:
     remarks = []
     if index.faults:
-        path, reason = min(index.faults.items())
-        remarks.append(f"{len(index.faults)} files are not searched, e.g. {escape(path)}: {escape(reason)}")
+        remarks.append(f"{len(index.faults)} files are not searched:")
+        remarks += [f"  {escape(path)}: {escape(reason)}" for path, reason in sorted(index.faults.items())]
     if not index.is_kept:
         remarks.append("the index cannot be kept in the library: name a place with --index")
     return remarks

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from datamodules.audio.names import escape
 from datamodules.config.arguments import CommandParser, at_least_one
 from lightning_modules.config import cli
 from lightning_modules.library.listening import Listener
-from lightning_modules.library.names import escape
 from lightning_modules.library.rule import Rule
 from lightning_modules.library.sorter import Sorted, sort_library
 from lightning_modules.library.spectrograms import write_spectrograms

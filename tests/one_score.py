@@ -17,10 +17,12 @@ from torch import Tensor
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
 from datamodules.clips.table import ClipTable
+from datamodules.hearing import Listening
+from lightning_modules.commands.prediction import score_files
 from lightning_modules.config import cli
 from lightning_modules.package.classes import describe
-from lightning_modules.package.files import score_clips
-from lightning_modules.package.folder import Listening, Package, read_package, write_package
+from lightning_modules.package.folder import Package, read_package, write_package
+from lightning_modules.package.predicted import predicted
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NAMES = sorted(
@@ -138,17 +140,17 @@ def scores_of_prediction(
     platform.datamodule.predict = ["the rows"]
     platform.datamodule.rows["predict"] = ClipTable([clips[row] for row in order])
     platform.datamodule.eval_batch_size = batch_size
-    trainer(**settings).predict(platform.model, platform.datamodule, return_predictions=False)
-    return gathered(platform, order)
+    results = score_files(platform.model, platform.datamodule, trainer(**settings))
+    assert [result.key for result in results] == [clips[row].key for row in order]
+    found = torch.stack([result.score for result in results if result.score is not None])
+    return found[torch.tensor(order).argsort()]
 
 
 def gathered(platform: cli.Platform, order: Sequence[int]) -> Tensor:
     """Scores of the last loop in the order of the clips, of which it had another."""
     index, scores = platform.model.gathered
     assert index.tolist() == list(range(len(order)))
-    found = torch.empty_like(scores)
-    found[torch.tensor(order)] = scores
-    return found
+    return scores[torch.tensor(order).argsort()]
 
 
 def packaged(platform: cli.Platform, clips: Sequence[Clip], folder: Path) -> Tensor:
@@ -157,8 +159,8 @@ def packaged(platform: cli.Platform, clips: Sequence[Clip], folder: Path) -> Ten
     package = Package(scorer=scorer, listening=Listening.of(platform.datamodule))
     folder.mkdir()
     write_package(folder, package, describe(scorer, platform.resolved()["model"]["init_args"]))
-    found = dict(score_clips(read_package(folder), clips, torch.device("cpu")))
-    return torch.stack([found[clip.key] for clip in clips])
+    results = predicted(read_package(folder), clips, torch.device("cpu"))
+    return torch.stack([result.score for result in results if result.score is not None])
 
 
 def orders() -> Iterator[tuple[int, list[int]]]:

@@ -9,7 +9,17 @@ PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text()
 LONGEST = 10
 MOST_FILES = 26
 HEAVY = {"av", "matplotlib", "pyroomacoustics", "sklearn", "timm", "wandb"}
-WITH_TORCH = {"audio", "clips", "loading", "frontends", "networks", "objectives", "functional", "scorers"}
+WITH_TORCH = {
+    "audio",
+    "clips",
+    "hearing",
+    "loading",
+    "frontends",
+    "networks",
+    "objectives",
+    "functional",
+    "scorers",
+}
 WITH_LIGHTNING = {
     "ssd",
     "asd",

@@ -11,8 +11,8 @@ import torch
 from import_graph import REPOSITORY, files
 
 from datamodules.clips.search import clips_to_predict
-from lightning_modules.package.files import score_clips
 from lightning_modules.package.folder import read_package
+from lightning_modules.package.predicted import predicted
 from lightning_modules.run.checkpoints import read_checkpoint
 
 HERE = Path(__file__).parent
@@ -51,10 +51,12 @@ def test_a_package_gives_the_same_scores(demo_corpus, tmp_path):
         script, "lightning_modules.predict", "--package", PACKAGE, "--output", tmp_path / "there.csv", sounds
     )
     assert done.returncode == 0, done.stderr
-    here = score_clips(read_package(PACKAGE), clips_to_predict([sounds]), torch.device("cpu"))
+    here = predicted(read_package(PACKAGE), clips_to_predict([sounds]), torch.device("cpu"))
     with (tmp_path / "there.csv").open(newline="") as file:
         there = {row["key"]: float(row["score"]) for row in csv.DictReader(file)}
-    assert there == {key: pytest.approx(score.item(), rel=1e-6) for key, score in here}
+    assert there == {
+        each.key: pytest.approx(each.score.item(), rel=1e-6) for each in here if each.score is not None
+    }
     assert len(there) > 10
 
 

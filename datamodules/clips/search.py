@@ -1,15 +1,20 @@
 """Files behind clips: which are absent, and clips of what is named for prediction."""
 
+import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from datamodules.audio.errors import CHECK_COMMAND, AudioError
+from datamodules.audio.names import printable
 from datamodules.audio.reading import SUFFIXES
-from datamodules.audio.search import audio_files, names_in
+from datamodules.audio.search import audio_files, is_audio, names_in
 from datamodules.clips.table import Clip
-from datamodules.protocol import read_rows
+from datamodules.protocol import BOM
+
+PATH_COLUMNS = ("path", "file", "filename")
+"""Names of a table's column of files."""
 
 
 def missing_files(clips: Iterable[Clip]) -> list[Clip]:
@@ -39,32 +44,84 @@ def require_files(clips: Sequence[Clip]) -> None:
 
 
 def clips_to_predict(sources: Iterable[str | Path]) -> list[Clip]:
-    """Unlabelled clips of audio files, folders (searched in depth) and ``.txt`` lists (one path a line).
+    """Unlabelled clips of audio files, folders (searched in depth), ``.txt`` lists and ``.csv`` or ``.tsv`` tables.
 
-    The key is the file's name without its ending, or its path where two files share that name.
+    The key of a file says where it is in what was named, whatever else is named: its path in the folder, the line of
+    the list, or its name, without its ending where no other file there has that key. Lists and tables name files from
+    where they lie; a table has a header with a column `PATH_COLUMNS`. What is missing of a list is a clip all the same.
 
     Raises:
-        ValueError: If a source does not exist or a folder holds no audio.
+        ValueError: If a source does not exist, a folder holds no audio, a table has no column of paths, or two files
+            have one key.
     """
-    paths = list(dict.fromkeys(path for source in sources for path in _audio_files(Path(source))))
-    stems = Counter(path.stem for path in paths)
-    return [Clip(key=path.stem if stems[path.stem] == 1 else str(path), path=str(path)) for path in paths]
+    clips: dict[str, Clip] = {}  # by path: a file that is named twice is one
+    known: dict[str, str] = {}
+    for source in sources:
+        found = list(dict.fromkeys(_audio_files(Path(source))))
+        shared = Counter(_without_ending(name) for name, _ in found)
+        for name, path in found:
+            short = _without_ending(name)
+            key = printable(short if shared[short] == 1 else name)
+            if str(path) in clips:
+                continue
+            if (other := known.setdefault(key, str(path))) != str(path):
+                raise ValueError(
+                    f"predict: {printable(other)} and {printable(str(path))} both have the key {key}: name a folder"
+                    " above both, or a .txt list of their paths, for keys are paths in what is named"
+                )
+            clips[str(path)] = Clip(key=key, path=str(path))
+    return list(clips.values())
 
 
-def _audio_files(source: Path) -> Iterator[Path]:
+def names_files(source: Path) -> bool:
+    """Whether a text is a list of audio files, or a table with a column of such, judged by its first line."""
+    with source.open("rb") as file:
+        first = os.fsdecode(file.readline(10_000).removeprefix(BOM)).strip()
+    columns = first.split("\t" if source.suffix.lower() == ".tsv" else ",")
+    return is_audio(first) or any(name.strip() in PATH_COLUMNS for name in columns)
+
+
+def _without_ending(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _audio_files(source: Path) -> Iterator[tuple[str, Path]]:
+    """Name in the source, with slashes, and path of every file."""
     if source.is_dir():
         found = audio_files(source)
         if not found:
             raise ValueError(
                 f"predict: no audio file in folder {source}: name a folder with {sorted(SUFFIXES)}"
             )
-        yield from found
+        for path in found:
+            yield path.relative_to(source).as_posix(), path
     elif source.name not in names_in(source.parent):
         raise ValueError(
             f"predict: {source} does not exist: name audio files, folders, or .txt lists of paths"
         )
-    elif source.suffix == ".txt":
-        for _, (name,) in read_rows(source, num_columns=1):
-            yield source.parent / name
+    elif source.suffix.lower() in {".txt", ".csv", ".tsv"}:
+        for name in _listed(source):
+            yield PurePosixPath(name).as_posix(), source.parent / name
     else:
-        yield source
+        yield source.name, source
+
+
+def _listed(source: Path) -> Iterator[str]:
+    """Names of a list or table; bytes that are no UTF-8 are those of a file's name."""
+    lines = os.fsdecode(source.read_bytes().removeprefix(BOM)).splitlines()
+    if source.suffix.lower() == ".txt":
+        yield from (line.strip() for line in lines if line.strip())
+        return
+    table = csv.DictReader(lines, delimiter="\t" if source.suffix.lower() == ".tsv" else ",")
+    columns = [name.strip() for name in table.fieldnames or ()]
+    column = next((name for name in PATH_COLUMNS if name in columns), None)
+    if column is None:
+        raise ValueError(
+            f"{source}:1: no column is named {' or '.join(PATH_COLUMNS)}, but {', '.join(columns) or 'nothing'}: name"
+            " that of the files so"
+        )
+    table.fieldnames = columns
+    for row in table:
+        if not (name := (row[column] or "").strip()):
+            raise ValueError(f"{source}:{table.line_num}: no file is named: correct the line")
+        yield name

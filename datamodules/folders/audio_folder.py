@@ -51,6 +51,7 @@ class AudioFolder(EventDataModule):
         **settings: Of `EventDataModule`.
     """
 
+    published_crop = False
     demo_root = Path(ONE_SHOTS_ROOT)
     demo_writer = staticmethod(write_one_shots)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
-from datamodules.clips.search import clips_to_predict, missing_files
+from datamodules.clips.search import clips_to_predict, missing_files, names_files
 from datamodules.demo.asvspoof import DEMO_ROOT, make_demo
 from datamodules.files import score_rows, write_text_atomically
 from datamodules.protocol import ProtocolError, check_key, is_table, read_rows
@@ -70,7 +70,8 @@ class ASVspoof(ClipDataModule):
 
     def rows_to_predict(self) -> list[Clip]:
         """Clips of files, folders, lists and protocols of this edition, whose audio lies where that of a split does."""
-        protocols = [Path(source) for source in self.predict if is_table(Path(source))]
+        paths = [Path(source) for source in self.predict]
+        protocols = [path for path in paths if is_table(path) and not names_files(path)]
         files = [source for source in self.predict if Path(source) not in protocols]
         return clips_to_predict(files) + [clip for path in protocols for clip in self._of_protocol(path)]
 

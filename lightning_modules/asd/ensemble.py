@@ -233,6 +233,7 @@ class EnsembleScorer(Scorer):
     """
 
     obstacle = "front ends and scores are fitted to the training clips"
+    over_windows = "max"
     meaning = "standardised reconstruction error: higher = more anomalous"
 
     def __init__(

@@ -1,21 +1,24 @@
 """What the commands do with a built platform: train it, score with it, write what came out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
-from torch import Tensor
 
 from datamodules.files import remove_leftovers
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.commands.dry_run import dry_run
+from lightning_modules.commands.prediction import score_files
 from lightning_modules.commands.restart import find_restart
 from lightning_modules.config.cli import Platform
 from lightning_modules.figures.text import headline
+from lightning_modules.package.class_scores import ClassScores
+from lightning_modules.package.scored_files import ScoredFiles, Wanted
 from lightning_modules.run.checkpoints import load_weights
 from lightning_modules.run.evaluations import LIMITS
 from lightning_modules.run.lock import probe, take
@@ -179,43 +182,28 @@ def _scored_rows(model: EvaluatedModule) -> list[int] | None:
 
 
 def predict(platform: Platform) -> None:
-    """Scores ``data.predict`` and writes the scores to ``--output``, or prints ``KEY SCORE`` lines.
-
-    A classifier prints ``KEY`` and for every head ``CLASS PROBABILITY`` of the best class, between tabs.
-    """
-    model, data = platform.model, platform.datamodule
-    if model.scorer() is None:
+    """Scores ``data.predict``: writes ``--output`` in the data's format, or prints lines; see `ScoredFiles`."""
+    model, data, asked = platform.model, platform.datamodule, platform.config_init
+    scorer = model.scorer()
+    if scorer is None:
         raise ValueError(
             f"predict: {type(model).__name__} gives clips no scores: lightning_modules.process, .generate and .mapper"
             " run production tools"
         )
     load_chosen_weights(platform, None)
-    platform.trainer.predict(model, data, return_predictions=False)
-    if not sum(platform.trainer.num_predict_batches):
-        raise ValueError("predict: no batch to score; look at trainer.limit_predict_batches")
+    results = score_files(model, data, platform.trainer, keep_windows=asked.windows)
     if not platform.trainer.is_global_zero:
         return
-    index, scores = model.gathered
-    keys = [data.rows["predict"][row].key for row in index.tolist()]
-    if platform.config_init.output is None:
-        print_scores(keys, scores, model.heads)
-    else:
-        data.write_scores(platform.config_init.output, keys, scores.tolist())
-
-
-def print_scores(keys: Sequence[str], scores: Tensor, heads: Mapping[str, Sequence[str]]) -> None:
-    """Prints one line a clip: its score (clip,), or the best class of every head of (clip, sum of classes)."""
-    if not heads:
-        for key, score in zip(keys, scores.tolist(), strict=True):
-            print(f"{key} {score:.9g}")
-        return
-    best = [part.max(dim=1) for part in scores.split([len(names) for names in heads.values()], dim=1)]
-    for row, key in enumerate(keys):
-        cells = [
-            f"{names[int(found.indices[row])]}\t{found.values[row]:.4f}"
-            for names, found in zip(heads.values(), best, strict=True)
-        ]
-        print("\t".join([key, *cells]))
+    wanted = Wanted(output=asked.output, top=asked.top, windows=asked.windows, strict=asked.strict)
+    scored = ScoredFiles(
+        wanted,
+        ClassScores.of(model.scorer() or scorer),
+        lambda path, keys, scores: data.write_scores(
+            path, keys, torch.stack([score.double() for score in scores]).tolist()
+        ),
+    )
+    scored.take(results)
+    scored.close()
 
 
 def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str | Path | None:

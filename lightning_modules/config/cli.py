@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from jsonargparse.typing import PositiveInt
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -50,7 +51,8 @@ from lightning_modules.run.provenance import changed_lines
 from lightning_modules.run.tracking import Tracking
 
 # what a run may change without becoming another run
-_NOT_IDENTITY = ("config", "run", "ranks", "tracking", "ckpt_path", "check", "output")
+_OF_A_COMMAND = ("config", "ckpt_path", "check", "output", "top", "windows", "strict")
+_NOT_IDENTITY = ("run", "ranks", "tracking", *_OF_A_COMMAND)
 _TRAINER_DEFAULTS = {
     "logger": False,  # set from `tracking`
     "num_sanity_val_steps": 0,  # `--check` tries validation without the wait for an epoch
@@ -128,7 +130,20 @@ class Platform(LightningCLI):
         )
         if self.command == "predict":
             parser.add_argument(
-                "--output", type=str | None, default=None, help="File of the scores; null prints them."
+                "--output",
+                type=str | None,
+                default=None,
+                help="File of the scores, with a table of all files beside it; null prints them.",
+            )
+            parser.add_argument(
+                "--top",
+                type=PositiveInt | None,  # pyright: ignore[reportOperatorIssue]
+                default=None,
+                help="Classes to name; null is the best one.",
+            )
+            parser.add_argument("--windows", action="store_true", help="A row a window, with its times.")
+            parser.add_argument(
+                "--strict", action="store_true", help="Fail where a file could not be scored."
             )
         parser.add_argument(
             "--check", action="store_true", help="Do all that a run does on a few clips; leave nothing."
@@ -233,7 +248,7 @@ class Platform(LightningCLI):
 
     @cached_property
     def _yaml(self) -> str:  # takes half a second
-        return as_yaml(self.resolved(without=("config", "check", "ckpt_path", "output")))
+        return as_yaml(self.resolved(without=_OF_A_COMMAND))
 
     def dump(self) -> str:
         """The resolved configuration as YAML: what config.yaml and every checkpoint carry."""

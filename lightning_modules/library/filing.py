@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from datamodules.audio.names import escape
 from lightning_modules.library.journal import HIDDEN, Journal, Made, Mode, State
-from lightning_modules.library.names import escape
 from lightning_modules.library.scan import SoundFile, stamp
 
 _NO_HARD_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.audio.names import escape, unescape
 from datamodules.files import write_bytes_atomically
-from lightning_modules.library.names import escape, unescape
 from lightning_modules.library.scan import SoundFile, Stamp, scan
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from filelock import lock_descriptor
 
-from lightning_modules.library.names import escape, unescape
+from datamodules.audio.names import escape, unescape
 from lightning_modules.library.scan import Stamp
 
 Mode = Literal["hardlink", "symlink", "copy"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lightning_modules.library.names import escape
+from datamodules.audio.names import escape
 
 NAME = "sorted"
 """Name of the list in the target, without its ending."""

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import track
 
+from datamodules.audio.names import escape
 from lightning_modules.library import journal as journals
 from lightning_modules.library.filing import ChangedError, Filer
 from lightning_modules.library.journal import HIDDEN, Journal, Mode, State
 from lightning_modules.library.manifest import NAME, Manifest
-from lightning_modules.library.names import escape
 from lightning_modules.library.rule import Rule, check_classes
 from lightning_modules.library.scan import Scan, SoundFile, scan, stamp
 

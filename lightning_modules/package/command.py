@@ -1,26 +1,32 @@
 """``predict --package``: scores files, folders or standard input by a package alone."""
 
 import argparse
-import csv
-import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from datamodules.config.arguments import CommandParser
-from datamodules.files import write_text_atomically
-from lightning_modules.package.files import clips_of, score_clips
+from datamodules.config.arguments import CommandParser, at_least_one
+from datamodules.files import write_csv
+from lightning_modules.package.class_scores import ClassScores
+from lightning_modules.package.files import clips_of
 from lightning_modules.package.folder import read_package
-from lightning_modules.package.readings import Reading, readings
+from lightning_modules.package.predicted import predicted
+from lightning_modules.package.readings import Reading, read_out, readings
+from lightning_modules.package.scored_files import ScoredFiles, Wanted
 from lightning_modules.package.stream import open_source, score_stream
 
 _DESCRIPTION = """Scores audio by an inference package, without Lightning, W&B or a data set.
 
+Exit codes: 0 scored, 1 nothing was scored, or with --strict not every file (the reasons are listed), 2 wrong use.
+
 Examples:
     python -m lightning_modules.predict --package runs/x/y/package call.wav recordings/ --output scores.csv
+    python -m lightning_modules.predict --package PACKAGE --windows --top 3 ten_minutes.mp3
     python -m lightning_modules.predict --package PACKAGE --instance fan_id_00 machine_room/   # with a decision
     cat call.flac | python -m lightning_modules.predict --package PACKAGE -
     arecord -t raw -f S16_LE -r 16000 | python -m lightning_modules.predict --package PACKAGE --rate 16000 --stream -
@@ -42,53 +48,50 @@ def main() -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     package = read_package(arguments.package)
-    device, heads = _device(arguments.device), package.scorer.heads
+    device, names = _device(arguments.device), ClassScores.of(package.scorer)
     read = readings(package, arguments.instance)
     if arguments.stream:
         source = open_source(sys.stdin.buffer, pcm_rate=arguments.rate)
         found = score_stream(package, source, device, window_s=arguments.window_s, hop_s=arguments.hop_s)
-        _write(((f"{start_s:.3f}", score) for start_s, score in found), heads, read, arguments.output)
+        _stream(found, names, read, arguments)
         return
+    wanted = Wanted(
+        output=arguments.output, top=arguments.top, windows=arguments.windows, strict=arguments.strict
+    )
+    scored = ScoredFiles(wanted, names, partial(_write, names, read), read)
     with clips_of(arguments.sources, sys.stdin.buffer, pcm_rate=arguments.rate) as clips:
-        _write(score_clips(package, clips, device), heads, read, arguments.output)
+        scored.take(predicted(package, clips, device, keep_windows=arguments.windows))
+    scored.close()
+
+
+def _stream(
+    found: Iterable[tuple[float, Tensor]],
+    names: ClassScores,
+    read: Mapping[str, Reading],
+    arguments: argparse.Namespace,
+) -> None:
+    """Prints each window as soon as it is scored, or writes a CSV file of all."""
+    if arguments.output is not None:
+        starts, scores = zip(*found, strict=True) if (found := list(found)) else ((), ())
+        _write(names, read, arguments.output, [f"{start_s:.3f}" for start_s in starts], scores)
+        return
+    for start_s, score in found:
+        print(names.line([f"{start_s:.3f}"], score, arguments.top) + read_out(read, score), flush=True)
 
 
 def _write(
-    scored: Iterable[tuple[str, Tensor]],
-    heads: Mapping[str, Sequence[str]],
+    names: ClassScores,
     read: Mapping[str, Reading],
-    output: str | None,
+    output: str,
+    keys: Sequence[str],
+    scores: Sequence[Tensor],
 ) -> None:
-    """Prints one line a clip as soon as it is scored, or writes a CSV file of all scores."""
-    if output is None:
-        for key, score in scored:
-            more = "".join(f" {reading(score):.9g}" for reading in read.values())
-            print(line(key, score, heads) + more, flush=True)
-        return
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    names = [f"{head}/{name}" for head, names in heads.items() for name in names]
-    rows.writerow(["key", *(names or ["score"]), *read])
-    for key, score in scored:
+    """Writes a CSV file of all scores."""
+    rows = [["key", *names.columns, *read]]
+    for key, score in zip(keys, scores, strict=True):
         values = [*score.flatten().tolist(), *(reading(score) for reading in read.values())]
-        rows.writerow([key, *(f"{value:.9g}" for value in values)])
-    write_text_atomically(output, text.getvalue())
-
-
-def line(key: str, score: Tensor, heads: Mapping[str, Sequence[str]]) -> str:
-    """``KEY SCORE``, or ``KEY`` and for every head ``CLASS PROBABILITY`` of its best class, between tabs.
-
-    >>> line("call", torch.tensor(0.5), {})
-    'call 0.5'
-    """
-    if not heads:
-        return f"{key} {score:.9g}"
-    best = [part.max(dim=0) for part in score.split([len(names) for names in heads.values()])]
-    cells = [
-        f"{names[int(found.indices)]}\t{found.values:.4f}"
-        for names, found in zip(heads.values(), best, strict=True)
-    ]
-    return "\t".join([key, *cells])
+        rows.append([key, *(f"{value:.9g}" for value in values)])
+    write_csv(output, rows)
 
 
 def _device(name: str | None) -> torch.device:
@@ -102,7 +105,15 @@ def _device(name: str | None) -> torch.device:
 def _parse() -> argparse.Namespace:
     parser = CommandParser("lightning_modules.predict", description=_DESCRIPTION)
     parser.add_argument("--package", required=True, help="folder that lightning_modules.export wrote")
-    parser.add_argument("--output", help="CSV file of all scores; without it, lines are printed")
+    parser.add_argument(
+        "--output",
+        help="CSV file of all scores, with a table of all files beside it; without it, lines are printed",
+    )
+    parser.add_argument(
+        "--top", type=at_least_one, metavar="K", help="classes to name (default: the best one)"
+    )
+    parser.add_argument("--windows", action="store_true", help="a row a window of every file, with its times")
+    parser.add_argument("--strict", action="store_true", help="fail where a file could not be scored")
     parser.add_argument(
         "--instance", help="machine instance whose threshold decides, where the package has several"
     )
@@ -116,14 +127,26 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--window_s", type=_positive, help="window of a package that scores whole clips")
     parser.add_argument("--hop_s", type=_positive, help="from window to window (default: half a window)")
     parser.add_argument(
-        "sources", nargs="+", help="audio files, folders, .txt lists of paths, or - for standard input"
+        "sources",
+        nargs="+",
+        help="audio files, folders, .txt lists, .csv or .tsv tables with a column path, or - for standard input",
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(_with_dashes(sys.argv[1:], parser.known))
     if arguments.stream and arguments.sources != ["-"]:
         parser.error("--stream reads standard input: name - and nothing else")
     if not arguments.stream and (arguments.window_s or arguments.hop_s):
         parser.error("--window_s and --hop_s belong to --stream")
     return arguments
+
+
+def _with_dashes(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Words of a command line, of which names of files that begin with a dash are no options."""
+    return [
+        f".{os.sep}{word}"
+        if word.startswith("-") and word != "-" and word.split("=")[0] not in options and Path(word).exists()
+        else word
+        for word in words
+    ]
 
 
 def _positive(text: str) -> float:

@@ -17,18 +17,11 @@ from torch.utils.data import DataLoader
 from datamodules.clips import Batch, Clip, ClipDataset, collate
 from datamodules.clips.recordings import Decoded
 from datamodules.clips.search import clips_to_predict
+from datamodules.hearing import Listening
 from datamodules.loading.samplers import EvaluationBatchSampler
-from lightning_modules.package.folder import Listening, Package
+from lightning_modules.package.folder import Package
 
 CLIPS_AT_ONCE = 16  # of one length
-
-
-def score_clips(
-    package: Package, clips: Sequence[Clip], device: torch.device
-) -> Iterator[tuple[str, Tensor]]:
-    """Yields key and score, () or (class,), of every clip in order, as soon as it is known."""
-    scores = scores_of(package_score(package, device), clips, package.listening)
-    yield from zip((clip.key for clip in clips), scores, strict=True)
 
 
 def package_score(package: Package, device: torch.device) -> Callable[[Batch], Tensor]:

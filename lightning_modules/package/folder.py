@@ -6,59 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors.torch import save
 
-from datamodules.audio import Resampler
-from datamodules.clips import Padding
 from datamodules.files import write_bytes_atomically, write_text_atomically
+from datamodules.hearing import Listening
 from lightning_modules.metrics.functional import Calibration
 from lightning_modules.networks.weights import PACKAGED, completed, describe_difference, read_file
 from lightning_modules.package.classes import build
 from lightning_modules.package.scorers import Scorer
 
-if TYPE_CHECKING:
-    from datamodules.base import ClipDataModule
-
 KIND, VERSION = "audio-research-platform", 1
 JSON = "package.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listening:
-    """What a clip becomes before it is scored, as in the evaluation of the run.
-
-    Attributes:
-        sample_rate: What waveforms are resampled to, in Hz.
-        crop_s: Seconds from the beginning that are scored; None scores whole clips.
-        padding: How a shorter clip is filled, see `datamodules.clips.pad`.
-        mono: Average the channels; otherwise keep them.
-        num_views: Crops whose scores are averaged, evenly spaced from a clip's beginning to its end.
-        stop_s: Seconds from its beginning at which a file counts as ended; None hears all of it.
-        resampler: By what; packages that do not say are of versions that had torchaudio alone.
-    """
-
-    sample_rate: int
-    crop_s: float | None
-    padding: Padding
-    mono: bool
-    num_views: int = 1
-    stop_s: float | None = None
-    resampler: Resampler = "torchaudio"
-
-    @classmethod
-    def of(cls, datamodule: "ClipDataModule") -> "Listening":
-        """What the test of a data module makes of clips."""
-        return cls(
-            sample_rate=datamodule.sample_rate,
-            crop_s=datamodule.eval_crop_s,
-            padding=datamodule.padding,
-            mono=datamodule.mono,
-            num_views=datamodule.num_views,
-            stop_s=datamodule.stop_s,
-            resampler=datamodule.resampler,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

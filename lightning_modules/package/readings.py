@@ -1,6 +1,6 @@
 """What a score says beyond its rank: a log likelihood ratio, a decision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
@@ -32,3 +32,8 @@ def readings(package: Package, instance: str | None) -> dict[str, Reading]:
         threshold = thresholds[instance] if instance is not None else next(iter(thresholds.values()))
         found["decision"] = lambda score: int(score > threshold)
     return found
+
+
+def read_out(read: Mapping[str, Reading], score: Tensor) -> str:
+    """Readings as they stand behind a score."""
+    return "".join(f" {reading(score):.9g}" for reading in read.values())

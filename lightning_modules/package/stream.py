@@ -12,7 +12,8 @@ from torch import Tensor
 from datamodules import audio
 from datamodules.audio.wav_stream import WavStream
 from datamodules.clips import pad
-from lightning_modules.package.folder import Listening, Package
+from datamodules.hearing import Listening
+from lightning_modules.package.folder import Package
 
 
 class Source(NamedTuple):

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch
+from datamodules.hearing import Listening
 from lightning_modules.config.parts import Parts, read_config
 from lightning_modules.networks.weights import named_tensors
-from lightning_modules.package.folder import Listening
 from lightning_modules.trained.checkpoint import parts_of, restore_fitted
 from lightning_modules.trained.model import TrainedModel
 from lightning_modules.trained.published import published_parts

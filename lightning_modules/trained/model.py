@@ -10,8 +10,8 @@ from torch import Tensor
 
 from datamodules.clips import Batch, Clip
 from datamodules.clips.recordings import Span
+from datamodules.hearing import Listening
 from lightning_modules.package.files import CLIPS_AT_ONCE, scores_of
-from lightning_modules.package.folder import Listening
 from lightning_modules.package.scorers import ClassScorer, Scorer
 
 

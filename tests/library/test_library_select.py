@@ -58,7 +58,9 @@ def _index(**points):
 
 def _nearest(recordings, index, top=10):
     listener: Any = Plane()
-    return select.nearest(recordings, index, listener=listener, top=top)
+    found, faults = select.nearest(recordings, index, listener=listener, top=top)
+    assert faults == {}
+    return found
 
 
 def test_similarity_is_the_cosine():
@@ -89,9 +91,11 @@ def test_an_embedding_of_zeros_is_far_from_all():
     assert [sound["path"] for sound in found["nearest"]] == ["b.wav", "a.wav", "c.wav"]
 
 
-def test_an_unreadable_recording_is_named():
-    with pytest.raises(ValueError, match=r"hum: is empty \(0 bytes\)"):
-        _nearest(["1,0", "hum"], _index(a=(1, 0)))
+def test_an_unreadable_recording_is_named_and_the_others_are_answered():
+    listener: Any = Plane()
+    found, faults = select.nearest(["hum", "1,0"], _index(a=(1, 0)), listener=listener, top=1)
+    assert [result["recording"] for result in found] == ["1,0"]
+    assert faults == {"hum": "is empty (0 bytes)"}
 
 
 def test_faults_are_one_line(sounds, ckpt_path, tmp_path, capsys):
@@ -130,7 +134,7 @@ def test_text_names_odd_files_and_an_index_that_cannot_be_kept(sounds, ckpt_path
     assert [line[7:13] for line in found[:2]] == ["1.0000", "1.0000"]  # the same sound under two names
     assert {line[15:] for line in found[:2]} == {"kit1__1.flac", r"new\x0aline.wav"}
     assert len(found) == 3
-    assert "1 files are not searched, e.g. zero.wav" in shown.err
+    assert "1 files are not searched:\n  zero.wav: is empty (0 bytes)" in shown.err
     assert "the index cannot be kept" in shown.err
 
 

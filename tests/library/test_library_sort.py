@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from library_samples import NASTY, tree
 
-from lightning_modules.library.names import escape, unescape
+from datamodules.audio.names import escape, unescape
 from lightning_modules.library.rule import Rule
 
 

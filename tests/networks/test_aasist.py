@@ -3,13 +3,14 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
+from datamodules.hearing import Listening
 from lightning_modules.networks import AASIST, LCNN
 from lightning_modules.networks.aasist import ResidualBlock
 from lightning_modules.networks.sinc import former_sinc_filters, sinc_filters
 from lightning_modules.networks.weights import PACKAGED
 from lightning_modules.objectives import InterInstance
 from lightning_modules.package.classes import describe
-from lightning_modules.package.folder import Listening, Package, read_package, write_package
+from lightning_modules.package.folder import Package, read_package, write_package
 from lightning_modules.package.scorers import SpoofingScorer
 from lightning_modules.run.checkpoints import load_weights
 from lightning_modules.ssd import SyntheticSpeechDetector

@@ -12,13 +12,15 @@ import soundfile
 import torch
 
 from datamodules.clips import Clip
+from datamodules.hearing import Listening
 from lightning_modules.frontends import LFCC
 from lightning_modules.metrics.functional import Calibration
 from lightning_modules.networks import LCNN
 from lightning_modules.package import command
+from lightning_modules.package.class_scores import ClassScores
 from lightning_modules.package.classes import FLOORS, build, describe
-from lightning_modules.package.files import score_clips
-from lightning_modules.package.folder import Listening, Package, read_package, write_package
+from lightning_modules.package.folder import Package, read_package, write_package
+from lightning_modules.package.predicted import predicted
 from lightning_modules.package.scorers import ClassScorer, SpoofingScorer
 
 RATE = 8000  # not the network's
@@ -99,7 +101,8 @@ def test_a_stream_scores_as_the_same_windows_of_the_file(crop_s, hop_s, make, re
     clips = [
         Clip(f"{start:.3f}", str(recording), start_s=start, stop_s=start + 1.0) for start in starts.tolist()
     ]
-    expected = {key: float(s) for key, s in score_clips(read_package(folder), clips, torch.device("cpu"))}
+    found = predicted(read_package(folder), clips, torch.device("cpu"))
+    expected = {each.key: each.score.item() for each in found if each.score is not None}
     window = [] if crop_s else ["--window_s", 1]
     live = ["--package", folder, "--stream", "--hop_s", hop_s, *window, "-"]
     found = by_key(run(monkeypatch, capsys, *live, stdin=recording.read_bytes()))
@@ -155,7 +158,7 @@ def test_several_heads_are_named_side_by_side():
     scorer.frontend.forward = lambda x, _: x
     scores = scorer(torch.tensor([[[0.0, 9.0, 9.0, 0.0, 0.0]]]))
     torch.testing.assert_close(scores.sum(), torch.tensor(2.0))
-    assert command.line("clip", scores[0], heads) == "clip\twash\t0.9999\tonion\t0.9998"
+    assert ClassScores(heads).line(["clip"], scores[0], None) == "clip\twash\t0.9999\tonion\t0.9998"
 
 
 def test_damaged_packages_say_so_in_one_line(make, recording, monkeypatch, capsys):

@@ -18,6 +18,7 @@ class ClassScorer(Scorer):
         is_multi_tag: Each head is a tag that is there or not, with one logit.
     """
 
+    over_windows = "max"
     meaning = "probability of every class; those of a head add up to 1"
     frontend: nn.Module
 

@@ -5,9 +5,13 @@ arguments, and all else as plain values.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+Aggregate = Literal["mean", "max", "min"]
+"""How scores of a long recording's windows become one."""
 
 
 class Scorer(nn.Module):
@@ -24,12 +28,14 @@ class Scorer(nn.Module):
         meaning: What a score says, in words.
         heads: Head -> class names by index of (batch, class) scores, heads side by side; empty for (batch,).
         min_samples: Samples of the shortest clip that has a score.
+        over_windows: How the scores of a long recording's windows become one, see `package.tally.Tally`.
         obstacle: Why a package cannot hold it, empty where it can.
     """
 
     meaning: str
     heads: Mapping[str, Sequence[str]]
     min_samples = 1
+    over_windows: Aggregate = "mean"
     obstacle = ""
 
     def __init__(self, network: nn.Module, frontend: nn.Module | None = None) -> None:

@@ -8,6 +8,7 @@ from lightning_modules.package.scorers.scorer import Scorer, at_least_float32
 class SpoofingScorer(Scorer):
     """Logit of bona fide speech, of networks with two logits or with one."""
 
+    over_windows = "min"
     meaning = "logit of bona fide speech: higher = more likely bona fide, lower = more likely spoofed"
 
     def forward(self, waveform: Tensor, length: Tensor | None = None) -> Tensor:

@@ -25,6 +25,7 @@ class WindowScorer(Scorer):
         windows_per_pass: Windows that are scored at a time, which bounds memory; graphs score all at once.
     """
 
+    over_windows = "max"
     of_windows = "log odds of being an outlier"
     frontend: MelDecibel
 

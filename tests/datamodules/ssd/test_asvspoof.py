@@ -278,3 +278,12 @@ def test_a_protocol_can_be_predicted_on(demo_corpus) -> None:
     keys = [clip.key for clip in data.rows["predict"]]
     assert keys == [flac.stem, *(line.split()[1] for line in protocol.read_text().splitlines())]
     assert all(Path(clip.path).is_file() for clip in data.rows["predict"])
+
+
+def test_lists_of_names_with_spaces_are_no_protocols(demo_corpus, tmp_path) -> None:
+    (tmp_path / "list.txt").write_text("my call.wav\nanother one.wav\n")
+    (tmp_path / "list.tsv").write_text("label\tpath\nspoof\tdeep/a.wav\n")
+    lists = [str(tmp_path / name) for name in ("list.txt", "list.tsv")]
+    data = ASVspoof(root=str(demo_corpus), predict=lists)
+    data.setup("predict")
+    assert [clip.key for clip in data.rows["predict"]] == ["my call", "another one", "deep/a"]

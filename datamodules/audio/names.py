@@ -16,6 +16,11 @@ def escape(name: str) -> str:
     return "".join(c if c.isprintable() else "".join(rf"\x{byte:02x}" for byte in c.encode()) for c in text)
 
 
+def printable(name: str) -> str:
+    """A path as it is where it can be printed on one line, else as `escape` writes it."""
+    return name if name.isprintable() else escape(name)
+
+
 def unescape(text: str) -> str:
     """Give back the path that `escape` was given."""
 

@@ -1,0 +1,48 @@
+"""What a clip becomes before it is scored."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datamodules.audio import Resampler
+    from datamodules.base import ClipDataModule
+    from datamodules.clips import Padding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """What a clip becomes before it is scored, as in the evaluation of the run.
+
+    Attributes:
+        sample_rate: What waveforms are resampled to, in Hz.
+        crop_s: Seconds from the beginning that are scored; None scores whole clips.
+        padding: How a shorter clip is filled, see `datamodules.clips.pad`.
+        mono: Average the channels; otherwise keep them.
+        num_views: Crops whose scores are averaged, evenly spaced from a clip's beginning to its end.
+        stop_s: Seconds from its beginning at which a file counts as ended; None hears all of it.
+        published_crop: Whether a published rule says what of a test clip is scored; none does of a user's own data.
+        resampler: By what; packages that do not say are of versions that had torchaudio alone.
+    """
+
+    sample_rate: int
+    crop_s: float | None
+    padding: "Padding"
+    mono: bool
+    num_views: int = 1
+    stop_s: float | None = None
+    published_crop: bool = True
+    resampler: "Resampler" = "torchaudio"
+
+    @classmethod
+    def of(cls, datamodule: "ClipDataModule") -> "Listening":
+        """What the test of a data module makes of clips."""
+        return cls(
+            sample_rate=datamodule.sample_rate,
+            crop_s=datamodule.eval_crop_s,
+            padding=datamodule.padding,
+            mono=datamodule.mono,
+            num_views=datamodule.num_views,
+            stop_s=datamodule.stop_s,
+            published_crop=datamodule.published_crop,
+            resampler=datamodule.resampler,
+        )
