@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_info
@@ -39,6 +39,9 @@ class EventDataModule(ClipDataModule):
         **settings: Of `ClipDataModule`.
     """
 
+    does_without_files: ClassVar[bool] = True
+    """Whether listed clips without a file are left out, rather than faults of the list."""
+
     def __init__(
         self,
         *,
@@ -72,7 +75,8 @@ class EventDataModule(ClipDataModule):
             AudioError: If no clip of the split is left.
         """
         exclusions = self._exclusions()
-        left_out = {clip.key: ABSENT for clip in missing_files(clips)}
+        absent = missing_files(clips) if self.does_without_files else []
+        left_out = {clip.key: ABSENT for clip in absent}
         left_out |= {clip.key: exclusions[clip.key] for clip in clips if clip.key in exclusions}
         self.coverage[name] = coverage((clip.key for clip in clips), left_out)
         if clips:
