@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from datamodules.cache import VARIABLE
 from datamodules.demo import asvspoof, machines
 from datamodules.demo.epic_kitchens import write_epic_kitchens
 from datamodules.demo.events import write_kinetics_sounds, write_vggsound
@@ -22,6 +23,14 @@ def wandb_run_ends_with_its_test() -> Iterator[None]:
     wandb = sys.modules.get("wandb")
     if wandb is not None and getattr(wandb, "run", None) is not None:
         wandb.finish()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests, and what they start, neither find nor leave anything in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ PARTS: Mapping[str, Part] = {
     "test": "test",
 }
 """Name of a folder, in small letters -> the split that it means."""
-_CACHE = ".near_duplicates.json"
 
 
 class Sound(NamedTuple):
@@ -52,7 +51,7 @@ class SoundFiles:
     def survey(self, keys: Sequence[str], threshold: float) -> Survey:
         """Listen to sounds for faults and for near duplicates, or remember what was heard."""
         paths = [f"{self.root}/{key}{self.suffix}" for key in keys]
-        return survey(paths, threshold=threshold, cache=self.root / _CACHE)
+        return survey(paths, threshold=threshold)
 
 
 def sounds_in_folders(keys: Sequence[str]) -> Iterator[Sound]:
