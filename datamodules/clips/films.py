@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -47,6 +48,8 @@ def _state(path: str) -> tuple[str, int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116  a Path takes longer
     except OSError:  # missing, or packed, which has sound
+        return None
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
         return None
     return path, status.st_size, status.st_mtime_ns
 

@@ -19,7 +19,7 @@ from datamodules import audio
 from datamodules.audio import packed
 from datamodules.cache import cache_entry, content_hash
 from datamodules.cpus import allowed_cpus
-from datamodules.files import write_text_atomically
+from datamodules.files import is_special, write_text_atomically
 
 _RATE = 16000
 _SECONDS = 1.0  # from the beginning of a file: what is compared
@@ -94,6 +94,8 @@ def _magnitudes(waveforms: Tensor, size: int) -> Tensor:
 
 def _listen(path: str) -> Tensor | str:
     """The beginning of a file as float32 (time,) without its mean, or why it cannot be used."""
+    if is_special(path):
+        return f"{path}: no regular file, but a pipe or a device"
     try:
         rate = audio.info(path).sample_rate
         waveform, _ = audio.read(path, frames=math.ceil(_SECONDS * rate))
@@ -117,7 +119,7 @@ def _entry(paths: Sequence[str], threshold: float) -> Path:
 def _digest(path: str) -> str:
     """Of a file's content, of a packed one by the pack's own sums; of one that cannot be opened why."""
     try:
-        return content_hash(path)
+        return "special" if is_special(path) else content_hash(path)
     except OSError as error:
         clip = packed.find(path)
         return type(error).__name__ if clip is None else f"{clip.checksum} of {clip.num_samples} samples"
