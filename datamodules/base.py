@@ -51,6 +51,9 @@ class ClipDataModule(ResumableDataModule):
     unique_keys: ClassVar[bool] = True
     """Whether a key names one recording in all splits, not only within its own."""
 
+    published_crop: ClassVar[bool] = True
+    """Whether a published rule says which part of a test clip is scored; of a user's own data none does."""
+
     num_views: int = 1
     """Crops of a clip in test and prediction, see `EvaluationBatchSampler`."""
 

@@ -70,6 +70,7 @@ class ClipList(EventDataModule):
     """
 
     does_without_files = False
+    published_crop = False
 
     def __init__(
         self,
