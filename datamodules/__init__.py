@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datamodules.event.kinetics_sounds import KineticsSounds
     from datamodules.event.vggsound import VGGSound
     from datamodules.folders.audio_folder import AudioFolder
+    from datamodules.folders.clip_list import ClipList
     from datamodules.folders.spectrogram_folder import SpectrogramFolder
     from datamodules.production.library.one_shots import OneShots
     from datamodules.production.mapping.mapping_examples import MappingExamples
@@ -30,6 +31,7 @@ _HOMES = {
     "Capture": "production.pairs.effect_pairs",
     "Clip": "clips",
     "ClipDataModule": "base",
+    "ClipList": "folders.clip_list",
     "DCASE": "asd.dcase",
     "DrumHits": "production.pairs.drum_hits",
     "EffectPairs": "production.pairs.effect_pairs",

@@ -151,6 +151,10 @@ class ClipDataModule(ResumableDataModule):
         """Key -> reason of the clips of split `name` that the data set does without; the files of others must exist."""
         return {}
 
+    def place_of(self, clip: Clip) -> str:
+        """What messages about a clip begin with: its file, behind ``list:line`` where a user's own list names it."""
+        return clip.path
+
     def asv_scores(self, split: Literal["validation", "test"]) -> Path | None:
         """Speaker verification scores behind a split, which a t-DCF needs; most data sets have none."""
         return None

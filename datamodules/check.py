@@ -1,9 +1,11 @@
 """Look at every file of a data set before a cluster does: ``python -m datamodules.check --config FILE``.
 
-Reads the ``data:`` section of an experiment's YAML and reports, for each split: counts by class, durations,
-sample rates and channels, files that are missing, unreadable or truncated, repeated ids, audio or ids that
-occur in two splits, and a hash of the list to cite. Ends with 1 where something is wrong. Clips that the data
-set does without are named, and not looked at; ``--exclude`` writes the faulty ones to a list of such clips.
+Reads the ``data:`` section of an experiment's YAML and reports, for each split, counts by class, durations, sample
+rates, channels, and a hash of the list to cite. It ends with 1 for files that are missing, unreadable or truncated,
+equal sounds of two classes, repeated ids, and sounds or ids that occur in two splits. It names sounds that are silent,
+nearly silent, very short, clipped, off centre (direct current), in anti-phase, there twice or of another rate than
+most, and speakers and sources that are in two splits. Clips that the data set does without are named, and not looked
+at; ``--exclude`` writes the faulty ones to a list of such clips.
 
     python -m datamodules.check --config configs/ssd_aasist.yaml --data.root /data/LA --json report.json
 """
@@ -15,7 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from datamodules.base import ClipDataModule
-from datamodules.checks.split_report import SHOWN, SplitReport, check_split, print_lines
+from datamodules.checks.split_report import SHOWN, SplitReport, check_split, print_lines, shared_values
 from datamodules.clips.coverage import ABSENT, write_exclusions
 from datamodules.config.experiment import data_parser, parse_data
 from datamodules.files import write_text_atomically
@@ -35,6 +37,7 @@ def check(data: ClipDataModule, *, progress: bool = False) -> dict[str, Any]:
     keys: dict[str, str] = {}
     digests: dict[str, tuple[str, str]] = {}
     leaks: list[str] = []
+    shared: dict[str, dict[str, str]] = {}
     for name in _SPLITS:
         try:
             clips = data.split(name)
@@ -43,8 +46,12 @@ def check(data: ClipDataModule, *, progress: bool = False) -> dict[str, Any]:
             splits[name] = SplitReport(problems=[str(error)])
             continue
         kept = [clip for clip in clips if clip.key not in left_out]
-        splits[name], sounds = check_split(kept, data.heads, title=name if progress else None)
+        splits[name], sounds = check_split(
+            kept, data.heads, title=name if progress else None, place_of=data.place_of
+        )
         splits[name].left_out = left_out
+        lines, shared = shared_values(kept, shared, name)
+        splits[name].notes += lines
         leaks += [
             f"id {clip.key} is in {keys[clip.key]} and in {name}"
             for clip in clips
@@ -81,6 +88,7 @@ def _print(report: dict[str, Any]) -> None:
         left_out = [f"{key}: {reason}" for key, reason in split["left_out"].items()]
         for title, lines in (
             ("problem", split["problems"]),
+            *split["odd"].items(),
             ("note", split["notes"]),
             ("left out", left_out),
         ):

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,15 @@ def score_rows(path: str | Path, keys: Sequence[str], scores: Sequence[float]) -
             raise ValueError(f"{path}: score {score} of {key} is not finite: look for NaN in training")
     # nine digits give a float32 back exactly
     return [(key, f"{float(score):.9g}") for key, score in zip(keys, scores, strict=True)]
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether a path is a pipe, a socket or a device, which whoever opens it may wait for in vain."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  a Path takes longer
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def write_csv(path: str | Path, rows: Iterable[Iterable[object]]) -> Path:

@@ -1,7 +1,7 @@
 """Read the lists that come with a data set, and refuse faulty ones with the line and the way out."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 BOM = b"\xef\xbb\xbf"
@@ -48,15 +48,55 @@ def read_table(path: Path, *, num_columns: int | None = None) -> Iterator[tuple[
         ProtocolError: As `read_rows`.
     """
     for place, line in _lines(path):
-        try:
-            columns = next(csv.reader([line], strict=True), [])
-        except csv.Error:
-            raise ProtocolError(
-                f"{place}: a quoted value does not end in its line: correct the quotes"
-            ) from None
+        columns = _fields(place, line, ",")
         num_columns = num_columns or len(columns)
         _check_columns(place, columns, num_columns, "list, and quote values that hold commas")
         yield place, columns
+
+
+def read_named(path: Path, *, header: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of a list of a user's own, whose first line names its columns; blank lines count for nothing.
+
+    Tabs, commas, semicolons or white space separate the columns, whichever of these the first line has, in this order.
+
+    Args:
+        path: The list; a byte order mark and Windows line ends are accepted.
+        header: Names of the columns of a list that begins with its first row.
+
+    Yields:
+        ``file:line`` for messages, and column -> value.
+
+    Raises:
+        ProtocolError: As `read_rows`, and if a column's name comes twice.
+    """
+    delimiter, names = "", list(header or [])
+    for place, line in _lines(path):
+        if not line.strip():
+            continue
+        delimiter = delimiter or next((mark for mark in "\t,;" if mark in line), " ")
+        if len(names) == 1:
+            columns = [line.strip()]
+        else:
+            columns = line.split() if delimiter == " " else _fields(place, line, delimiter)
+        if not names:
+            names = [name.strip() for name in columns]
+            if len(set(names)) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise ProtocolError(f"{place}: two columns are named {twice!r}: rename one of them")
+            continue
+        if len(columns) != len(names):
+            raise ProtocolError(
+                f"{place}: {len(columns)} columns where {len(names)} were expected ({', '.join(names)}): correct the"
+                " line, and quote values that hold what separates columns"
+            )
+        yield place, {name: value.strip() for name, value in zip(names, columns, strict=True)}
+
+
+def _fields(place: str, line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        raise ProtocolError(f"{place}: a quoted value does not end in its line: correct the quotes") from None
 
 
 def _check_columns(place: str, columns: list[str], expected: int, way_out: str) -> None:

@@ -114,8 +114,8 @@ class Layout:
 
 
 def machine_attributes(machine: str, section: str, *, domain: str = "") -> dict[str, str]:
-    """What every clip of a machine has as `Clip.attributes`."""
-    instance = f"{machine}/{section}"
+    """What every clip of a machine has as `Clip.attributes`; a machine without sections is one instance."""
+    instance = f"{machine}/{section}" if section else machine
     return {"machine": machine, "section": section, "domain": domain, "instance": instance}
 
 

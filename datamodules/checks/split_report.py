@@ -2,39 +2,29 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import track
 
-from datamodules import audio
+from datamodules.checks.sound import Sound, listen
 from datamodules.clips import Clip
+from datamodules.clips.coverage import ABSENT
 from datamodules.clips.search import missing_files
 from datamodules.cpus import allowed_cpus
 
 SHOWN = 10  # entries of a list
-_BLOCK = 1 << 20  # samples decoded at a time, so that hours of audio need little memory
-_CUT_S = 0.5  # a film's sound may end a little before its picture, which the header's duration is of
-
-
-class _Sound(NamedTuple):
-    """What decoding a whole file tells."""
-
-    seconds: float
-    rate: int
-    channels: int
-    constant: bool
-    digest: str
+SHARED = ("speaker", "source")
+"""Attributes of which no value should be in two splits."""
 
 
 @dataclass
 class SplitReport:
-    """What `check_split` found; `problems` make the check fail, `notes` and what is `left_out` do not.
+    """What `check_split` found; `problems` make the check fail, `odd` sounds, `notes` and what is `left_out` do not.
 
-    `left_out` and `faulty` give the reason for a clip's id.
+    `left_out` and `faulty` give the reason for a clip's id; `odd` has a line a file, by what is odd about it.
     """
 
     clips: int = 0
@@ -44,13 +34,18 @@ class SplitReport:
     channels: dict[int, int] = field(default_factory=dict)
     sha256: str = ""
     problems: list[str] = field(default_factory=list)
+    odd: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     left_out: Mapping[str, str] = field(default_factory=dict)
     faulty: dict[str, str] = field(default_factory=dict)
 
 
 def check_split(
-    clips: Sequence[Clip], heads: Mapping[str, Sequence[str]], *, title: str | None = None
+    clips: Sequence[Clip],
+    heads: Mapping[str, Sequence[str]],
+    *,
+    title: str | None = None,
+    place_of: Callable[[Clip], str] = lambda clip: clip.path,
 ) -> tuple[SplitReport, dict[str, str]]:
     """Decode every file of a split in threads.
 
@@ -58,6 +53,7 @@ def check_split(
         clips: Rows of the split.
         heads: Name of each label of a clip -> its class names.
         title: Of the progress bar; None shows none.
+        place_of: What tells where a clip is listed.
 
     Returns:
         The report, and a hash of the sound of every readable file.
@@ -67,21 +63,54 @@ def check_split(
     for key, count in Counter(clip.key for clip in clips).items():
         if count > 1:
             report.problems.append(f"id {key} occurs {count} times")
-    missing = {clip.path for clip in missing_files(clips)}
-    report.problems += [f"{path}: no such file" for path in sorted(missing)]
+    absent = missing_files(clips)
+    report.problems += sorted({f"{place_of(clip)}: {ABSENT}" for clip in absent})
+    missing = {clip.path for clip in absent}
     paths = [path for path in dict.fromkeys(clip.path for clip in clips) if path not in missing]
     with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
-        results: Iterable[_Sound | str] = pool.map(_listen, paths)
+        results: Iterable[Sound | str] = pool.map(listen, paths)
         if title is not None:
             results = track(results, title, len(paths), console=Console(stderr=True))
         sounds = dict(zip(paths, results, strict=True))
     faults = {path: sound for path, sound in sounds.items() if isinstance(sound, str)}
     report.problems += faults.values()
-    report.faulty = {clip.key: faults[clip.path] for clip in clips if clip.path in faults}
-    readable = {path: sound for path, sound in sounds.items() if isinstance(sound, _Sound)}
-    report.notes += [f"{path}: is silent or constant" for path, sound in readable.items() if sound.constant]
+    reasons = dict.fromkeys(missing, ABSENT) | faults
+    report.faulty = {clip.key: reasons[clip.path] for clip in clips if clip.path in reasons}
+    readable = {path: sound for path, sound in sounds.items() if isinstance(sound, Sound)}
     _describe(report, list(readable.values()))
+    labels = {clip.path: " ".join(_labels(clip, heads)) for clip in reversed(clips)}
+    _tell_oddities(report, readable)
+    _tell_twins(report, readable, labels)
+    _tell_rates(report, readable, labels)
     return report, {path: sound.digest for path, sound in readable.items() if not sound.constant}
+
+
+def shared_values(
+    clips: Iterable[Clip], before: Mapping[str, Mapping[str, str]], name: str
+) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """What should be in one split alone and is in two.
+
+    Args:
+        clips: Of the split `name`.
+        before: Attribute -> value -> the first split that has it.
+        name: Of the split.
+
+    Returns:
+        A line for each attribute and split, and `before` with the values of this split.
+    """
+    seen = {attribute: dict(before.get(attribute, {})) for attribute in SHARED}
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for clip in clips:
+        for attribute in SHARED:
+            value = clip.attributes.get(attribute)
+            if value and (other := seen[attribute].setdefault(value, name)) != name:
+                found.setdefault((attribute, other), {})[value] = None
+    lines = [
+        f"{attribute} {', '.join([*values][:3])}{f' and {len(values) - 3} more' if len(values) > 3 else ''} of {name}"
+        f" is in {other} too: figures may be too good"
+        for (attribute, other), values in found.items()
+    ]
+    return lines, seen
 
 
 def _labels(clip: Clip, heads: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -97,27 +126,6 @@ def list_hash(clips: Iterable[Clip]) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _listen(path: str) -> _Sound | str:
-    """Decode a whole file; a fault comes back as its message."""
-    try:
-        header = audio.info(path)
-        digest, low, high = hashlib.sha256(), float("inf"), float("-inf")
-        position = decoded = 0
-        while position < header.num_frames:
-            block, _ = audio.read(path, position, _BLOCK)
-            digest.update(block.numpy().tobytes())
-            low, high = min(low, float(block.min())), max(high, float(block.max()))
-            position += _BLOCK
-            decoded += block.shape[1]
-    except audio.AudioError as error:
-        return str(error)
-    if decoded < header.num_frames - _CUT_S * header.sample_rate:
-        seconds = [f"{frames / header.sample_rate:.2f}" for frames in (decoded, header.num_frames)]
-        return f"{path}: truncated: {seconds[0]} of {seconds[1]} s decoded; copy or download it again"
-    seconds = header.num_frames / header.sample_rate
-    return _Sound(seconds, header.sample_rate, header.num_channels, low == high, digest.hexdigest())
-
-
 def print_lines(title: str, lines: Sequence[str], *, rest: str = "") -> None:
     """Print the first lines of a list, each below a title, and how many others there are."""
     for line in lines[:SHOWN]:
@@ -126,7 +134,7 @@ def print_lines(title: str, lines: Sequence[str], *, rest: str = "") -> None:
         print(f"{title}: and {len(lines) - SHOWN} more{rest}")
 
 
-def _describe(report: SplitReport, sounds: list[_Sound]) -> None:
+def _describe(report: SplitReport, sounds: list[Sound]) -> None:
     if not sounds:
         return
     seconds = sorted(sound.seconds for sound in sounds)
@@ -138,6 +146,42 @@ def _describe(report: SplitReport, sounds: list[_Sound]) -> None:
     }
     report.sample_rates = dict(Counter(sound.rate for sound in sounds))
     report.channels = dict(Counter(sound.channels for sound in sounds))
-    twins = len(sounds) - len({sound.digest for sound in sounds})
-    if twins:
-        report.notes.append(f"{twins} files sound exactly like another one of this split")
+
+
+def _tell_oddities(report: SplitReport, sounds: Mapping[str, Sound]) -> None:
+    for path, sound in sounds.items():
+        for kind, words in sound.oddities.items():
+            report.odd.setdefault(kind, []).append(f"{path}: {words}")
+
+
+def _tell_twins(report: SplitReport, sounds: Mapping[str, Sound], labels: Mapping[str, str]) -> None:
+    """Files of one sound: twice the weight in training, and wrong where their classes differ."""
+    first: dict[str, str] = {}
+    for path, sound in sounds.items():
+        if sound.constant or (twin := first.setdefault(sound.digest, path)) == path:
+            continue
+        line = f"{path}: sounds exactly like {twin}"
+        if labels[path] == labels[twin]:
+            report.odd.setdefault("twice", []).append(line)
+        else:
+            report.problems.append(f"{line}, and is {labels[path]} where that is {labels[twin]}")
+
+
+def _tell_rates(report: SplitReport, sounds: Mapping[str, Sound], labels: Mapping[str, str]) -> None:
+    """Files of another rate than most, and rates that give the classes away."""
+    if len(report.sample_rates) < 2:
+        return
+    usual = max(report.sample_rates, key=lambda rate: report.sample_rates[rate])
+    report.odd["rate"] = [
+        f"{path}: {sound.rate} Hz, where most files have {usual}"
+        for path, sound in sounds.items()
+        if sound.rate != usual
+    ]
+    of_class: dict[str, set[int]] = {}
+    for path, sound in sounds.items():
+        of_class.setdefault(labels[path], set()).add(sound.rate)
+    if len(of_class) > 1 and sum(map(len, of_class.values())) == len(report.sample_rates):
+        rates = "; ".join(f"{label} {', '.join(map(str, sorted(of)))} Hz" for label, of in of_class.items())
+        report.notes.append(
+            f"the sample rate alone tells the classes apart ({rates}): figures may be too good"
+        )

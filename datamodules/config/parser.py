@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from omegaconf.errors import OmegaConfBaseException
 
 import datamodules
+import datamodules.config.variables  # how configurations read the environment
 from datamodules.config.errors import cause, one_line
 from datamodules.config.files import ConfigFileError, check_file, misread
 from datamodules.config.shipped import with_config_paths

@@ -1,9 +1,9 @@
 """What data sets of audio events share: heads, coverage, views, balanced drawing, files of scores, lists of classes."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_info
@@ -13,10 +13,13 @@ from datamodules.audio import AudioError
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
 from datamodules.clips.coverage import ABSENT, coverage, read_exclusions
+from datamodules.clips.films import SOUNDLESS, soundless
 from datamodules.clips.search import missing_files
 from datamodules.files import replacing
 from datamodules.loading.samplers import TrainBatchSampler, TrainSampler, class_balancing_weights
 from datamodules.protocol import ProtocolError, read_table
+
+_SHOWN = 5  # films in a line
 
 
 class EventDataModule(ClipDataModule):
@@ -26,8 +29,9 @@ class EventDataModule(ClipDataModule):
     clip without a file has a path that does not exist). ``target`` of a clip is an int where there is one head,
     else a tuple in the order of `heads`; -1 is unknown.
 
-    Listed clips that are absent or excluded are left out, counted and named in `coverage`. A file that cannot be
-    decoded ends a run: ``python -m datamodules.check --config FILE --exclude LIST`` finds them all beforehand.
+    Listed clips that are absent, films without sound or excluded are left out, counted and named in `coverage`. A file
+    that cannot be decoded ends a run: ``python -m datamodules.check --config FILE --exclude LIST`` finds all of them
+    beforehand.
 
     Args:
         excluded: List of clips to leave out, CSV with the header ``key,reason``; None is ``excluded.csv`` in
@@ -38,6 +42,9 @@ class EventDataModule(ClipDataModule):
             `class_balancing_weights`; an epoch is as long as without.
         **settings: Of `ClipDataModule`.
     """
+
+    does_without_files: ClassVar[bool] = True
+    """Whether listed clips without a file are left out, rather than faults of the list."""
 
     def __init__(
         self,
@@ -66,17 +73,20 @@ class EventDataModule(ClipDataModule):
         return [name for names in self.target_names.values() for name in names]
 
     def left_out(self, name: str, clips: Sequence[Clip]) -> Mapping[str, str]:
-        """Clips without a file and those of the list `excluded`; notes and prints the coverage of the split.
+        """Clips without a file or whose film has no sound, and those of the list `excluded`; notes and prints coverage.
 
         Raises:
             AudioError: If no clip of the split is left.
         """
         exclusions = self._exclusions()
-        left_out = {clip.key: ABSENT for clip in missing_files(clips)}
+        absent = missing_files(clips) if self.does_without_files else []
+        left_out = {clip.key: ABSENT for clip in absent}
+        silent = soundless(clip.path for clip in clips if clip.key not in left_out)
+        left_out |= {clip.key: SOUNDLESS for clip in clips if clip.path in silent}
         left_out |= {clip.key: exclusions[clip.key] for clip in clips if clip.key in exclusions}
         self.coverage[name] = coverage((clip.key for clip in clips), left_out)
         if clips:
-            rank_zero_info(f"{type(self).__name__} {name}: {self.coverage[name]}")
+            rank_zero_info(f"{type(self).__name__} {name}: {self.coverage[name]}{_named(silent)}")
         if clips and not self.coverage[name].found:
             raise AudioError(
                 f"{self.root}: none of the {len(clips)} clips of the {name} split is there, e.g. {clips[0].path}"
@@ -142,6 +152,13 @@ class EventDataModule(ClipDataModule):
     def _exclusions(self) -> dict[str, str]:
         path = self.excluded or self.root / "excluded.csv"
         return read_exclusions(path) if self.excluded or path.exists() else {}
+
+
+def _named(films: Collection[str]) -> str:
+    if not films:
+        return ""
+    more = f" and {len(films) - _SHOWN} more" if len(films) > _SHOWN else ""
+    return f"; films without sound: {', '.join(sorted(films)[:_SHOWN])}{more}"
 
 
 def read_classes(path: str | Path) -> dict[str, list[str]]:

@@ -14,10 +14,10 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from datamodules.audio import SUFFIXES
 from datamodules.audio.search import names_in
 from datamodules.clips import Clip
+from datamodules.clips.films import FILMS
 from datamodules.event.events import EventDataModule
 
 _ID_LETTERS = 11  # of a YouTube id, with which every key begins
-_FILMS = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".3gp"})
 
 
 class YouTubeDataModule(EventDataModule):
@@ -100,7 +100,7 @@ def find_files(root: str | Path, folders: Collection[str]) -> dict[str, str]:
             if name in folders:
                 pending.append(f"{folder}/{name}")
             elif suffix in SUFFIXES and stem and not name.startswith("."):
-                found, path = films if suffix in _FILMS else sounds, f"{folder}/{name}"
+                found, path = films if suffix in FILMS else sounds, f"{folder}/{name}"
                 found[stem] = min(path, found.get(stem, path))
     return films | sounds
 

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from datamodules.clips import Clip
 from datamodules.demo.one_shots import ONE_SHOTS_ROOT, write_one_shots
 from datamodules.event.events import EventDataModule, read_classes
-from datamodules.files import write_csv
 from datamodules.folders.near_duplicates import Survey
+from datamodules.folders.score_table import write_score_table
 from datamodules.folders.sound_files import Part, Sound, SoundFiles, sounds_in_folders, tagged_sounds
 from datamodules.folders.source_split import hold_out, join_sources
 from datamodules.protocol import ProtocolError
@@ -129,14 +129,7 @@ class AudioFolder(EventDataModule):
         All else is as in `EventDataModule`.
         """
         checked = self._checked_scores(path, keys, scores)
-        if checked.ndim == 1:
-            names, columns = ["score"], checked[:, None]
-        else:
-            names, columns = (self.target_names, checked[:, 1::2]) if self.labels else (self.classes, checked)
-        rows = (
-            [key, *(f"{score:.9g}" for score in row)] for key, row in zip(keys, columns.tolist(), strict=True)
-        )
-        return write_csv(Path(path).with_suffix(".csv"), [("key", *names), *rows])
+        return write_score_table(path, keys, checked, self.target_names)
 
     def _exclusions(self) -> dict[str, str]:
         """Files that cannot be used, and those of the list `excluded`."""

@@ -4,7 +4,6 @@ The same drum is in many kits, in another container, at another level: a split t
 trained.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -17,8 +16,10 @@ import torch
 from torch import Tensor
 
 from datamodules import audio
+from datamodules.audio import packed
+from datamodules.cache import cache_entry, content_hash
 from datamodules.cpus import allowed_cpus
-from datamodules.files import write_text_atomically
+from datamodules.files import is_special, write_text_atomically
 
 _RATE = 16000
 _SECONDS = 1.0  # from the beginning of a file: what is compared
@@ -38,31 +39,27 @@ class Survey(NamedTuple):
     pairs: list[tuple[int, int]]
 
 
-def survey(paths: Sequence[str], *, threshold: float, cache: Path | None = None) -> Survey:
-    """Decode the beginning of every file and compare all of them.
+def survey(paths: Sequence[str], *, threshold: float) -> Survey:
+    """Decode the beginning of every file and compare all of them, or remember what was found: see `datamodules.cache`.
 
     Args:
         paths: Files; 128 kB of memory each, so that some ten thousand are no burden.
         threshold: Normalised cross-correlation at the best shift, either polarity, above which two files are the same.
-        cache: File that remembers the result until one of the files changes; left alone where it cannot be written.
     """
-    state = _state(paths, threshold)
-    if cache is not None:
-        with suppress(OSError, ValueError, KeyError, TypeError):  # damaged: heard again
-            found = json.loads(cache.read_text(encoding="utf-8"))
-            if found["state"] == state:
-                return Survey(
-                    {int(row): why for row, why in found["faults"].items()}, list(map(tuple, found["pairs"]))
-                )
+    entry = _entry(paths, threshold)
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # new, or damaged: heard
+        found = json.loads(entry.read_text(encoding="utf-8"))
+        faults = {int(row): f"{paths[int(row)]}{why}" for row, why in found["faults"].items()}
+        return Survey(faults, [(int(a), int(b)) for a, b in found["pairs"]])
     with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
         heard = list(pool.map(_listen, paths))
     faults = {row: sound for row, sound in enumerate(heard) if isinstance(sound, str)}
     rows = [row for row in range(len(paths)) if row not in faults]
     sounds = [sound for sound in heard if isinstance(sound, Tensor)]
     pairs = [(rows[a], rows[b]) for a, b in near_duplicates(sounds, threshold)]
-    if cache is not None:
-        with suppress(OSError):  # a corpus that may only be read is listened to each time
-            write_text_atomically(cache, json.dumps({"state": state, "faults": faults, "pairs": pairs}))
+    reasons = {row: why.removeprefix(paths[row]) for row, why in faults.items()}  # files may move
+    with suppress(OSError):  # where nothing can be kept, files are listened to each time
+        write_text_atomically(entry, json.dumps({"faults": reasons, "pairs": pairs}))
     return Survey(faults, pairs)
 
 
@@ -97,6 +94,8 @@ def _magnitudes(waveforms: Tensor, size: int) -> Tensor:
 
 def _listen(path: str) -> Tensor | str:
     """The beginning of a file as float32 (time,) without its mean, or why it cannot be used."""
+    if is_special(path):
+        return f"{path}: no regular file, but a pipe or a device"
     try:
         rate = audio.info(path).sample_rate
         waveform, _ = audio.read(path, frames=math.ceil(_SECONDS * rate))
@@ -110,13 +109,17 @@ def _listen(path: str) -> Tensor | str:
     return torch.nn.functional.pad(waveform, (0, size - len(waveform)))
 
 
-def _state(paths: Sequence[str], threshold: float) -> str:
-    """Hash of what the result depends on."""
-    lines = [f"{threshold}\n"]
-    for path in paths:
-        size, time = -1, -1
-        with suppress(OSError):
-            status = Path(path).stat()
-            size, time = status.st_size, status.st_mtime_ns
-        lines.append(f"{path}\t{size}\t{time}\n")
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+def _entry(paths: Sequence[str], threshold: float) -> Path:
+    """Where the result is kept."""
+    with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
+        digests = list(pool.map(_digest, paths))
+    return cache_entry("near_duplicates", digests, {"threshold": threshold, "seconds": _SECONDS})
+
+
+def _digest(path: str) -> str:
+    """Of a file's content, of a packed one by the pack's own sums; of one that cannot be opened why."""
+    try:
+        return "special" if is_special(path) else content_hash(path)
+    except OSError as error:
+        clip = packed.find(path)
+        return type(error).__name__ if clip is None else f"{clip.checksum} of {clip.num_samples} samples"

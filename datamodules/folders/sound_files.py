@@ -9,14 +9,14 @@ from datamodules.folders.near_duplicates import Survey, survey
 from datamodules.protocol import ProtocolError, read_table
 
 Part = Literal["train", "validation", "test"]
-_PARTS: Mapping[str, Part] = {
+PARTS: Mapping[str, Part] = {
     "train": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
     "test": "test",
 }
-_CACHE = ".near_duplicates.json"
+"""Name of a folder, in small letters -> the split that it means."""
 
 
 class Sound(NamedTuple):
@@ -51,14 +51,14 @@ class SoundFiles:
     def survey(self, keys: Sequence[str], threshold: float) -> Survey:
         """Listen to sounds for faults and for near duplicates, or remember what was heard."""
         paths = [f"{self.root}/{key}{self.suffix}" for key in keys]
-        return survey(paths, threshold=threshold, cache=self.root / _CACHE)
+        return survey(paths, threshold=threshold)
 
 
 def sounds_in_folders(keys: Sequence[str]) -> Iterator[Sound]:
     """Sounds in folders of classes, or in such folders in those of a split; others are none."""
     for key in keys:
         *folders, _ = key.split("/")
-        part = _PARTS.get(folders[0].lower()) if folders else None
+        part = PARTS.get(folders[0].lower()) if folders else None
         if labels := folders[1:2] if part else folders[:1]:
             yield Sound(key, part, labels)
 

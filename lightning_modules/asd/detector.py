@@ -66,16 +66,16 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         Raises:
             ValueError: The data name no machine instances, or a run continues on others than it began with.
         """
+        super().setup(stage)
         data = self.data
         if stage != "predict" and any(
             "instance" not in rows[0].attributes for rows in data.rows.values() if rows
         ):
             raise ValueError(
                 f"data: {type(data).__name__} names no machine instances, by which {type(self).__name__} is"
-                " evaluated: lay the files out as DCASE 2020 does,"
+                " evaluated: set data to ClipList, for any folders and lists, or lay the files out as DCASE 2020 does,"
                 " MACHINE/{train,test}/{normal,anomaly}_id_00_NUMBER.wav, and set data to DCASE"
             )
-        super().setup(stage)
         if stage == "fit":
             self._take_instances()
 
@@ -190,9 +190,12 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
 
 
 class Challenge(Protocol):
-    """A data module of an edition of the challenge."""
+    """A data module of machines."""
 
-    year: int
+    @property
+    def year(self) -> int:
+        """Edition of DCASE Task 2 whose rules apply."""
+        ...
 
 
 def _from_older(entry: Mapping[str, Any]) -> Fitted:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from sounds_of_classes import BANDS, RATE, write_classes
 
 from lightning_modules import fit, predict, test
@@ -58,6 +59,12 @@ def trains(method, root, *more, name="x"):
     if method == CLASSIFIER:
         own.append("model.frontend=bands.Through")
     return [f"--{each}" for each in [*own, *QUICK, *more]]
+
+
+def of_list(method, root, *more):
+    """As `trains`, on a list."""
+    words = [word for word in trains(method, root, *more) if not word.startswith("--data.near_duplicates")]
+    return [word.replace("datamodules.AudioFolder", "ClipList") for word in words]
 
 
 def rows(path):
@@ -210,3 +217,33 @@ def test_pairs_of_task_and_data_that_cannot_work_are_refused(
         f"--data.root={roots.get(root, root)}",
     ]
     assert re.search(message, refused(capsys, monkeypatch, fit, *arguments, "--check"))
+
+
+def test_parts_of_long_recordings_are_listed_as_events(place, monkeypatch):
+    tilts, lines, rng = {"dull": -0.9, "sharp": 0.9}, [], np.random.default_rng(0)
+    for split, count in {"train": 8, "val": 2, "test": 4}.items():
+        sounds = []
+        for name in [*tilts] * count:
+            noise = rng.normal(size=RATE // 5 + 1) * 0.1
+            sounds.append(noise[1:] - tilts[name] * noise[:-1])
+            begin = 0.2 * (len(sounds) - 1)
+            lines.append(f"{split}.wav {name} {split} {begin:.1f} {begin + 0.2:.1f}")
+        soundfile.write(place / f"{split}.wav", np.concatenate(sounds), RATE)
+    (place / "events.txt").write_text("\n".join(["file event set from to", *lines]))
+    columns = "{path: file, label: event, split: set, start: from, end: to}"
+    run(monkeypatch, fit, *of_list(CLASSIFIER, ".", "data.list=events.txt", f"data.columns={columns}"))
+    folder = place / "runs/experiment/x"
+    (row,) = rows(folder / "results.csv")
+    assert (float(row["top1"]), row["clips"]) == (1, "8")
+    assert rows(folder / "scores/test.csv")[1]["key"] == "test.wav@0.2-0.4"
+
+
+def test_a_mistyped_label_is_told_with_its_row(place, monkeypatch, capsys):
+    write_classes(place / "speech", {"bonafide": 0.0, "spoof": 0.9}, per_split={"a": 2})
+    (place / "speech/list.csv").write_text("path,label\na/bonafide/0.wav,bonafide\na/spoof/0.wav,spof\n")
+    words = of_list(DETECTOR, "speech", "data.list=list.csv", "data.validation=0", "data.test=0")
+    message = refused(capsys, monkeypatch, fit, *words)
+    assert re.search(
+        r"error: speech/list.csv:3: label 'spof' is none of bonafide, spoof, which the SyntheticSpeechDetector tells",
+        message,
+    )

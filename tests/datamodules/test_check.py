@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
+from bad_files import BAD, GOOD, write_folder
 
 from datamodules.check import main
 
@@ -120,3 +123,105 @@ def test_command_runs_without_lightning_modules(demo_corpus, tmp_path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, config], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Writes sounds and a list of them; returns the report of the check, and its exit code."""
+
+    def check(rows, sounds, *words):
+        for name, (samples, rate) in sounds.items():
+            soundfile.write(tmp_path / name, samples, rate)
+        (tmp_path / "list.csv").write_text("\n".join(["path,label,split,speaker", *rows]) + "\n")
+        config, report = tmp_path / "own.yaml", tmp_path / "report.json"
+        init_args = {"root": str(tmp_path), "list": "list.csv"}
+        config.write_text(
+            yaml.safe_dump({"data": {"class_path": "datamodules.ClipList", "init_args": init_args}})
+        )
+        code = main(["--config", str(config), "--json", str(report), *words])
+        return json.loads(report.read_text()), code
+
+    return check
+
+
+def _noise(seed, rate=8000):
+    return 0.1 * np.random.default_rng(seed).normal(size=rate // 4), rate
+
+
+ROWS = ["a.wav,x,train,p1", "b.wav,y,train,p2", "c.wav,x,val,p1", "d.wav,y,test,p3", "e.wav,y,test,p2"]
+FIVE = {f"{name}.wav": _noise(number) for number, name in enumerate("abcde")}
+
+
+def test_speakers_of_two_splits_are_noted(listed) -> None:
+    report, code = listed(ROWS, FIVE)
+    assert (code, report["ok"]) == (0, True)
+    notes = {name: split["notes"] for name, split in report["splits"].items()}
+    assert notes == {
+        "train": [],
+        "validation": ["speaker p1 of validation is in train too: figures may be too good"],
+        "test": ["speaker p2 of test is in train too: figures may be too good"],
+    }
+    assert report["splits"]["test"]["odd"] == {}
+
+
+def test_equal_sounds_are_told_and_of_two_classes_a_problem(listed) -> None:
+    report, code = listed([*ROWS, "f.wav,y,test,p9"], FIVE | {"f.wav": FIVE["d.wav"]})
+    (line,) = report["splits"]["test"]["odd"]["twice"]
+    assert line.endswith("/f.wav: sounds exactly like " + line.partition(": ")[0].replace("f.wav", "d.wav"))
+    assert code == 0
+    report, code = listed([*ROWS, "f.wav,x,test,p9"], FIVE | {"f.wav": FIVE["d.wav"]})
+    (problem,) = report["splits"]["test"]["problems"]
+    assert "/f.wav: sounds exactly like " in problem
+    assert problem.endswith("/d.wav, and is x where that is y")
+    assert code == 1
+
+
+def test_odd_rates_are_told_and_those_that_give_classes_away(listed, capsys) -> None:
+    report, _ = listed([*ROWS, "f.wav,y,test,p9"], FIVE | {"e.wav": _noise(9, 11025)})
+    (line,) = report["splits"]["test"]["odd"]["rate"]
+    assert line.endswith("/e.wav: 11025 Hz, where most files have 8000")
+    assert report["splits"]["test"]["notes"][0].startswith("speaker p2")
+    assert "  rate: " in capsys.readouterr().out
+    report, _ = listed(ROWS, FIVE | {"b.wav": _noise(9, 11025)})
+    assert report["splits"]["train"]["notes"] == [
+        "the sample rate alone tells the classes apart (x 8000 Hz; y 11025 Hz): figures may be too good"
+    ]
+
+
+def test_a_missing_file_of_a_list_is_told_with_its_row_and_can_be_excluded(listed, tmp_path) -> None:
+    report, code = listed([*ROWS, "gone.wav,y,test,p9"], FIVE, "--exclude", str(tmp_path / "excluded.csv"))
+    assert report["splits"]["test"]["problems"] == [
+        f"{tmp_path}/list.csv:7: {tmp_path}/gone.wav: no such file"
+    ]
+    assert code == 1
+    assert (tmp_path / "excluded.csv").read_text() == "key,reason\ngone.wav,no such file\n"
+    report, code = listed([*ROWS, "gone.wav,y,test,p9"], FIVE)
+    assert (code, report["splits"]["test"]["left_out"]) == (0, {"gone.wav": "no such file"})
+
+
+def test_all_of_two_hundred_files_are_handled_and_the_twenty_bad_ones_named(tmp_path, capsys) -> None:
+    bad = write_folder(tmp_path / "sounds")
+    init_args = {
+        "root": str(tmp_path / "sounds"),
+        "folders": ["-"],
+        "label": "hit",
+        "validation": 0,
+        "test": 0,
+    }
+    data = {"class_path": "datamodules.ClipList", "init_args": init_args}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"data": data}))
+    report = tmp_path / "report.json"
+    assert main(["--config", str(tmp_path / "own.yaml"), "--json", str(report)]) == 1
+    found = json.loads(report.read_text())["splits"]["train"]
+    odd = {kind: lines for kind, lines in found["odd"].items() if kind != "twice"}  # at 16 bit some are alike
+    lines = [*found["problems"], *found["left_out"], *(line for kind in odd.values() for line in kind)]
+    named = {
+        name
+        for name in bad
+        if any(line.removeprefix(f"{tmp_path}/sounds/").startswith(name) for line in lines)
+    }
+    assert named == set(bad)
+    assert len({line.partition(": ")[0].removeprefix(f"{tmp_path}/sounds/") for line in lines}) == BAD
+    assert sum(found["sample_rates"].values()) == GOOD + BAD - len(found["faulty"]) - len(found["left_out"])
+    output = capsys.readouterr().out
+    assert all(f"  {kind}: " in output for kind in ("problem", "left out", "silent", "short", "anti-phase"))

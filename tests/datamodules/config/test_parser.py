@@ -97,7 +97,7 @@ def test_a_class_is_found_by_its_name_alone(config, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (["--data.help"], "one of ASVspoof, AudioFolder, Capture, DCASE"),
+        (["--data.help"], "one of ASVspoof, AudioFolder, Capture, ClipList, DCASE"),
         (["--data.help", "VGGSound"], "--data.eval_crop_s"),
         (["--model.help", "lightning_modules.ssd.SyntheticSpeechDetector"], "--model.network"),
         (["--model.help", "SyntheticSpeechDetector"], "--model.network"),

@@ -11,8 +11,9 @@ import torch
 import yaml
 
 from datamodules import VGGSound
-from datamodules.audio import AudioError
+from datamodules.audio import AudioError, info
 from datamodules.check import main
+from datamodules.clips import films
 from datamodules.demo.events import write_vggsound
 from datamodules.event.youtube import find_files
 from datamodules.files import write_csv
@@ -263,13 +264,37 @@ def test_the_check_lists_damaged_containers_which_are_then_left_out(damaged, cap
 def test_an_undecodable_clip_ends_a_run_in_one_line(damaged) -> None:
     data = _vggsound(damaged, validation="test")
     dataset = data.test_dataloader().dataset
-    assert data.coverage["test"].left_out == {"clip7_______000000": "no such file"}
-    with pytest.raises(AudioError, match=r"clip4_______000000\.mp4: has no audio track") as error:
-        dataset[1, 0]
+    assert data.coverage["test"].left_out == {
+        "clip7_______000000": "no such file",
+        "clip4_______000000": "has no audio track",
+    }
+    with pytest.raises(AudioError, match=r"clip6_______000000\.mp4: .*python -m datamodules\.check") as error:
+        dataset[2, 0]
     assert "\n" not in str(error.value)
-    with pytest.raises(AudioError, match=r"clip6_______000000\.mp4: .*python -m datamodules\.check"):
-        dataset[3, 0]
     assert dataset[0, 0].waveform.abs().max() > 0.1
+
+
+def test_films_without_sound_are_left_out_and_named(damaged, monkeypatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("datamodules.event.events.rank_zero_info", lines.append)
+    _write_film(damaged / "video" / "clip1_______000000.mp4", sound=None)
+    data = _vggsound(damaged, validation=0)
+    data.setup("fit")
+    assert [clip.key for clip in data.rows["train"]] == ["clip0_______000000", "clip2_______000000"]
+    assert lines[0].startswith("VGGSound train: 2 of 3 listed clips (66.7%; 0 absent, 1 excluded)")
+    assert lines[0].endswith(f"; films without sound: {damaged}/video/clip1_______000000.mp4")
+
+
+def test_films_are_opened_once_and_again_when_they_change(damaged, monkeypatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(films, "info", lambda path: opened.append(path) or info(path))
+    paths = [f"{damaged}/video/clip{i}_______000000.mp4" for i in range(5)]
+    silent = {paths[4]}
+    assert films.soundless(paths) == films.soundless(paths) == silent
+    assert len(opened) == 5
+    _write_film(Path(paths[0]), sound=None, seconds=3)
+    assert films.soundless(paths) == {paths[0], paths[4]}
+    assert films.soundless(["a.wav", "absent.mp4"]) == set()
 
 
 @pytest.mark.parametrize("corpus", ["demo", "real"])

@@ -280,4 +280,3 @@ def test_the_demo_corpus(tmp_path):
     data.prepare_data()
     assert data.classes == ["clap", "hihat", "kick", "snare", "tom"]
     assert [len(found) for found in _keys(data).values()] == [10, 10, 10]
-    assert (root / ".near_duplicates.json").is_file()

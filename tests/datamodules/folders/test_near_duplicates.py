@@ -1,12 +1,15 @@
 """The same recording is found in another container, level, polarity, shift and rate; others are not."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from datamodules import AudioFolder
+from datamodules.cache import VARIABLE
 from datamodules.folders import near_duplicates as module
 from datamodules.folders.near_duplicates import near_duplicates, survey
 
@@ -100,15 +103,26 @@ def test_odd_files_are_told_and_the_others_compared(write, tmp_path):
     assert found.pairs == [(1, 6)]
 
 
-def test_the_result_is_remembered_until_a_file_or_the_threshold_changes(write, tmp_path, monkeypatch):
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """Paths that have been listened to."""
+    found, listen = [], module._listen
+    monkeypatch.setattr(module, "_listen", lambda path: found.append(path) or listen(path))
+    return found
+
+
+def test_the_result_is_remembered_until_a_file_or_the_threshold_changes(write, cache, heard):
     paths = [write("a.wav", _hit(0)), write("b.wav", _hit(0)), write("silent.wav", np.zeros(99))]
-    cache, heard = tmp_path / "cache.json", []
-    listen = module._listen
-    monkeypatch.setattr(module, "_listen", lambda path: heard.append(path) or listen(path))
 
     def again(threshold=0.9):
         heard.clear()
-        return survey(paths, threshold=threshold, cache=cache)
+        return survey(paths, threshold=threshold)
 
     first = again()
     assert (first.pairs, list(first.faults)) == ([(0, 1)], [2])
@@ -118,13 +132,39 @@ def test_the_result_is_remembered_until_a_file_or_the_threshold_changes(write, t
     again(threshold=0.8)
     assert len(heard) == 3
     write("b.wav", _hit(1, seconds=0.6))
-    assert again(threshold=0.8).pairs == []
-    for damaged in ("", "{}", "[1]", json.dumps({"state": 1})):
-        cache.write_text(damaged)
+    assert again().pairs == []
+    for damaged in ("", "{}", "[1]", json.dumps({"faults": 1, "pairs": []})):
+        for entry in cache.rglob("*.json"):
+            entry.write_text(damaged)
         assert again().pairs == []
         assert len(heard) == 3
 
 
-def test_a_corpus_that_may_only_be_read_is_listened_to(write, tmp_path):
+def test_moved_files_are_known_again_and_told_by_their_new_names(write, cache, heard, tmp_path):
+    before = [write("a.wav", _hit(0)), write("silent.wav", np.zeros(99)), write("b.wav", _hit(0))]
+    first = survey(before, threshold=0.9)
+    (tmp_path / "moved").mkdir()
+    paths = [shutil.move(path, tmp_path / "moved") for path in before]
+    heard.clear()
+    found = survey([str(path) for path in paths], threshold=0.9)
+    assert (found.pairs, heard) == (first.pairs, [])
+    assert found.faults == {1: f"{tmp_path}/moved/silent.wav: its first 1 s are silent"}
+
+
+def test_files_are_listened_to_where_nothing_can_be_kept(write, monkeypatch, tmp_path):
+    (tmp_path / "taken").touch()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "taken"))
     paths = [write("a.wav", _hit(0)), write("b.wav", _hit(0))]
-    assert survey(paths, threshold=0.9, cache=tmp_path / "absent" / "cache.json").pairs == [(0, 1)]
+    assert survey(paths, threshold=0.9).pairs == [(0, 1)]
+
+
+def test_nothing_is_written_beside_the_sounds(write, cache, tmp_path):
+    root = tmp_path / "library"
+    for name in ("x", "y"):
+        (root / name).mkdir(parents=True)
+        shutil.move(write("a.wav", _hit(0)), root / name / "a.wav")
+    data = AudioFolder(root=str(root), validation=0, test=0)
+    data.prepare_data()
+    data.setup("fit")
+    assert sorted(path.name for path in root.rglob("*")) == ["a.wav", "a.wav", "x", "y"]
+    assert len([*cache.rglob("*.json")]) == 1

@@ -1,0 +1,87 @@
+"""What decoding a whole file tells: its length and rate, a hash of its sound, and what is odd about it."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from datamodules import audio
+from datamodules.files import is_special
+from datamodules.hearing.condition import CLIPPED, Condition
+
+_BLOCK = 1 << 20  # samples decoded at a time, so that hours of audio need little memory
+_CUT_S = 0.5  # a film's sound may end a little before its picture, which the header's duration is of
+_SHORT_S = 0.02
+_OFFSET = 1e-3  # of full scale
+_OFFSET_OF_LEVEL = 0.2  # a hit of a drum has some by itself
+
+
+class Sound(NamedTuple):
+    """A file that can be decoded.
+
+    Attributes:
+        seconds: Its length.
+        rate: In Hz.
+        channels: Their number.
+        constant: Whether all samples are alike, as in silence.
+        digest: Hash of its samples.
+        oddities: Kind -> what is odd, in words.
+    """
+
+    seconds: float
+    rate: int
+    channels: int
+    constant: bool
+    digest: str
+    oddities: dict[str, str]
+
+
+def listen(path: str) -> Sound | str:
+    """Decode a whole file; a fault comes back as its message."""
+    if is_special(path):
+        return f"{path}: no regular file, but a pipe or a device; remove it from the list or the folder"
+    try:
+        header = audio.info(path)
+        digest, condition = hashlib.sha256(), Condition()
+        low, high, sums = math.inf, -math.inf, np.zeros(header.num_channels)
+        for position in range(0, header.num_frames, _BLOCK):
+            samples = audio.read(path, position, _BLOCK)[0].numpy()
+            digest.update(samples.tobytes())
+            condition.hear(samples)
+            low, high = min(low, float(samples.min())), max(high, float(samples.max()))
+            sums += samples.sum(axis=1, dtype=np.float64)
+    except audio.AudioError as error:
+        return str(error)
+    decoded, rate = condition.num_samples, header.sample_rate
+    if decoded < header.num_frames - _CUT_S * rate:
+        seconds = [f"{frames / rate:.2f}" for frames in (decoded, header.num_frames)]
+        return f"{path}: truncated: {seconds[0]} of {seconds[1]} s decoded; copy or download it again"
+    offset = float(np.abs(sums).max() / decoded)
+    constant = low == high
+    oddities = dict(_oddities(condition, offset, decoded / rate, constant=constant))
+    return Sound(header.num_frames / rate, rate, header.num_channels, constant, digest.hexdigest(), oddities)
+
+
+def _oddities(
+    condition: Condition, offset: float, seconds: float, *, constant: bool
+) -> Iterator[tuple[str, str]]:
+    """Kind and words; `offset` is the largest mean of a channel."""
+    if seconds < _SHORT_S:
+        yield "short", f"lasts {1000 * seconds:.2g} ms"
+    if constant or condition.is_silent:
+        yield "silent", "is silent or constant"
+        return
+    power = condition.energy / (condition.num_samples * condition.num_channels)
+    if condition.is_nearly_silent:
+        yield "nearly silent", f"is nearly silent, at {10 * math.log10(power):.0f} dB of full scale"
+    if condition.clipped >= CLIPPED:
+        yield "clipped", f"is clipped: {condition.clipped:.2%} of its samples lie at full scale"
+    if offset > max(_OFFSET, _OFFSET_OF_LEVEL * math.sqrt(max(power - offset**2, 0))):
+        yield "direct current", f"has a constant offset of {offset:.3f}: take it off with a high-pass"
+    if condition.is_anti_phase:
+        yield (
+            "anti-phase",
+            "has channels that cancel each other: their average, which `mono` takes, is silent",
+        )
