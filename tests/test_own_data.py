@@ -19,9 +19,9 @@ from lightning_modules.config import cli
 from lightning_modules.metrics.functional import auc, equal_error_rate, partial_auc
 
 REPOSITORY = Path(__file__).parents[1]
-TEXT = re.search(
+(TEXT,) = re.findall(
     r"^## Your own data\n(.*?)^## ", (REPOSITORY / "README.md").read_text(), re.DOTALL | re.MULTILINE
-)[1]
+)
 FILES = dict(re.findall(r"^```(?:yaml|csv) (\S+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE))
 COMMANDS = [
     shlex.split(line, comments=True)
@@ -62,7 +62,9 @@ def converted(source, path):
         return
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=rate, layout="mono")
-        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.asarray(samples[None], np.float32), format="fltp", layout="mono"
+        )
         frame.rate = rate
         container.mux([*stream.encode(frame), *stream.encode(None)])
 

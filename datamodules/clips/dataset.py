@@ -73,7 +73,8 @@ class ClipDataset(Dataset[Item]):
         self.crop = None if crop_s is None else round(crop_s * sample_rate)
         self.equal = crop_s is not None
         self.padding: Padding = padding
-        self.mono, self.resampler, self.allow_truncated = mono, resampler, allow_truncated
+        self.mono, self.allow_truncated = mono, allow_truncated
+        self.resampler: Resampler = resampler
         self._recordings = recordings
         self._clips = clips if isinstance(clips, ClipTable) else ClipTable(clips)
 

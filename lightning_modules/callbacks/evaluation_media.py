@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -25,6 +25,7 @@ from lightning_modules.run.results import save_figures, write_table
 from lightning_modules.run.tracking import wandb_loggers
 
 if TYPE_CHECKING:
+    from datamodules.base import ClipDataModule
     from datamodules.clips import Clip
 
 NUM_SHOWN = 16
@@ -131,7 +132,7 @@ def _row(mistake: Mistake) -> dict[str, str | float]:
 def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, name: str, title: str) -> None:
     from datamodules.clips import ClipDataset  # and with it the decoders
 
-    data = data_of(trainer)
+    data = cast("ClipDataModule", data_of(trainer))  # mistakes are those of clips
     rate = data.sample_rate
     clips = [replace(mistake.clip, stop_s=_stop_s(mistake.clip)) for mistake in mistakes]
     dataset = ClipDataset(

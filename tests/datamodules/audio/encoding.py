@@ -30,7 +30,7 @@ def encode(
 ) -> Path:
     """Write mono samples (time,) with FFmpeg; returns the path."""
     with av.open(str(path), "w", format=container, container_options=options) as out:
-        stream = out.add_stream(codec, rate=rate, layout="mono")
+        stream: Any = out.add_stream(codec, rate=rate, layout="mono")
         formats = [found.name for found in stream.codec_context.codec.audio_formats or ()]
         stream.codec_context.format = next((name for name in formats if name.startswith("s16")), formats[0])
         step = stream.codec_context.frame_size or 4096

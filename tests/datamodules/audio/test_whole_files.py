@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import av
+import av.error
 import numpy as np
 import pytest
 import soundfile
