@@ -198,7 +198,7 @@ def test_folders_of_classes(kind, place, corpus, monkeypatch):
     np.testing.assert_allclose([sum(float(row[name]) for name in classes) for row in scores], 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["made", REAL])
+@pytest.mark.parametrize("kind", [pytest.param("made", marks=pytest.mark.slow), REAL])
 def test_a_list_of_absolute_paths_in_several_formats(kind, place, corpus, monkeypatch):
     source = corpus(kind, "one_shots", "tags")
     found = few_classes(source, place / "far away", cycle([".wav", ".m4a", ".ogg", ".flac", ".mp3"]))

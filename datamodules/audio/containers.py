@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.audio.errors import CHECK_COMMAND, NoAudioTrackError, fail
+from datamodules.audio.errors import CHECK_COMMAND, AudioError, NoAudioTrackError, fail
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet
@@ -28,6 +28,8 @@ _FFMPEG_FORMATS = ",".join(
 _DECLARES_DURATION = {"mov", "wav", "w64", "aiff", "au", "caf", "flac", "wv", "tta", "ape"}
 _RAW = {"mp3", "aac", "wav"}  # what else lies behind their frames is no sound
 _SLACK_S = 0.1  # frames of codecs and the time stamps of containers are no finer
+_SPACING_S = 10.0  # between marks
+_ALIKE = 5e-4  # of full scale
 
 PREROLL_S = 0.5
 """Decoders of lossy codecs need some packets before their output is right."""
@@ -213,3 +215,37 @@ def from_mark(track: Track, pts: int, position: int) -> Iterator[Block]:
             yield block._replace(position=position + block.position - begin)
         elif block.pts is None or block.pts > pts:
             return
+
+
+def find_marks(path: str | Path) -> list[tuple[int, int]]:
+    """Time stamps and places of frames, ten seconds from one to the next, at which decoding may begin.
+
+    Decoding anew from each gives what decoding from the beginning does, up to the next one. There are none where that
+    is once different: where a container guesses its time stamps, or a codec remembers all that went before.
+    """
+    found: list[tuple[int, int]] = []
+    with open_track(path) as track:
+        since: list[NDArray[np.float32]] = []
+        place = 0
+        for block in track.blocks():
+            if block.position >= place + _SPACING_S * block.frame.sample_rate and block.pts is not None:
+                if found and not _is_right(path, found[-1], since):
+                    return []
+                found.append((block.pts, block.position))
+                place, since = block.position, []
+            since.append(track.samples(block))
+    return found if found and _is_right(path, found[-1], since) else []
+
+
+def _is_right(path: str | Path, mark: tuple[int, int], expected: list[NDArray[np.float32]]) -> bool:
+    """Whether decoding from a mark on gives the samples that lie behind it."""
+    samples, position = np.concatenate(expected, axis=1), 0
+    try:
+        for part in parts(path, mark[1], mark[1] + samples.shape[1], mark):
+            there = samples[:, position : position + part.shape[1]]
+            if np.abs(part - there).max(initial=0) > _ALIKE:
+                return False
+            position += part.shape[1]
+    except AudioError:  # such as no seek at all
+        return False
+    return position == samples.shape[1]

@@ -5,7 +5,6 @@ After a seek into a stream of a low rate it complains of every frame whose first
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import platform
 from collections.abc import Iterator
@@ -51,6 +50,8 @@ class _Aside:
                     os.write(2, b"".join(others))
 
     def _open(self) -> None:
+        import fcntl  # which systems without glibc need not have
+
         libc = ctypes.CDLL(None)
         libc.fdopen.restype = ctypes.c_void_p
         self._place = ctypes.c_void_p.in_dll(libc, "stderr")

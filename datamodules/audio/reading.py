@@ -241,7 +241,9 @@ def _looked_at(path: str, size: int, _: int, to_the_end: bool) -> _Sound:
                         return _Sound(header, lacks, False, _last_seek(file, size, sound))
                     promised = header.num_frames
     try:
-        rate, num_frames, num_channels, lacks = lengths.counted(path, promised=promised, is_cut=missing > 0)
+        known = {"promised": promised, "is_cut": missing > 0}
+        count = lengths.kept(lambda: containers.count(path, **known), path, "count", known)
+        rate, num_frames, num_channels, lacks = count
     except AudioError:
         if sound is None or header.num_frames:
             raise
@@ -323,7 +325,8 @@ def _mark_before(path: str | Path, start: int, rate: int) -> tuple[int, int] | N
 
 @lru_cache(maxsize=256)
 def _marks(path: str, _size: int, _time: int) -> list[tuple[int, int]]:
-    return lengths.marks(path)
+    found = lengths.kept(lambda: containers.find_marks(path), path, "marks")
+    return [(pts, position) for pts, position in found]
 
 
 def _blocks(path: str | Path, frames: int, allow_truncated: bool) -> Iterator[NDArray[np.float32]]:

@@ -20,7 +20,7 @@ _HEADERS = (
 _OF_CLASS = re.compile(r"( *(?:- )?)Type typing\.Callable\[.*\] expects a function or a callable class: (.*)")
 _KILLED = re.compile(r"DataLoader worker \(pid.*\) (is killed by signal|exited unexpectedly)")
 _NO_KEY = re.compile(r"Interpolation key '([^']+)' not found\s+full_key: (\S+)")
-_NO_VARIABLE = re.compile(r"Environment variable '([^']+)' not found[^\n]*\s+full_key: (\S+)")
+_NO_VARIABLE = re.compile(r"the environment variable (\S+ is (?:not set|empty))[^\n]*\s+full_key: (\S+)")
 # whose classes the parser finds by their names alone, once imported
 _PACKAGES = ("lightning_modules", "datamodules", "lightning.pytorch.callbacks", "torch.optim")
 
@@ -84,7 +84,7 @@ def _missing_reference(message: str) -> str | None:
     """What a ``${...}`` of a configuration asks for in vain, and how to do without; None for any other message."""
     if found := _NO_VARIABLE.search(message):
         variable, key = found.group(1), found.group(2).replace(".init_args", "")
-        return f"{key}: the environment variable {variable} is not set: export it, or give --{key}=VALUE"
+        return f"{key}: the environment variable {variable}: export it, or give --{key}=VALUE"
     if found := _NO_KEY.search(message):
         source, key = (name.replace(".init_args", "") for name in found.groups())
         return f"{key}: takes its value from {source}, which is not there: give --{key}=VALUE, or the data it is for"

@@ -60,7 +60,7 @@ class ClassScores:
     def cells(self, score: Tensor, top: int | None) -> list[str]:
         """A number, or the best classes and their probabilities in turn, as they are printed.
 
-        >>> ClassScores({}).cells(torch.tensor(0.5), None)
+        >>> ClassScores({}).cells(Tensor([0.5])[0], None)
         ['0.5']
         """
         if not self.heads:

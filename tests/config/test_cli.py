@@ -27,6 +27,12 @@ NEED_MORE = {  # overlays that this corpus or one process is not enough for, and
     "production_spectrograms": "tests/library",
 }
 LONG = {"compile", "production_specgan"}  # half a minute each
+LIKE_OTHERS = {  # and up to a minute each
+    "event_audio_slowfast_epic_kitchens.yaml",
+    "production_denoiser_wavenet.yaml",
+    "production_effect_signaltrain.yaml",
+    "ssd_aasist_inf_ini.yaml",
+}
 SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn": ["--model.network.num_frames=126"],
     "ssd_lcnn_inf_ini": ["--model.network.num_frames=126"],
@@ -93,7 +99,10 @@ def folder_state(folder):
     return {path.relative_to(folder) for path in folder.rglob("*") if ".pytest_cache" not in path.parts}
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in LIKE_OTHERS else []) for name in CONFIGS],
+)
 def test_check_passes_and_writes_nothing(config, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     short = [] if config.startswith("ssd") else SHORT.get(config.removesuffix(".yaml"), [])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datamodules import audio
-from datamodules.audio import lengths, reading
+from datamodules.audio import containers, reading
 from tests.datamodules.audio.encoding import RATE, chirp, encode, noise, write
 
 # Codec and container of FFmpeg
@@ -83,7 +83,7 @@ def sought_early(request, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("AUDIO_PLATFORM_CACHE", str(tmp_path / "cache"))
     if "minutes" not in request.fixturenames:
         monkeypatch.setattr(reading, "_SEEK_FROM_S", 1.0)
-        monkeypatch.setattr(lengths, "_SPACING_S", 0.5)
+        monkeypatch.setattr(containers, "_SPACING_S", 0.5)
 
 
 def _agree(path: Path, *, exact: bool) -> torch.Tensor:

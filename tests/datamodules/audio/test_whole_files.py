@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from datamodules import audio
-from datamodules.audio import lengths, reading
+from datamodules.audio import containers, reading
 from tests.datamodules.audio.encoding import RATE, chirp, encode, noise, write
 
 FILES = Path(__file__).parent / "files"
@@ -170,10 +170,10 @@ def test_chained_ogg(subtype: str, tmp_path) -> None:
 def test_time_stamps_are_proven_before_they_are_followed(tmp_path, monkeypatch) -> None:
     """Opus in WebM, whose time stamps are off; AC-3, whose decoder draws lots."""
     monkeypatch.setattr(reading, "_SEEK_FROM_S", 1.0)
-    monkeypatch.setattr(lengths, "_SPACING_S", 0.5)
+    monkeypatch.setattr(containers, "_SPACING_S", 0.5)
     for codec, container, is_sought in (("libopus", "webm", True), ("ac3", "matroska", False)):
         path = encode(tmp_path / codec, codec, container, noise(5, 48000), 48000)
-        assert bool(lengths.marks(path)) == is_sought
+        assert bool(containers.find_marks(path)) == is_sought
         whole, rate = audio.read(path)
         torch.testing.assert_close(
             audio.read(path, 4 * rate, 8000)[0], whole[:, 4 * rate :][:, :8000], atol=1e-3, rtol=0
@@ -185,7 +185,7 @@ def test_a_length_is_found_once(tmp_path, monkeypatch) -> None:
     path = encode(tmp_path / "a.mp3", "libmp3lame", "mp3", noise(1), RATE, write_xing="0")
     expected = audio.info(path)
     moved = path.rename(tmp_path / "b.mp3")
-    monkeypatch.setattr(lengths, "count", lambda *_, **__: pytest.fail("decodes again"))
+    monkeypatch.setattr(containers, "count", lambda *_, **__: pytest.fail("decodes again"))
     assert audio.info(moved) == expected
 
 
