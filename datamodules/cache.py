@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 
 import platformdirs
@@ -27,7 +28,10 @@ def cache_folder() -> Path:
 
 @cache
 def _tell(folder: Path) -> None:
-    if not vars(rank_zero_only).get("rank", 0):  # which Lightning sets; other commands have one process
+    is_first = not vars(rank_zero_only).get(
+        "rank", 0
+    )  # which Lightning sets; other commands have one process
+    if is_first and parent_process() is None:  # and no worker of a loader
         print(
             f"{folder}: what is found out once is kept here ({VARIABLE} names another folder)",
             file=sys.stderr,

@@ -26,6 +26,7 @@ from datamodules.audio.errors import AudioError, fail, fail_truncated
 from datamodules.audio.extents import is_joined_ogg, missing_bytes, samples_of_last_page
 from datamodules.audio.mp3 import tagged_samples
 from datamodules.audio.mpg123_messages import kept_back
+from datamodules.files import is_special
 
 SUFFIXES = frozenset(
     {
@@ -163,11 +164,18 @@ def blocks(
         AudioError: As `read`.
     """
     num_samples = 0
-    for block in _blocks(path, frames, allow_truncated):
-        if not np.isfinite(block).all():
-            fail(path, *_NOT_FINITE)
-        num_samples += block.shape[1]
-        yield block
+    with _open_stored(path) as stored:
+        if stored is not None:
+            places = range(0, stored.num_frames, frames)
+            parts = (stored.read(place, min(frames, stored.num_frames - place)) for place in places)
+            found = (part for part in parts if part.shape[1])  # of a film the header may promise more
+        else:
+            found = _blocks(path, frames, allow_truncated)
+        for block in found:
+            if not np.isfinite(block).all():
+                fail(path, *_NOT_FINITE)
+            num_samples += block.shape[1]
+            yield block
     if not num_samples:
         fail(path, "holds no samples", "delete it or write it again")
 
@@ -189,6 +197,8 @@ def _open_stored(path: str | Path) -> Iterator[hdf5.Track | packed.PackedClip | 
 
 @contextmanager
 def _open(path: str | Path) -> Iterator[FileIO]:
+    if is_special(path):
+        fail(path, "no regular file, but a pipe or a device", "remove it from the list or the folder")
     try:
         file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  a Path takes longer
     except FileNotFoundError:

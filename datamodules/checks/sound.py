@@ -8,10 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from datamodules import audio
-from datamodules.files import is_special
 from datamodules.hearing.condition import CLIPPED, Condition
 
-_BLOCK = 1 << 20  # samples decoded at a time, so that hours of audio need little memory
 _CUT_S = 0.5  # a film's sound may end a little before its picture, which the header's duration is of
 _SHORT_S = 0.02
 _OFFSET = 1e-3  # of full scale
@@ -40,22 +38,19 @@ class Sound(NamedTuple):
 
 def listen(path: str) -> Sound | str:
     """Decode a whole file; a fault comes back as its message."""
-    if is_special(path):
-        return f"{path}: no regular file, but a pipe or a device; remove it from the list or the folder"
     try:
         header = audio.info(path)
         digest, condition = hashlib.sha256(), Condition()
         low, high, sums = math.inf, -math.inf, np.zeros(header.num_channels)
-        for position in range(0, header.num_frames, _BLOCK):
-            samples = audio.read(path, position, _BLOCK)[0].numpy()
+        for samples in audio.blocks(path):
             digest.update(samples.tobytes())
             condition.hear(samples)
             low, high = min(low, float(samples.min())), max(high, float(samples.max()))
             sums += samples.sum(axis=1, dtype=np.float64)
     except audio.AudioError as error:
-        return str(error)
+        return str(error).removesuffix(f" ({audio.CHECK_COMMAND})")
     decoded, rate = condition.num_samples, header.sample_rate
-    if decoded < header.num_frames - _CUT_S * rate:
+    if decoded < header.num_frames - _CUT_S * rate:  # of a film in a pack
         seconds = [f"{frames / rate:.2f}" for frames in (decoded, header.num_frames)]
         return f"{path}: truncated: {seconds[0]} of {seconds[1]} s decoded; copy or download it again"
     offset = float(np.abs(sums).max() / decoded)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from datamodules.audio import AudioError, NoAudioTrackError, info
+from datamodules.audio import AudioError, NoAudioTrackError
+from datamodules.audio.containers import open_track
 from datamodules.cache import cache_entry
 from datamodules.files import write_text_atomically
 
@@ -56,7 +57,7 @@ def _state(path: str) -> tuple[str, int, int] | None:
 
 def _has_no_sound(film: tuple[str, int, int]) -> bool:
     try:
-        info(film[0])
+        with open_track(film[0]):  # and decode nothing
+            return False
     except AudioError as error:
         return isinstance(error, NoAudioTrackError)
-    return False

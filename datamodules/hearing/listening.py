@@ -1,7 +1,7 @@
 """What a clip becomes before it is scored."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datamodules.audio import Resampler
@@ -46,3 +46,14 @@ class Listening:
             published_crop=datamodule.published_crop,
             resampler=datamodule.resampler,
         )
+
+    @property
+    def cut(self) -> dict[str, Any]:
+        """The rule as settings of `datamodules.clips.ClipDataset`."""
+        return {
+            "sample_rate": self.sample_rate,
+            "crop_s": self.crop_s,
+            "padding": self.padding,
+            "mono": self.mono,
+            "resampler": self.resampler,
+        }

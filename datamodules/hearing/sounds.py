@@ -4,7 +4,6 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -60,15 +59,7 @@ class Sounds(IterableDataset[Piece | End]):
         self.min_s = max(MIN_S, min_samples / listening.sample_rate)
         self.num_channels = None if listening.mono else num_channels
         self._source = _Source(mono=listening.mono)
-        self._cut = ClipDataset(
-            [Clip("", "")],
-            sample_rate=listening.sample_rate,
-            crop_s=listening.crop_s,
-            padding=listening.padding,
-            mono=listening.mono,
-            resampler=listening.resampler,
-            recordings=self._source,
-        )
+        self._cut = ClipDataset([Clip("", "")], **listening.cut, recordings=self._source)
 
     @property
     def rows(self) -> range:
@@ -124,9 +115,6 @@ class Sounds(IterableDataset[Piece | End]):
         Raises:
             AudioError: It cannot be heard.
         """
-        path = Path(clip.path)
-        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for ever
-            raise audio.AudioError("no regular file")
         if clip.stop_s == self.listening.stop_s:  # where the test ends files, and not what the clip is of one
             clip = replace(clip, stop_s=None)
         place = span(clip)
@@ -215,8 +203,8 @@ def _read(path: str, place: Span) -> Tensor:
 
 
 def _blocks(path: str, place: Span) -> Iterator[NDArray[np.float32]]:
-    """A part of a file, piece by piece: once from its beginning where it is a whole file with an encoding."""
-    if place.begin == 0 and place.end == audio.info(path).num_frames and Path(path).is_file():
+    """A part of a file, piece by piece; a whole one is decoded once from its beginning."""
+    if place.begin == 0 and place.end == audio.info(path).num_frames:
         yield from audio.blocks(path, _BLOCK)
         return
     for begin in range(place.begin, place.end, _BLOCK):

@@ -197,7 +197,7 @@ def predict(platform: Platform) -> None:
     wanted = Wanted(output=asked.output, top=asked.top, windows=asked.windows, strict=asked.strict)
     scored = ScoredFiles(
         wanted,
-        ClassScores.of(model.scorer() or scorer),
+        ClassScores.of(model.scorer() or scorer),  # whose classes are those of the data since the loop
         lambda path, keys, scores: data.write_scores(
             path, keys, torch.stack([score.double() for score in scores]).tolist()
         ),

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules import audio
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch, Clip, ClipDataset, Item, Padding, collate
+from datamodules.hearing import Listening
 from datamodules.loading.loader import worker_settings
 from datamodules.loading.samplers import EvaluationBatchSampler, Request
 from lightning_modules.config.parts import build_parts, read_config
@@ -135,11 +136,7 @@ class Listener:
         data = self.data
         clips = ClipDataset(
             [Clip(key="", path=path, stop_s=data.stop_s) for path in paths],
-            sample_rate=data.sample_rate,
-            crop_s=data.eval_crop_s,
-            padding=data.padding,
-            mono=data.mono,
-            resampler=data.resampler,
+            **Listening.of(data).cut,
             allow_truncated=data.allow_truncated,
         )
         network: Any = self.model.network

@@ -50,15 +50,7 @@ def scores_of(
     """
     if listening.stop_s is not None:
         clips = [replace(clip, stop_s=listening.stop_s) for clip in clips]
-    dataset = ClipDataset(
-        clips,
-        sample_rate=listening.sample_rate,
-        crop_s=listening.crop_s,
-        padding=listening.padding,
-        mono=listening.mono,
-        resampler=listening.resampler,
-        recordings=recordings,
-    )
+    dataset = ClipDataset(clips, **listening.cut, recordings=recordings)
     num_views = listening.num_views  # in float64, as a test averages them
     sampler = EvaluationBatchSampler(
         len(dataset), batch_size=1 if listening.crop_s is None else batch_size, num_views=num_views

@@ -73,30 +73,27 @@ def test_mp3_with_something_behind_it(junk: bytes, tmp_path) -> None:
     torch.testing.assert_close(audio.read(path)[0], expected, atol=0, rtol=0)
 
 
+def assert_sought_rightly(path: Path, wrong: int, starts: range) -> None:
+    """Crops equal the whole file, where libsndfile alone gives other samples behind a seek to `wrong`."""
+    whole = soundfile.read(path, dtype="float32")[0]
+    with soundfile.SoundFile(path) as file:
+        file.seek(wrong)
+        assert np.abs(file.read(1000) - whole[wrong : wrong + 1000]).max() > 0.1
+    for start in starts:
+        found = audio.read(path, start, 1000)[0][0]
+        np.testing.assert_allclose(found, whole[start : start + 1000], atol=1e-5, rtol=0)
+
+
 def test_crops_of_mp3_at_low_rates(tmp_path) -> None:
     """Behind a seek libmpg123 decodes frames without the bytes that they borrow from earlier ones."""
     path = write(tmp_path / "a.mp3", "MPEG_LAYER_III", "MP3", chirp(8))
-    whole = soundfile.read(path, dtype="float32")[0]
-    with soundfile.SoundFile(path) as file:
-        file.seek(50_000)
-        assert np.abs(file.read(1000) - whole[50_000:51_000]).max() > 0.1
-    for start in range(20_000, 120_000, 9_999):
-        np.testing.assert_allclose(
-            audio.read(path, start, 1000)[0][0], whole[start : start + 1000], atol=1e-5, rtol=0
-        )
+    assert_sought_rightly(path, 50_000, range(20_000, 120_000, 9_999))
 
 
 def test_crops_at_the_end_of_vorbis(tmp_path) -> None:
     """Within the last page libsndfile seeks to samples beside those that were asked for."""
     path = write(tmp_path / "a.ogg", "VORBIS", "OGG", chirp(5, 44100), 44100)
-    whole = soundfile.read(path, dtype="float32")[0]
-    with soundfile.SoundFile(path) as file:
-        file.seek(200_000)
-        assert np.abs(file.read(1000) - whole[200_000:201_000]).max() > 0.1
-    for start in range(100_000, 220_000, 9_999):
-        np.testing.assert_allclose(
-            audio.read(path, start, 1000)[0][0], whole[start : start + 1000], atol=1e-5, rtol=0
-        )
+    assert_sought_rightly(path, 200_000, range(100_000, 220_000, 9_999))
 
 
 @pytest.mark.parametrize(

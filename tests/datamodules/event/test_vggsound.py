@@ -11,7 +11,8 @@ import torch
 import yaml
 
 from datamodules import VGGSound
-from datamodules.audio import AudioError, info
+from datamodules.audio import AudioError
+from datamodules.audio.containers import open_track
 from datamodules.check import main
 from datamodules.clips import films
 from datamodules.demo.events import write_vggsound
@@ -287,7 +288,7 @@ def test_films_without_sound_are_left_out_and_named(damaged, monkeypatch) -> Non
 
 def test_films_are_opened_once_and_again_when_they_change(damaged, monkeypatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(films, "info", lambda path: opened.append(path) or info(path))
+    monkeypatch.setattr(films, "open_track", lambda path: opened.append(path) or open_track(path))
     paths = [f"{damaged}/video/clip{i}_______000000.mp4" for i in range(5)]
     silent = {paths[4]}
     assert films.soundless(paths) == films.soundless(paths) == silent
