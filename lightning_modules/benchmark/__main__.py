@@ -3,14 +3,16 @@
 Training: the platform (Trainer, callbacks, loggers, checkpoints) over a bare PyTorch loop, packed data over files,
 the front end batched over clip by clip on the CPU, and the share of the time spent waiting for data; where clips are
 scored whole, scoring in batches of one length over padded ones; on demand also N ranks over one, and another
-implementation. With --cost the network alone, without data: parameters,
-multiply-accumulates, memory and time. With --step a whole training step with batches of the configuration's size.
+implementation. With --baseline another checkout of this project over this one: start, steps, memory, scoring. With
+--cost the network alone, without data: parameters, multiply-accumulates, memory and time. With --step a whole training
+step with batches of the configuration's size.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --ranks 2 4 8 --json figures.json
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --profile trace.json.gz
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --reference published.model:build
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --baseline ../0.2 --score recordings/
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
 """
@@ -26,8 +28,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from datamodules.config.arguments import CommandParser
+from datamodules.config.arguments import CommandParser, at_least_one
 from lightning_modules.benchmark import cost
+from lightning_modules.benchmark.checkouts import against
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
@@ -57,11 +60,12 @@ def main() -> None:
             cost.show(figures)
             text = cost.markdown(figures)
         else:
-            figures = (
-                _step(options, build, arguments)
-                if options.step
-                else _measure(options, build, arguments, Path(folder))
-            )
+            if options.baseline is not None:
+                figures = _against(options, arguments, Path(folder))
+            elif options.step:
+                figures = _step(options, build, arguments)
+            else:
+                figures = _measure(options, build, arguments, Path(folder))
             cells = _cells(figures)
             _show(cells)
             text = _markdown(cells)
@@ -81,6 +85,12 @@ def _parser() -> CommandParser:
     add("--reference", help="module.path:factory of a module that takes the same waveforms.")
     add("--profile", type=Path, help="Write a trace of three steps to this file.")
     add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
+    add = parser.add_argument_group("another checkout").add_argument
+    add(
+        "--baseline", type=Path, help="Its folder: measure start, steps, memory and scoring of both in turns."
+    )
+    add("--score", nargs="+", default=[], help="Files and folders that both score.")
+    add("--rounds", type=at_least_one, default=9, help="Of either side.")
     add = parser.add_argument_group("cost of the network").add_argument
     add("--cost", action="store_true", help="Measure the network alone; needs no data.")
     add("--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds.")
@@ -99,6 +109,19 @@ def _step(
 ) -> dict[str, Any]:
     arguments = [*arguments, *_QUIET, _UNVALIDATED, "--tracking.wandb=disabled", "--run.id=step"]
     return step_cost(build(arguments), options.budget_s)
+
+
+def _against(options: argparse.Namespace, arguments: list[str], folder: Path) -> dict[str, Any]:
+    kept = [each for each in arguments if not each.startswith("--run.root=")]
+    quiet = [*kept, *_QUIET, _UNVALIDATED, "--tracking.wandb=disabled", "--run.id=benchmark"]
+    return against(
+        options.baseline,
+        quiet,
+        predict=options.score,
+        rounds=options.rounds,
+        budget_s=options.budget_s,
+        folder=folder,
+    )
 
 
 def _measure(
@@ -139,13 +162,14 @@ def _measure(
 
 
 def _cells(figures: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: " ".join(map(_cell, value)) if isinstance(value, list) else _cell(value)
-        for name, value in figures.items()
-    }
+    return {name: _cell(value) for name, value in figures.items()}
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_cell(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return " ".join(map(_cell, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
