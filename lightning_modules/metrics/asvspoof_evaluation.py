@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from numpy.typing import NDArray
@@ -13,11 +14,14 @@ from lightning_modules.metrics.breakdown import Condition, Factor, Groups, condi
 from lightning_modules.metrics.functional import (
     AsvErrorRates,
     act_dcf,
-    bootstrap_interval,
+    bootstrap_intervals,
     cllr,
+    eer_of_curve,
     equal_error_rate,
     min_dcf,
+    min_dcf_of_curve,
     min_tdcf,
+    min_tdcf_of_curve,
 )
 
 
@@ -125,10 +129,7 @@ def pooled_intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % bootstrap intervals of the pooled EER, min DCF and, with ASV scores, min t-DCF."""
     rates = asv.error_rates() if isinstance(asv, AsvScores) else asv
-    metrics = {"eer": lambda scores, labels: equal_error_rate(scores, labels)[0], "min_dcf": min_dcf}
+    metrics = {"eer": lambda curve: eer_of_curve(curve)[0], "min_dcf": min_dcf_of_curve}
     if rates is not None:
-        metrics["min_tdcf"] = lambda scores, labels: min_tdcf(scores, labels, asv=rates, revision=revision)
-    return {
-        name: bootstrap_interval(metric, trials.scores, trials.groups.is_bonafide, draws=draws)
-        for name, metric in metrics.items()
-    }
+        metrics["min_tdcf"] = partial(min_tdcf_of_curve, asv=rates, revision=revision)
+    return bootstrap_intervals(metrics, trials.scores, trials.groups.is_bonafide, draws=draws)

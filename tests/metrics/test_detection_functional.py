@@ -1,6 +1,7 @@
 """Detection metrics against hand-derived values, naive float64 definitions, and their properties."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,12 +14,16 @@ from lightning_modules.metrics.functional import (
     act_dcf,
     asv_error_rates,
     bootstrap_interval,
+    bootstrap_intervals,
     cllr,
     det_curve,
+    eer_of_curve,
     equal_error_rate,
     looks_inverted,
     min_dcf,
+    min_dcf_of_curve,
     min_tdcf,
+    min_tdcf_of_curve,
 )
 
 ASV = AsvErrorRates(miss=0.025, false_alarm=0.025, spoof_false_alarm=0.76)
@@ -172,6 +177,31 @@ def test_bootstrap_keeps_class_sizes():
 
     bootstrap_interval(record, torch.randn(30), is_positive, draws=5)
     assert sizes == [(30, 10)] * 5
+
+
+def test_intervals_of_several_metrics_equal_those_of_each():
+    generator = torch.Generator().manual_seed(2)
+    is_positive = torch.rand(400, generator=generator) < 0.3
+    scores = ((torch.randn(400, generator=generator) + is_positive) * 8).round() / 8  # ties abound
+    both = bootstrap_intervals(
+        {
+            "eer": lambda curve: eer_of_curve(curve)[0],
+            "min_dcf": min_dcf_of_curve,
+            "min_tdcf": partial(min_tdcf_of_curve, asv=ASV, revision=2021),
+        },
+        scores,
+        is_positive,
+        draws=50,
+        seed=3,
+    )
+    alone = {
+        "eer": lambda *trials: equal_error_rate(*trials)[0],
+        "min_dcf": min_dcf,
+        "min_tdcf": partial(min_tdcf, asv=ASV, revision=2021),
+    }
+    for name, metric in alone.items():
+        assert both[name] == bootstrap_interval(metric, scores, is_positive, draws=50, seed=3)
+        assert both[name][0] < both[name][1]
 
 
 @pytest.mark.parametrize(

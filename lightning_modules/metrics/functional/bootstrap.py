@@ -1,12 +1,12 @@
 """Confidence intervals of detection metrics by resampling trials."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lightning_modules.metrics.functional.error_rates import as_trials, sort_trials
+from lightning_modules.metrics.functional.error_rates import DetCurve, as_trials, curve_of_sorted, sort_trials
 
 
 def bootstrap_interval(
@@ -36,18 +36,68 @@ def bootstrap_interval(
     Raises:
         ValueError: Draws or level out of range, or as in `as_trials`.
     """
+    trials = _sorted_trials(scores, is_positive, draws, level)
+    return _limits([metric(*drawn) for drawn in _resampled(*trials, draws=draws, seed=seed)], level)
+
+
+def bootstrap_intervals(
+    metrics: Mapping[str, Callable[[DetCurve], Tensor]],
+    scores: Tensor | ArrayLike,
+    is_positive: Tensor | ArrayLike,
+    *,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Intervals of metrics of the DET curve, all from the same draws, and equal to those of `bootstrap_interval`.
+
+    Args:
+        metrics: Name -> what takes a curve and returns a scalar, e.g. `min_dcf_of_curve`.
+        scores: (trials,), higher means bona fide.
+        is_positive: bool (trials,), True where bona fide.
+        draws: Number of resampled sets.
+        level: Coverage, in (0, 1).
+        seed: Of the resampling.
+
+    Returns:
+        Name -> lower and upper limit, in the metric's unit.
+
+    Raises:
+        ValueError: As in `bootstrap_interval`.
+    """
+    trials = _sorted_trials(scores, is_positive, draws, level)
+    values: dict[str, list[Tensor]] = {name: [] for name in metrics}
+    for drawn in _resampled(*trials, draws=draws, seed=seed):
+        curve = curve_of_sorted(*drawn)
+        for name, metric in metrics.items():
+            values[name].append(metric(curve))
+    return {name: _limits(found, level) for name, found in values.items()}
+
+
+def _sorted_trials(
+    scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike, draws: int, level: float
+) -> tuple[Tensor, Tensor]:
     if draws < 1 or not 0 < level < 1:
         raise ValueError(f"draws={draws} must be at least 1 and level={level} between 0 and 1")
-    scores, is_positive = sort_trials(*as_trials(scores, is_positive))
+    return sort_trials(*as_trials(scores, is_positive))
+
+
+def _resampled(
+    scores: Tensor, is_positive: Tensor, *, draws: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draws with replacement from either class, sorted as the trials are."""
     generator = torch.Generator(scores.device).manual_seed(seed)
     classes = [is_positive.nonzero().squeeze(1), (~is_positive).nonzero().squeeze(1)]
-    values = scores.new_empty(draws)
-    for draw in range(draws):
-        times = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)  # how often each is drawn
+    times = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)  # how often each is drawn
+    for _ in range(draws):
         for rows in classes:
             drawn = torch.randint(len(rows), (len(rows),), generator=generator, device=scores.device)
             times[rows] = drawn.bincount(minlength=len(rows))
-        values[draw] = metric(scores.repeat_interleave(times), is_positive.repeat_interleave(times))
-    tail = (1 - level) / 2
-    low, high = torch.quantile(values, values.new_tensor([tail, 1 - tail])).tolist()
+        taken = torch.repeat_interleave(times)
+        yield scores[taken], is_positive[taken]
+
+
+def _limits(values: Sequence[Tensor], level: float) -> tuple[float, float]:
+    found, tail = torch.stack(list(values)).double(), (1 - level) / 2
+    low, high = torch.quantile(found, found.new_tensor([tail, 1 - tail])).tolist()
     return low, high

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lightning_modules.metrics.functional.error_rates import as_trials, det_curve
+from lightning_modules.metrics.functional.error_rates import DetCurve, as_trials, det_curve
 
 P_SPOOF = 0.05
 COST_MISS = 1.0
@@ -35,8 +35,12 @@ def min_dcf(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> Tens
     Raises:
         ValueError: As in `as_trials`.
     """
-    miss, false_alarm, _ = det_curve(scores, is_positive)
-    return _normalised_cost(miss, false_alarm).min()
+    return min_dcf_of_curve(det_curve(scores, is_positive))
+
+
+def min_dcf_of_curve(curve: DetCurve) -> Tensor:
+    """Minimum normalised detection cost of a curve, see `min_dcf`."""
+    return _normalised_cost(curve.miss, curve.false_alarm).min()
 
 
 def act_dcf(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> Tensor:

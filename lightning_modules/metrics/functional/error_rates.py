@@ -62,7 +62,11 @@ def det_curve(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike) -> De
     Raises:
         ValueError: As in `as_trials`.
     """
-    scores, is_positive = sort_trials(*as_trials(scores, is_positive))
+    return curve_of_sorted(*sort_trials(*as_trials(scores, is_positive)))
+
+
+def curve_of_sorted(scores: Tensor, is_positive: Tensor) -> DetCurve:
+    """The curve of trials as `sort_trials` returns them."""
     rejected = is_positive.cumsum(0)
     num_positive = rejected[-1]
     num_negative = len(scores) - num_positive
@@ -78,7 +82,7 @@ def sort_trials(scores: Tensor, is_positive: Tensor) -> tuple[Tensor, Tensor]:
     """Sorts trials by rising score, bona fide before spoofed among equals."""
     rises = scores[1:] > scores[:-1]
     tied_in_order = (scores[1:] == scores[:-1]) & (is_positive[:-1] | ~is_positive[1:])
-    if bool((rises | tied_in_order).all()):  # bootstrap draws come sorted: spare them the second sort
+    if bool((rises | tied_in_order).all()):  # draws with replacement come sorted: spare them the second sort
         return scores, is_positive
     scores = torch.cat([scores[is_positive], scores[~is_positive]])
     num_positive = is_positive.sum()
@@ -106,7 +110,12 @@ def equal_error_rate(scores: Tensor | ArrayLike, is_positive: Tensor | ArrayLike
         >>> float(eer), float(threshold)
         (0.5, 0.35)
     """
-    miss, false_alarm, threshold = det_curve(scores, is_positive)
+    return eer_of_curve(det_curve(scores, is_positive))
+
+
+def eer_of_curve(curve: DetCurve) -> tuple[Tensor, Tensor]:
+    """Equal error rate and threshold of a curve, see `equal_error_rate`."""
+    miss, false_alarm, threshold = curve
     at = (miss - false_alarm).abs().argmin()
     return (miss[at] + false_alarm[at]) / 2, threshold[at]
 

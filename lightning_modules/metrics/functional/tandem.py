@@ -6,7 +6,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lightning_modules.metrics.functional.error_rates import det_curve, equal_error_rate
+from lightning_modules.metrics.functional.error_rates import DetCurve, det_curve, equal_error_rate
 
 # Priors and costs of the ASVspoof 2019 and 2021 evaluation plans; the costs of both revisions are equal.
 P_SPOOF = 0.05
@@ -115,8 +115,13 @@ def min_tdcf(
     Raises:
         ValueError: As in `as_trials`; fewer than three distinct scores, which are decisions; as in `costs`.
     """
+    return min_tdcf_of_curve(det_curve(scores, is_positive), asv=asv, revision=revision)
+
+
+def min_tdcf_of_curve(curve: DetCurve, *, asv: AsvErrorRates, revision: int = 2019) -> Tensor:
+    """Minimum normalised t-DCF of a curve, see `min_tdcf`."""
     c0, c1, c2 = asv.costs(revision=revision)
-    miss, false_alarm, threshold = det_curve(scores, is_positive)
+    miss, false_alarm, threshold = curve
     num_distinct = 1 + int((threshold[2:] != threshold[1:-1]).sum())
     if num_distinct < 3:
         raise ValueError(f"only {num_distinct} distinct scores: t-DCF needs soft scores, not decisions")
