@@ -71,8 +71,9 @@ SMALL = {
     "production_tagger": ["--data.batch_size=4"],
 }
 """What makes a configuration small; one that is not here is scored as it is."""
+_LENGTHS = ("--data.", "--model.window", "--model.front_ends.dereverberation.taps")
 FULL = {
-    name: [each for each in settings if each.startswith(("--data.", "--model.window")) and "crop" not in each]
+    name: [each for each in settings if each.startswith(_LENGTHS) and "crop" not in each]
     for name, settings in SMALL.items()
 }
 """What lets a configuration of full size take these clips."""
