@@ -23,6 +23,6 @@ def fail_truncated(path: str | Path, has: int, lacks: int | None) -> NoReturn:
     """Raise `AudioError` for a file that was cut off; `lacks` is None where nothing tells how many samples."""
     number = "an unknown number" if lacks is None else lacks
     way_out = "copy or download it again" + (
-        ", or use what is there with allow_truncated=true" if has else ""
+        ", or use what is there by the option allow_truncated" if has else ""
     )
     fail(path, f"truncated: has {has} samples and lacks {number}", way_out)

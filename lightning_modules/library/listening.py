@@ -82,11 +82,12 @@ class Listener:
         ckpt_path: Checkpoint of a `Tagger`.
         config: Configuration, where there is no checkpoint yet.
         device: ``auto`` is the accelerator, if there is one.
+        allow_truncated: Hear what there is of files that were cut off, as where the tagger was trained on such.
         num_workers: Processes that decode; None follows the CPUs.
 
     Attributes:
         classes: Classes or tags, in the order of probabilities.
-        identity: Hash of the checkpoint.
+        identity: Hash of the checkpoint, and how it hears.
         is_multi_tag: Whether a sound may have any number of tags.
 
     Raises:
@@ -99,6 +100,7 @@ class Listener:
         *,
         config: str | None = None,
         device: str = "auto",
+        allow_truncated: bool = False,
         num_workers: int | None = None,
     ) -> None:
         assert ckpt_path or config
@@ -107,11 +109,14 @@ class Listener:
         if not isinstance(model, Tagger):
             raise ValueError(f"{ckpt_path or config}: {type(model).__name__} where a Tagger was expected")
         self.identity = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()[:16] if ckpt_path else ""
+        if allow_truncated:  # what is kept of files is of this way of hearing them
+            self.identity += "-truncated"
         if device == "auto":
             accelerator = torch.accelerator.current_accelerator(check_available=True)
             device = accelerator.type if accelerator else "cpu"
         self.model = model.eval().to(device)
         self.data: ClipDataModule = data
+        data.allow_truncated |= allow_truncated
         self.is_multi_tag = model.is_multi_tag
         self.classes = list(model.heads) if self.is_multi_tag else list(model.heads.get("class", ()))
         self._num_workers = num_workers
@@ -137,7 +142,6 @@ class Listener:
         clips = ClipDataset(
             [Clip(key="", path=path, stop_s=data.stop_s) for path in paths],
             **Listening.of(data).cut,
-            allow_truncated=data.allow_truncated,
         )
         network: Any = self.model.network
         num_channels = None if data.mono else network.input_size[0]
