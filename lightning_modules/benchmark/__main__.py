@@ -5,6 +5,7 @@ the front end batched over clip by clip on the CPU, and the share of the time sp
 scored whole, scoring in batches of one length over padded ones; on demand also N ranks over one, and another
 implementation. With --cost the network alone, without data: parameters,
 multiply-accumulates, memory and time. With --step a whole training step with batches of the configuration's size.
+With --resamplers what resamplers leave of sound beyond the target rate, and their time; needs no configuration.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -13,6 +14,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --reference published.model:build
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
+    python -m lightning_modules.benchmark --resamplers
 """
 
 import argparse
@@ -31,6 +33,7 @@ from lightning_modules.benchmark import cost
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
+from lightning_modules.benchmark.resamplers import resampler_figures
 from lightning_modules.benchmark.scoring import whole_clip_figures
 from lightning_modules.benchmark.step_cost import step_cost
 from lightning_modules.benchmark.steps import name_of, step_figures, take_turns
@@ -46,7 +49,16 @@ def main() -> None:
     build = partial(cli.build, "benchmark", __doc__ or "", also_known=parser.known)
     with tempfile.TemporaryDirectory() as folder:
         arguments += [f"--run.root={folder}"]
-        if options.cost:
+        if options.resamplers:
+            figures = resampler_figures()
+            text = _show_cells(
+                {
+                    f"{name} {figure}": value
+                    for name, values in figures.items()
+                    for figure, value in values.items()
+                }
+            )
+        elif options.cost:
             platform = build([*arguments, "--tracking.wandb=disabled"])
             figures = cost.cost_report(
                 platform,
@@ -62,9 +74,7 @@ def main() -> None:
                 if options.step
                 else _measure(options, build, arguments, Path(folder))
             )
-            cells = _cells(figures)
-            _show(cells)
-            text = _markdown(cells)
+            text = _show_cells(figures)
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if options.markdown is not None:
@@ -81,6 +91,7 @@ def _parser() -> CommandParser:
     add("--reference", help="module.path:factory of a module that takes the same waveforms.")
     add("--profile", type=Path, help="Write a trace of three steps to this file.")
     add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
+    add("--resamplers", action="store_true", help="Measure the resamplers instead; needs no configuration.")
     add = parser.add_argument_group("cost of the network").add_argument
     add("--cost", action="store_true", help="Measure the network alone; needs no data.")
     add("--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds.")
@@ -136,6 +147,13 @@ def _measure(
     waiting = build(arguments)
     figures["data_wait_share"] = data_wait_share(waiting, options.profile)
     return figures
+
+
+def _show_cells(figures: Mapping[str, Any]) -> str:
+    """Prints a table of figures and returns it as Markdown."""
+    cells = _cells(figures)
+    _show(cells)
+    return _markdown(cells)
 
 
 def _cells(figures: Mapping[str, Any]) -> dict[str, str]:
