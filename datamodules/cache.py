@@ -18,8 +18,6 @@ from pathlib import Path
 import platformdirs
 from lightning_utilities.core.rank_zero import rank_zero_only
 
-from datamodules.files import write_text_atomically
-
 VARIABLE = "AUDIO_PLATFORM_CACHE"
 
 _LARGE = 1 << 18  # bytes; what is smaller is hashed about as fast as looked up
@@ -60,7 +58,8 @@ def content_hash(path: str | Path) -> str:
     found = _hash(path)
     if time.time() - status.st_mtime > _SETTLED_S:
         with contextlib.suppress(OSError):  # what cannot be kept is read again
-            write_text_atomically(entry, found)
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            entry.write_text(found, encoding="ascii")  # one cut off is none, by its length
     return found
 
 

@@ -87,7 +87,7 @@ class Listener:
 
     Attributes:
         classes: Classes or tags, in the order of probabilities.
-        identity: Hash of the checkpoint, and how it hears.
+        identity: Hash of the checkpoint.
         is_multi_tag: Whether a sound may have any number of tags.
 
     Raises:
@@ -109,8 +109,6 @@ class Listener:
         if not isinstance(model, Tagger):
             raise ValueError(f"{ckpt_path or config}: {type(model).__name__} where a Tagger was expected")
         self.identity = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()[:16] if ckpt_path else ""
-        if allow_truncated:  # what is kept of files is of this way of hearing them
-            self.identity += "-truncated"
         if device == "auto":
             accelerator = torch.accelerator.current_accelerator(check_available=True)
             device = accelerator.type if accelerator else "cpu"
