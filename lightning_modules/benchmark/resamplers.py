@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -18,21 +18,22 @@ _WITHIN = (*range(500, 7001, 500), 7500)
 _ROUNDS = 15
 
 
-def resampler_figures() -> dict[str, dict[str, Any]]:
+def resampler_figures() -> dict[Resampler, dict[str, float]]:
     """Resampler -> its figures, from 44.1 to 16 kHz.
 
     ``left_<f>_db`` is the level of what is left of a tone of f Hz, ``lost_7500_db`` what a tone of 7.5 kHz loses,
     ``ripple_db`` the most that one up to 7 kHz gains or loses, ``ms`` the time for four seconds of mono.
     """
-    resamplers = get_args(Resampler)
-    found: dict[str, dict[str, Any]] = {name: {} for name in resamplers}
-    for name, figures in found.items():
+    resamplers: tuple[Resampler, ...] = get_args(Resampler)
+    found: dict[Resampler, dict[str, float]] = {}
+    for name in resamplers:
         gains = {frequency: gain_db(frequency, name) for frequency in (*_BEYOND, *_WITHIN)}
-        figures |= {f"left_{frequency}_db": gains[frequency] for frequency in _BEYOND}
+        figures: dict[str, float] = {f"left_{frequency}_db": gains[frequency] for frequency in _BEYOND}
         figures["lost_7500_db"] = -gains[7500]
         figures["ripple_db"] = max(abs(gains[frequency]) for frequency in _WITHIN if frequency <= 7000)
+        found[name] = figures
     tone = _tone(1000)
-    seconds = dict.fromkeys(resamplers, math.inf)
+    seconds: dict[Resampler, float] = dict.fromkeys(resamplers, math.inf)
     for _ in range(_ROUNDS):  # in turns; what else the machine does only adds time
         for name in resamplers:
             since = time.perf_counter()
