@@ -1,6 +1,7 @@
 """What files become waveforms by is a setting of every data module: the resampler, and whether cut files are taken."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from datamodules import audio
 from datamodules.check import check
 from datamodules.clips import Clip
 from datamodules.folders.clip_list import ClipList
-from datamodules.hearing import End, Listening, Sounds
+from datamodules.hearing import End, Listening, Piece, Sounds
 from datamodules.pack.verify import verify
 from datamodules.pack.writer import pack
 from datamodules.production.mapping.mapping_examples import MappingExamples
@@ -80,7 +81,8 @@ def _drum_hits(root: Path, **settings) -> tuple[torch.Tensor, Path]:
     paths = [_write(root / "kick" / f"{kit}__1.wav") for kit in "abcdefgh"]
     data = DrumHits(root=str(root), sample_rate=TARGET, **settings)
     data.setup("test")
-    sound, _ = data.dataset("test")._sound(0, 0)
+    hits: Any = data.dataset("test")
+    sound, _ = hits._sound(0, 0)
     return sound, paths[0]
 
 
@@ -162,5 +164,8 @@ def test_what_hears_whole_files_takes_the_setting(crop_s: float | None, tmp_path
     assert "truncated: has 30000 samples" in refused.fault
     allowing = Listening(**{**vars(listening), "allow_truncated": True})
     *pieces, end = Sounds([Clip("a", str(path))], allowing).hear(0)
+    assert isinstance(end, End)
     assert (end.fault, end.seconds) == ("", 30000 / RATE)
-    assert pieces[-1].mark.stop_s == pytest.approx(30000 / RATE, abs=1e-3)
+    last = pieces[-1]
+    assert isinstance(last, Piece)
+    assert last.mark.stop_s == pytest.approx(30000 / RATE, abs=1e-3)
