@@ -10,7 +10,6 @@ from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.audio.resampling import Resampler
 from datamodules.clips import Clip, ClipDataset, Padding, collate
 from datamodules.clips.class_names import describe_difference, distinct, recounted, renamed, same_order
 from datamodules.clips.coverage import Coverage
@@ -34,9 +33,6 @@ class ClipDataModule(ResumableDataModule):
         padding: How shorter clips are filled: ``repeat`` (of the clip), ``zero``, or ``mirror`` (as a centred
             short-time transform continues a clip).
         mono: Average the channels.
-        resampler: What brings files to `sample_rate`: ``soxr_hq``, or ``torchaudio`` as in versions up to 0.2, which
-            checkpoints of theirs and the papers' configurations keep; None is soxr_hq.
-        allow_truncated: Take what there is of files that were cut off, instead of refusing them.
         in_memory: Decode a split once and keep it: 38 MB for ten minutes of mono at 16 kHz, shared by workers.
         drop_last: Leave out what does not fill the last batch of a training epoch.
         predict: Audio files, folders, or ``.txt`` lists of paths to predict on.
@@ -68,8 +64,6 @@ class ClipDataModule(ResumableDataModule):
         eval_crop_s: float | None = 4.0375,
         padding: Padding = "repeat",
         mono: bool = True,
-        resampler: Resampler | None = None,
-        allow_truncated: bool = False,
         in_memory: bool = False,
         drop_last: bool = True,
         predict: Sequence[str] = (),
@@ -77,8 +71,7 @@ class ClipDataModule(ResumableDataModule):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        self.mono, self.allow_truncated = mono, allow_truncated
-        self.resampler: Resampler = resampler or "soxr_hq"
+        self.mono = mono
         self.padding: Padding = padding
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
         self.drop_last, self.in_memory = drop_last, in_memory
@@ -242,11 +235,9 @@ class ClipDataModule(ResumableDataModule):
             )
         return ClipDataset(
             self.rows[split],
-            sample_rate=self.sample_rate,
+            **self.decoding,
             crop_s=crop_s,
             padding=self.padding,
             mono=self.mono,
-            resampler=self.resampler,
-            allow_truncated=self.allow_truncated,
             recordings=self._recordings.get(split),
         )

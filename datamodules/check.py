@@ -47,7 +47,11 @@ def check(data: ClipDataModule, *, progress: bool = False) -> dict[str, Any]:
             continue
         kept = [clip for clip in clips if clip.key not in left_out]
         splits[name], sounds = check_split(
-            kept, data.heads, title=name if progress else None, place_of=data.place_of
+            kept,
+            data.heads,
+            allow_truncated=data.allow_truncated,
+            title=name if progress else None,
+            place_of=data.place_of,
         )
         splits[name].left_out = left_out
         lines, shared = shared_values(kept, shared, name)

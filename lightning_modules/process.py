@@ -23,7 +23,7 @@ from torch import Tensor
 from datamodules import audio
 from datamodules.config.arguments import CommandParser, at_least_one
 from datamodules.files import write_bytes_atomically
-from lightning_modules.commands.trained import trained_model
+from lightning_modules.commands.trained import trained_tool
 from lightning_modules.config import cli
 from lightning_modules.production import Denoiser, LearnedEffect, TimeAligner
 
@@ -39,10 +39,11 @@ def process() -> None:
     if options.output.resolve() == options.input.resolve():
         raise ValueError(f"{options.output}: is the input, which is never overwritten: name another output")
     kind, subtype = format_of(options.output)
-    waveform, rate = audio.read(options.input)
+    waveform, rate = audio.read(options.input, allow_truncated=options.allow_truncated)
     kinds = (LearnedEffect, Denoiser, TimeAligner)
-    model = trained_model(options.ckpt_path, *kinds, wanted="an effect, a denoiser or a time aligner")
-    job = job_of(model, options)
+    tool = trained_tool(options.ckpt_path, *kinds, wanted="an effect, a denoiser or a time aligner")
+    model = tool.model
+    job = job_of(model, options, tool.datamodule.resampler)
     begin = time.perf_counter()
     output = job(waveform, rate)
     elapsed = time.perf_counter() - begin
@@ -54,8 +55,8 @@ def process() -> None:
     )
 
 
-def job_of(model: Any, options: argparse.Namespace) -> Job:
-    """What the options ask the model to do.
+def job_of(model: Any, options: argparse.Namespace, resampler: audio.Resampler) -> Job:
+    """What the options ask the model to do, at its own rate by the resampler of its training.
 
     Raises:
         ValueError: They lack what the model needs, or have what it does not know.
@@ -67,10 +68,10 @@ def job_of(model: Any, options: argparse.Namespace) -> Job:
                 " --steps_per_beat and --offset_s"
             )
         grid = {"steps_per_beat": options.steps_per_beat, "offset_s": options.offset_s}
-        return partial(model.align, bpm=options.bpm, **grid)
+        return partial(model.align, bpm=options.bpm, **grid, resampler=resampler)
     if options.bpm is not None:
         raise ValueError(f"--bpm {options.bpm:g}: {type(model).__name__} knows no tempo: leave it out")
-    return partial(render, model, knobs=read_knobs(options.knobs, model.knobs))
+    return partial(render, model, knobs=read_knobs(options.knobs, model.knobs), resampler=resampler)
 
 
 def read_knobs(text: str, ranges: Mapping[str, Sequence[float]]) -> Tensor | None:
@@ -98,12 +99,19 @@ def read_knobs(text: str, ranges: Mapping[str, Sequence[float]]) -> Tensor | Non
     return torch.tensor([list(settings.values())]) if settings else None
 
 
-def render(model: Any, waveform: Tensor, rate: int, *, knobs: Tensor | None = None) -> Tensor:
+def render(
+    model: Any,
+    waveform: Tensor,
+    rate: int,
+    *,
+    knobs: Tensor | None = None,
+    resampler: audio.Resampler = "soxr_hq",
+) -> Tensor:
     """Processes (channel, time) at `rate` Hz, channel by channel, and returns the same shape."""
-    inner = audio.resample(waveform, rate, model.sample_rate).to(model.device)
+    inner = audio.resample(waveform, rate, model.sample_rate, resampler).to(model.device)
     knobs = None if knobs is None else knobs.to(model.device)
     channels = [model.render(channel[None, None], knobs)[0] for channel in inner]
-    output = audio.resample(torch.cat(channels).cpu(), model.sample_rate, rate)
+    output = audio.resample(torch.cat(channels).cpu(), model.sample_rate, rate, resampler)
     return output[:, : waveform.shape[1]]
 
 
@@ -163,6 +171,7 @@ def _parser() -> CommandParser:
         help="steps of that grid (default: %(default)s, eighths)",
     )
     add("--offset_s", type=float, default=0.0, help="where a beat lies, in seconds (default: %(default)s)")
+    add("--allow_truncated", action="store_true", help="take what there is of a recording that was cut off")
     add("input", type=Path, help="recording, any format that can be decoded")
     add("output", type=Path, help="where to write; the ending decides the format")
     return parser

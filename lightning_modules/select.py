@@ -30,7 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     options = build_parser().parse_args(arguments)
     try:
-        listener = Listener(options.ckpt_path, device=options.device, num_workers=options.workers)
+        listener = Listener(
+            options.ckpt_path,
+            device=options.device,
+            allow_truncated=options.allow_truncated,
+            num_workers=options.workers,
+        )
         index = index_library(options.library, listener=listener, path=options.index)
         found, faults = nearest(options.recording, index, listener=listener, top=options.top)
     except (ValueError, OSError) as error:
@@ -58,6 +63,7 @@ def build_parser() -> CommandParser:
     add("--top", type=at_least_one, default=10, metavar="K", help="sounds a recording (default: %(default)s)")
     add("--index", type=Path, metavar="FILE", help="where embeddings are kept (default: LIBRARY/.select.npz)")
     add("--json", action="store_true", help="print JSON")
+    add("--allow_truncated", action="store_true", help="hear what there is of files that were cut off")
     add("--device", default="auto", help="cpu, cuda, ... (default: the accelerator, if there is one)")
     add("--workers", type=int, metavar="N", help="processes that decode (default: by the CPUs)")
     return parser

@@ -91,6 +91,7 @@ def build_parser() -> CommandParser:
         metavar="FILE",
         help="configuration of a tagger yet to be trained, for --spectrograms-only",
     )
+    add("--allow_truncated", action="store_true", help="hear what there is of files that were cut off")
     add("--device", default="auto", help="cpu, cuda, ... (default: the accelerator, if there is one)")
     add("--workers", type=int, metavar="N", help="processes that decode (default: by the CPUs)")
     return parser
@@ -114,8 +115,18 @@ def check_use(parser: argparse.ArgumentParser, options: argparse.Namespace) -> N
         parser.error(f"--threshold {options.threshold}: expected a probability, from 0 to 1")
 
 
+def _listener(options: argparse.Namespace) -> Listener:
+    return Listener(
+        options.ckpt_path,
+        config=options.config,
+        device=options.device,
+        allow_truncated=options.allow_truncated,
+        num_workers=options.workers,
+    )
+
+
 def _sort(options: argparse.Namespace) -> int:
-    tagger = Listener(options.ckpt_path, device=options.device, num_workers=options.workers)
+    tagger = _listener(options)
     threshold = options.threshold
     if threshold is None:
         threshold = 0.5 if tagger.is_multi_tag else 0.0
@@ -166,9 +177,7 @@ def _list(title: str, reasons: dict[str, str]) -> list[str]:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    listener = Listener(
-        options.ckpt_path, config=options.config, device=options.device, num_workers=options.workers
-    )
+    listener = _listener(options)
     pack = options.spectrograms_only
     done = write_spectrograms(options.library, pack, listener=listener, progress=sys.stderr.isatty())
     summary = f"{done.num_files} spectrograms in {pack}, {done.num_bytes / 1e6:.2f} MB"

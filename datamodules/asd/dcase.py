@@ -120,7 +120,8 @@ class DCASE(ClipDataModule):
         super().setup(stage)
         for name in self.rows.keys() - before - {"predict"}:
             for clip in self.rows[name][:1]:
-                if (rate := audio.info(clip.path).sample_rate) != self.sample_rate:
+                header = audio.info(clip.path, allow_truncated=self.allow_truncated)
+                if (rate := header.sample_rate) != self.sample_rate:
                     rank_zero_warn(
                         f"{clip.path} has {rate} Hz: such clips are resampled to sample_rate {self.sample_rate} Hz"
                     )
@@ -143,7 +144,7 @@ class DCASE(ClipDataModule):
         if name != "train" or self.proxy_outliers != "audioset":
             return {}
         proxies = [clip for clip in clips if clip.target == 1]
-        if short := too_short(proxies):
+        if short := too_short(proxies, allow_truncated=self.allow_truncated):
             key, reason = next(iter(short.items()))
             rank_zero_warn(
                 f"{len(short)} of {len(proxies)} clips of AudioSet are left out, e.g. {key}: {reason}"

@@ -102,11 +102,11 @@ def foreign_clips(kind: ProxyOutliers, root: Path | None) -> list[Clip]:
     ]
 
 
-def too_short(clips: Sequence[Clip]) -> dict[str, str]:
+def too_short(clips: Sequence[Clip], *, allow_truncated: bool = False) -> dict[str, str]:
     """Key -> reason of the clips that the published code leaves out of AudioSet."""
 
     def seconds(clip: Clip) -> float:
-        header = audio.info(clip.path)
+        header = audio.info(clip.path, allow_truncated=allow_truncated)
         return header.num_frames / header.sample_rate
 
     with ThreadPoolExecutor(16) as pool:  # waits for the disk

@@ -59,6 +59,7 @@ class Track:
         import av
 
         self._path, self._container, self._stream = path, container, stream
+        self._num_bytes = 0  # that were decoded
         self._to_float = av.AudioResampler(format="fltp")
         self.is_cut = False
 
@@ -80,6 +81,7 @@ class Track:
                 continue
             if found and damaged:
                 fail(self._path, "damaged in the middle", "copy or download it again")
+            self._num_bytes += packet.size
             heard = heard or bool(found)
             yield from found
         self.is_cut = (damaged or corrupt) and self._container.format.name not in _RAW
@@ -114,6 +116,15 @@ class Track:
         if is_cut and "matroska" in names:
             return (self._container.duration or 0) * stream.rate // av.time_base
         return 0
+
+    def samples_in(self, missing: int, decoded: int) -> int:
+        """Samples in bytes that a file lacks, as many as in those decoded; 0 where nothing tells.
+
+        Of an Ogg file its last page alone tells what it lacks, and of a film the rest may be pictures.
+        """
+        if not self._num_bytes or len(self._container.streams) > 1 or self._container.format.name == "ogg":
+            return 0
+        return round(missing * decoded / self._num_bytes)
 
 
 def _is_tag(packet: Packet) -> bool:
@@ -160,26 +171,24 @@ class Count(NamedTuple):
     lacks: int | None
 
 
-def count(path: str | Path, *, promised: int = 0, is_cut: bool = False) -> Count:
+def count(path: str | Path, *, promised: int = 0, missing: int = 0) -> Count:
     """Decode a whole file and count.
 
     Args:
         path: What to decode.
         promised: Samples per channel that it should have, where that is known.
-        is_cut: Whether it is known that something is missing.
+        missing: Bytes that it is known to lack.
     """
     with open_track(path) as track:
         num_frames, frame = 0, None
         for block in track.blocks():
             num_frames, frame = block.end, block.frame
+        is_cut = missing > 0 or track.is_cut
         if frame is None:
-            return Count(1, 0, 1, promised)
-        is_cut = is_cut or track.is_cut
+            return Count(1, 0, 1, promised or (None if is_cut else 0))
         lacks = max((promised or track.promised(is_cut=is_cut)) - num_frames, 0)
-        if is_cut:
-            lacks = lacks or None
-        elif lacks < _SLACK_S * frame.sample_rate:
-            lacks = 0
+        if lacks < _SLACK_S * frame.sample_rate:  # the header promises what is there
+            lacks = (track.samples_in(missing, num_frames) or lacks or None) if is_cut else 0
         return Count(frame.sample_rate, num_frames, len(frame.layout.channels), lacks)
 
 

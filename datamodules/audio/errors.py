@@ -22,5 +22,10 @@ def fail(path: str | Path, fault: str, way_out: str) -> NoReturn:
 def fail_truncated(path: str | Path, has: int, lacks: int | None) -> NoReturn:
     """Raise `AudioError` for a file that was cut off; `lacks` is None where nothing tells how many samples."""
     number = "an unknown number" if lacks is None else lacks
-    way_out = "copy or download it again, or use what is there with data.allow_truncated=true"
+    way_out = "copy or download it again"
+    if has:
+        way_out += (
+            ", or use what is there with --data.allow_truncated=true (--allow_truncated where a command has no data"
+            " section)"
+        )
     fail(path, f"truncated: has {has} samples and lacks {number}", way_out)

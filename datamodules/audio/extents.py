@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from io import FileIO
 from typing import NamedTuple
 
+from datamodules.audio.rare_extents import RARE
+
 _UNKNOWN = (range(1), range((1 << 31) - 4096, (1 << 31) + 1), range((1 << 32) - 4096, 1 << 32))
 """Sizes that programs leave in the header of a WAV file that they write into a pipe."""
 
@@ -20,7 +22,7 @@ def missing_bytes(file: FileIO, size: int) -> int:
         file: At its beginning, where it is left.
         size: Of the file, in bytes.
     """
-    head = file.read(12)
+    head = file.read(20)
     end = next((promise(file, size) for magic, promise in _PROMISES.items() if head.startswith(magic)), None)
     file.seek(0)
     return 0 if end is None else max(end - size, 0)
@@ -162,4 +164,4 @@ _PROMISES: dict[bytes, Callable[[FileIO, int], int | None]] = {
     b"NIST": _nist,
     b"\x1aE\xdf\xa3": _matroska,
     b"OggS": _ogg,
-}
+} | RARE

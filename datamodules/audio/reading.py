@@ -57,6 +57,8 @@ _SEEK_FROM_S = 60.0
 _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8} | {
     "ULAW": 1,
     "ALAW": 1,
+    "DPCM_8": 1,
+    "DPCM_16": 2,
 }
 # Behind a seek libmpg123 gives wrong samples until the bytes are there that frames borrow from earlier ones, 511 at
 # most, or 255 at rates below 32 kHz: as many frames at the lowest bit rates.
@@ -103,7 +105,8 @@ def info(path: str | Path, *, allow_truncated: bool = False) -> AudioInfo:
 
     Args:
         path: Any file that libsndfile or FFmpeg decodes.
-        allow_truncated: Take what there is of a file that was cut off.
+        allow_truncated: Take what there is of a file that was cut off. Of PAF, PVF, IRCAM and raw streams (ADTS,
+            AC-3, MP3 without a tag) nothing tells how long they should be: none of them counts as such.
 
     Raises:
         AudioError: If the file is missing, unreadable, not audio, empty or truncated.
@@ -251,10 +254,12 @@ def _looked_at(path: str, size: int, _: int, to_the_end: bool) -> _Sound:
                         return _Sound(header, lacks, False, _last_seek(file, size, sound))
                     promised = header.num_frames
     try:
-        known = {"promised": promised, "is_cut": missing > 0}
+        known = {"promised": promised, "missing": missing}
         count = lengths.kept(lambda: containers.count(path, **known), path, "count", known)
         rate, num_frames, num_channels, lacks = count
     except AudioError:
+        if missing:
+            fail(path, "truncated, and what is there cannot be decoded", "copy or download it again")
         if sound is None or header.num_frames:
             raise
         return _Sound(header, 0, by_ffmpeg=False)  # a header alone

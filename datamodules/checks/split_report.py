@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from rich.console import Console
 from rich.progress import track
@@ -44,6 +45,7 @@ def check_split(
     clips: Sequence[Clip],
     heads: Mapping[str, Sequence[str]],
     *,
+    allow_truncated: bool = False,
     title: str | None = None,
     place_of: Callable[[Clip], str] = lambda clip: clip.path,
 ) -> tuple[SplitReport, dict[str, str]]:
@@ -52,6 +54,7 @@ def check_split(
     Args:
         clips: Rows of the split.
         heads: Name of each label of a clip -> its class names.
+        allow_truncated: Take what there is of files that were cut off.
         title: Of the progress bar; None shows none.
         place_of: What tells where a clip is listed.
 
@@ -68,7 +71,7 @@ def check_split(
     missing = {clip.path for clip in absent}
     paths = [path for path in dict.fromkeys(clip.path for clip in clips) if path not in missing]
     with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
-        results: Iterable[Sound | str] = pool.map(listen, paths)
+        results: Iterable[Sound | str] = pool.map(partial(listen, allow_truncated=allow_truncated), paths)
         if title is not None:
             results = track(results, title, len(paths), console=Console(stderr=True))
         sounds = dict(zip(paths, results, strict=True))

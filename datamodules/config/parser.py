@@ -58,6 +58,9 @@ class Parser(LightningArgumentParser):
             config = super().parse_args(words, *more, **kwargs)
         except OmegaConfBaseException as error:  # such as a variable of the environment that is not set
             self.refuse(cause(error))
+        for key, value in config.items():
+            if value == "" and key.startswith("data."):  # of a path the folder that the command runs in
+                self.refuse(f"{plain_key(key)} is empty: give it a value, or leave it out for its default")
         read = {(plain_key(key), value) for key, value in config.items() if isinstance(value, int | float)}
         for option, value in options:  # what stayed text, such as a time, is right
             self._refuse_misread(option, value, {number for key, number in read if key == plain_key(option)})

@@ -22,6 +22,7 @@ class Listening:
         stop_s: Seconds from its beginning at which a file counts as ended; None hears all of it.
         published_crop: Whether a published rule says what of a test clip is scored; none does of a user's own data.
         resampler: By what; packages that do not say are of versions that had torchaudio alone.
+        allow_truncated: Take what there is of files that were cut off.
     """
 
     sample_rate: int
@@ -32,6 +33,7 @@ class Listening:
     stop_s: float | None = None
     published_crop: bool = True
     resampler: "Resampler" = "torchaudio"
+    allow_truncated: bool = False
 
     @classmethod
     def of(cls, datamodule: "ClipDataModule") -> "Listening":
@@ -45,6 +47,7 @@ class Listening:
             stop_s=datamodule.stop_s,
             published_crop=datamodule.published_crop,
             resampler=datamodule.resampler,
+            allow_truncated=datamodule.allow_truncated,
         )
 
     @property
@@ -56,4 +59,5 @@ class Listening:
             "padding": self.padding,
             "mono": self.mono,
             "resampler": self.resampler,
+            "allow_truncated": self.allow_truncated,
         }

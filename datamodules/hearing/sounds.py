@@ -58,7 +58,8 @@ class Sounds(IterableDataset[Piece | End]):
         self.clips, self.listening, self.share = clips, listening, share
         self.min_s = max(MIN_S, min_samples / listening.sample_rate)
         self.num_channels = None if listening.mono else num_channels
-        self._source = _Source(mono=listening.mono)
+        self._allowed = {"allow_truncated": listening.allow_truncated}
+        self._source = _Source(mono=listening.mono, **self._allowed)
         self._cut = ClipDataset([Clip("", "")], **listening.cut, recordings=self._source)
 
     @property
@@ -90,13 +91,13 @@ class Sounds(IterableDataset[Piece | End]):
         """Pieces of a file; tells `end` what is found out about it."""
         place = self._place(clip, end)
         size = self._window_size(place)
-        samples = _read(clip.path, place) if end.seconds <= WHOLE_S else None
+        samples = _read(clip.path, place, **self._allowed) if end.seconds <= WHOLE_S else None
         is_longer, has_start = size < place.end - place.begin, False
         if self.listening.crop_s is not None or not is_longer:
             for piece in self._crops(clip, place, size, samples, end):
                 has_start |= piece.mark.is_window
                 yield piece
-        blocks = _blocks(clip.path, place) if samples is None else iter([samples.numpy()])
+        blocks = _blocks(clip.path, place, **self._allowed) if samples is None else iter([samples.numpy()])
         heard = (self._take(block, end.condition) for block in blocks)
         if not is_longer:
             deque(heard, maxlen=0)
@@ -117,9 +118,9 @@ class Sounds(IterableDataset[Piece | End]):
         """
         if clip.stop_s == self.listening.stop_s:  # where the test ends files, and not what the clip is of one
             clip = replace(clip, stop_s=None)
-        place = span(clip)
+        place = span(clip, **self._allowed)
         end.seconds = (place.end - place.begin) / place.rate
-        num_channels = audio.info(clip.path).num_channels
+        num_channels = audio.info(clip.path, **self._allowed).num_channels
         if self.num_channels is not None and num_channels != self.num_channels:
             raise audio.AudioError(
                 f"{num_channels} channels where the model was trained on {self.num_channels}: mix it to as many"
@@ -178,8 +179,8 @@ class Sounds(IterableDataset[Piece | End]):
 class _Source:
     """What is cut next: samples at hand, or a file; `Decoded` for `ClipDataset`."""
 
-    def __init__(self, *, mono: bool) -> None:
-        self.mono = mono
+    def __init__(self, *, mono: bool, allow_truncated: bool) -> None:
+        self.mono, self.allow_truncated = mono, allow_truncated
         self.path, self.place, self.samples, self.offset = "", Span(1, 0, 0), None, 0
 
     def hold(self, path: str, place: Span, samples: Tensor | None, offset: int = 0) -> None:
@@ -193,22 +194,24 @@ class _Source:
     def read(self, index: int, part: Span) -> Tensor:
         """Samples (channel, time) of a part."""
         if self.samples is None:
-            return decode(self.path, part, mono=self.mono)
+            return decode(self.path, part, mono=self.mono, allow_truncated=self.allow_truncated)
         samples = self.samples[:, part.begin - self.offset : part.end - self.offset]
         return samples.mean(dim=0, keepdim=True) if self.mono and len(samples) > 1 else samples
 
 
-def _read(path: str, place: Span) -> Tensor:
-    return audio.read(path, place.begin, place.end - place.begin)[0]
+def _read(path: str, place: Span, *, allow_truncated: bool) -> Tensor:
+    return audio.read(path, place.begin, place.end - place.begin, allow_truncated=allow_truncated)[0]
 
 
-def _blocks(path: str, place: Span) -> Iterator[NDArray[np.float32]]:
+def _blocks(path: str, place: Span, *, allow_truncated: bool) -> Iterator[NDArray[np.float32]]:
     """A part of a file, piece by piece; a whole one is decoded once from its beginning."""
-    if place.begin == 0 and place.end == audio.info(path).num_frames:
-        yield from audio.blocks(path, _BLOCK)
+    num_frames = audio.info(path, allow_truncated=allow_truncated).num_frames
+    if place.begin == 0 and place.end == num_frames:
+        yield from audio.blocks(path, _BLOCK, allow_truncated=allow_truncated)
         return
     for begin in range(place.begin, place.end, _BLOCK):
-        yield audio.read(path, begin, min(_BLOCK, place.end - begin))[0].numpy()
+        part = Span(place.rate, begin, min(begin + _BLOCK, place.end))
+        yield _read(path, part, allow_truncated=allow_truncated).numpy()
 
 
 def reason(error: audio.AudioError, path: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.audio.resampling import Resampler
 from datamodules.loading.loader import Loader, ResumableLoader, worker_settings
 from datamodules.loading.samplers import EvaluationBatchSampler, TrainSampler
 
@@ -38,6 +39,9 @@ class ResumableDataModule(LightningDataModule, ABC):
     Args:
         root: Folder of the data set.
         sample_rate: What waveforms are resampled to, in Hz.
+        resampler: What brings files to `sample_rate`: ``soxr_hq``, or ``torchaudio`` as in versions up to 0.2, which
+            checkpoints of theirs and the papers' configurations keep; None is soxr_hq.
+        allow_truncated: Take what there is of files that were cut off, instead of refusing them.
         batch_size: Training items a rank.
         eval_batch_size: Items a batch in validation, test and prediction.
         num_workers: Loader processes a rank; None follows the CPUs, 0 decodes in the training process.
@@ -66,6 +70,8 @@ class ResumableDataModule(LightningDataModule, ABC):
         *,
         root: str,
         sample_rate: int = 16000,
+        resampler: Resampler | None = None,
+        allow_truncated: bool = False,
         batch_size: int = 24,
         eval_batch_size: int = 24,
         num_workers: int | None = None,
@@ -76,6 +82,8 @@ class ResumableDataModule(LightningDataModule, ABC):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, found {value}: correct the data section")
         self.root, self.sample_rate = Path(root).expanduser(), sample_rate
+        self.resampler: Resampler = resampler or "soxr_hq"
+        self.allow_truncated = allow_truncated
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
         self.rows = {}
@@ -86,6 +94,15 @@ class ResumableDataModule(LightningDataModule, ABC):
     def corpus(self) -> str:
         """What it is called above figures: the data set, and the folder that it lies in."""
         return f"{type(self).__name__} {self.root.name}"
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """How files become waveforms, as settings of `datamodules.clips.ClipDataset`."""
+        return {
+            "sample_rate": self.sample_rate,
+            "resampler": self.resampler,
+            "allow_truncated": self.allow_truncated,
+        }
 
     @property
     def heads(self) -> Mapping[str, Sequence[str]]:

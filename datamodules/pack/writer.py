@@ -65,7 +65,8 @@ def read_list(path: Path) -> tuple[Strings, NDArray[np.void]]:
 class _ShardFile:
     """A shard that is written; it appears, with its list, when the block that it is the context of ends well."""
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Path, number: int, *, allow_truncated: bool) -> None:
+        self._allowed = {"allow_truncated": allow_truncated}
         self._path, self._number = folder / f"{number:06d}.bin", number
         self._part = folder / f".{number:06d}.part"
         self._names: list[str] = []
@@ -101,7 +102,7 @@ class _ShardFile:
         """
         begin = self.size
         try:
-            header = audio.info(path)
+            header = audio.info(path, **self._allowed)
             row = self._append(path, begin, _as_int16) or self._append(path, begin, _as_float32)
         except audio.AudioError:
             self._return_to(begin)
@@ -118,7 +119,7 @@ class _ShardFile:
         """Samples, checksum, channels and bytes a sample of what was appended; None if `convert` refuses it."""
         self._return_to(begin)
         num_samples = checksum = num_channels = sample_bytes = 0
-        for block in audio.blocks(path):
+        for block in audio.blocks(path, **self._allowed):
             samples = convert(block)
             if samples is None:
                 return None
@@ -189,12 +190,20 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def pack(root: Path, into: Path, *, shard_bytes: int = 1 << 30, progress: bool = False) -> dict[str, str]:
+def pack(
+    root: Path,
+    into: Path,
+    *,
+    allow_truncated: bool = False,
+    shard_bytes: int = 1 << 30,
+    progress: bool = False,
+) -> dict[str, str]:
     """Pack the data set in `root` into the folder `into`.
 
     Args:
         root: The data set.
         into: The packed root; what an earlier run packed stays.
+        allow_truncated: Pack what there is of files that were cut off, in place of copying them.
         shard_bytes: Size at which a shard is closed.
         progress: Show a bar.
 
@@ -217,11 +226,12 @@ def pack(root: Path, into: Path, *, shard_bytes: int = 1 << 30, progress: bool =
         raise ValueError(f"{root}: no file of audio to pack: set data.root to the folder of the data set")
     copy_others(root, into)
     with Progress(console=Console(stderr=True), disable=not progress) as bar, _locked(into / SHARDS):
-        return _write_shards(root, into, shard_bytes, partial(bar.advance, bar.add_task("pack", total=total)))
+        on_progress = partial(bar.advance, bar.add_task("pack", total=total))
+        return _write_shards(root, into, allow_truncated, shard_bytes, on_progress)
 
 
 def _write_shards(
-    root: Path, into: Path, shard_bytes: int, on_progress: Callable[[], object]
+    root: Path, into: Path, allow_truncated: bool, shard_bytes: int, on_progress: Callable[[], object]
 ) -> dict[str, str]:
     """Pack every file of audio that is not packed yet; those that cannot be decoded are copied as they are."""
     folder, num_threads = into / SHARDS, allowed_cpus()
@@ -235,7 +245,7 @@ def _write_shards(
 
     def fill_shards() -> None:
         for first in waiting:  # the iterator of a list gives each name to one thread
-            with _ShardFile(folder, next(numbers)) as shard:
+            with _ShardFile(folder, next(numbers), allow_truncated=allow_truncated) as shard:
                 for name in itertools.chain([first], waiting):
                     try:
                         shard.add(name, root / name)

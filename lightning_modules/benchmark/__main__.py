@@ -6,6 +6,7 @@ scored whole, scoring in batches of one length over padded ones; on demand also 
 implementation. With --baseline another checkout of this project over this one: start, steps, memory, scoring. With
 --cost the network alone, without data: parameters, multiply-accumulates, memory and time. With --step a whole training
 step with batches of the configuration's size.
+With --resamplers what resamplers leave of sound beyond the target rate, and their time; needs no configuration.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -15,6 +16,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --baseline ../0.2 --score recordings/
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
+    python -m lightning_modules.benchmark --resamplers
 """
 
 import argparse
@@ -34,6 +36,7 @@ from lightning_modules.benchmark.checkouts import against
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
+from lightning_modules.benchmark.resamplers import resampler_figures
 from lightning_modules.benchmark.scoring import whole_clip_figures
 from lightning_modules.benchmark.step_cost import step_cost
 from lightning_modules.benchmark.steps import name_of, step_figures, take_turns
@@ -49,7 +52,16 @@ def main() -> None:
     build = partial(cli.build, "benchmark", __doc__ or "", also_known=parser.known)
     with tempfile.TemporaryDirectory() as folder:
         arguments += [f"--run.root={folder}"]
-        if options.cost:
+        if options.resamplers:
+            figures = resampler_figures()
+            text = _show_cells(
+                {
+                    f"{name} {figure}": value
+                    for name, values in figures.items()
+                    for figure, value in values.items()
+                }
+            )
+        elif options.cost:
             platform = build([*arguments, "--tracking.wandb=disabled"])
             figures = cost.cost_report(
                 platform,
@@ -66,9 +78,7 @@ def main() -> None:
                 figures = _step(options, build, arguments)
             else:
                 figures = _measure(options, build, arguments, Path(folder))
-            cells = _cells(figures)
-            _show(cells)
-            text = _markdown(cells)
+            text = _show_cells(figures)
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if options.markdown is not None:
@@ -85,6 +95,7 @@ def _parser() -> CommandParser:
     add("--reference", help="module.path:factory of a module that takes the same waveforms.")
     add("--profile", type=Path, help="Write a trace of three steps to this file.")
     add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
+    add("--resamplers", action="store_true", help="Measure the resamplers instead; needs no configuration.")
     add = parser.add_argument_group("another checkout").add_argument
     add(
         "--baseline", type=Path, help="Its folder: measure start, steps, memory and scoring of both in turns."
@@ -159,6 +170,13 @@ def _measure(
     waiting = build(arguments)
     figures["data_wait_share"] = data_wait_share(waiting, options.profile)
     return figures
+
+
+def _show_cells(figures: Mapping[str, Any]) -> str:
+    """Prints a table of figures and returns it as Markdown."""
+    cells = _cells(figures)
+    _show(cells)
+    return _markdown(cells)
 
 
 def _cells(figures: Mapping[str, Any]) -> dict[str, str]:

@@ -82,6 +82,7 @@ class Listener:
         ckpt_path: Checkpoint of a `Tagger`.
         config: Configuration, where there is no checkpoint yet.
         device: ``auto`` is the accelerator, if there is one.
+        allow_truncated: Hear what there is of files that were cut off, as where the tagger was trained on such.
         num_workers: Processes that decode; None follows the CPUs.
 
     Attributes:
@@ -99,6 +100,7 @@ class Listener:
         *,
         config: str | None = None,
         device: str = "auto",
+        allow_truncated: bool = False,
         num_workers: int | None = None,
     ) -> None:
         assert ckpt_path or config
@@ -112,6 +114,7 @@ class Listener:
             device = accelerator.type if accelerator else "cpu"
         self.model = model.eval().to(device)
         self.data: ClipDataModule = data
+        data.allow_truncated |= allow_truncated
         self.is_multi_tag = model.is_multi_tag
         self.classes = list(model.heads) if self.is_multi_tag else list(model.heads.get("class", ()))
         self._num_workers = num_workers
@@ -137,7 +140,6 @@ class Listener:
         clips = ClipDataset(
             [Clip(key="", path=path, stop_s=data.stop_s) for path in paths],
             **Listening.of(data).cut,
-            allow_truncated=data.allow_truncated,
         )
         network: Any = self.model.network
         num_channels = None if data.mono else network.input_size[0]

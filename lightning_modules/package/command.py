@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def main() -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     package = read_package(arguments.package)
+    if arguments.allow_truncated:
+        package = replace(package, listening=replace(package.listening, allow_truncated=True))
     device, names = _device(arguments.device), ClassScores.of(package.scorer)
     read = readings(package, arguments.instance)
     if arguments.stream:
@@ -114,6 +117,9 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--windows", action="store_true", help="a row a window of every file, with its times")
     parser.add_argument("--strict", action="store_true", help="fail where a file could not be scored")
+    parser.add_argument(
+        "--allow_truncated", action="store_true", help="score what there is of files that were cut off"
+    )
     parser.add_argument(
         "--instance", help="machine instance whose threshold decides, where the package has several"
     )

@@ -85,7 +85,14 @@ class TimeAligner(PairModule):
 
     @torch.no_grad()
     def align(
-        self, waveform: Tensor, rate: int, *, bpm: float, steps_per_beat: int = 2, offset_s: float = 0.0
+        self,
+        waveform: Tensor,
+        rate: int,
+        *,
+        bpm: float,
+        steps_per_beat: int = 2,
+        offset_s: float = 0.0,
+        resampler: audio.Resampler = "soxr_hq",
     ) -> Tensor:
         """Moves every hit of a recording to the nearest step of a tempo's grid.
 
@@ -97,6 +104,7 @@ class TimeAligner(PairModule):
             bpm: Beats a minute.
             steps_per_beat: Steps that hits may lie on.
             offset_s: Where the first beat lies, in seconds.
+            resampler: What takes the recording to the network's rate.
 
         Returns:
             (channel, time); the recording itself where it holds no hit.
@@ -105,14 +113,14 @@ class TimeAligner(PairModule):
             raise ValueError(
                 f"a grid of {bpm} bpm in {steps_per_beat} steps a beat: give a tempo of the recording"
             )
-        onsets = self.onsets(waveform, rate)
+        onsets = self.onsets(waveform, rate, resampler=resampler)
         return quantise(
             waveform, onsets, sample_rate=rate, step_s=60 / (bpm * steps_per_beat), offset_s=offset_s
         )
 
-    def onsets(self, waveform: Tensor, rate: int) -> Tensor:
+    def onsets(self, waveform: Tensor, rate: int, *, resampler: audio.Resampler = "soxr_hq") -> Tensor:
         """Where the hits of (channel, time) begin, float64 (hit,) in seconds, ascending."""
-        mono = audio.resample(waveform.mean(dim=0), rate, self.sample_rate)
+        mono = audio.resample(waveform.mean(dim=0), rate, self.sample_rate, resampler)
         coarse = detect_onsets(mono, sample_rate=self.sample_rate)
         if not len(coarse):
             return torch.zeros(0, dtype=torch.float64)

@@ -105,15 +105,21 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
 def carried_config(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
     """The configuration that a checkpoint carries, None without one.
 
-    Clips of versions that had one resampler alone keep it.
+    Data of versions that had one resampler alone keep it.
     """
     if "config" not in checkpoint:
         return None
     config: dict[str, Any] = yaml.safe_load(checkpoint["config"])
     arguments = (config.get("data") or {}).get("init_args") or {}
-    if "in_memory" in arguments:  # as of all data modules of clips
+    if _OF_ALL_DATA & arguments.keys():
         arguments.setdefault("resampler", "torchaudio")
     return config
+
+
+_OF_ALL_DATA = {
+    "seed",
+    "class_outputs",
+}  # of data modules that take a resampler, the second of a mapping alone
 
 
 def first_readable(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]] | None:

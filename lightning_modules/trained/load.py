@@ -17,6 +17,7 @@ def load_model(
     *,
     config: str | Path | Sequence[str | Path] = (),
     device: str | torch.device | None = None,
+    allow_truncated: bool = False,
 ) -> TrainedModel:
     """Loads a trained model, which scores sounds as ``python -m lightning_modules.test`` does.
 
@@ -26,6 +27,7 @@ def load_model(
         config: One YAML file or several, later ones on top, in place of the configuration that the checkpoint carries
             or that is shipped for the published network.
         device: Where to score; None is a GPU where there is one.
+        allow_truncated: Score what there is of files that were cut off, instead of refusing them.
 
     Raises:
         ValueError: The source is none of these or damaged, gives clips no scores, or does not fit the configuration.
@@ -37,7 +39,7 @@ def load_model(
     path, place = Path(source).expanduser(), _device(device)
     configs = [config] if isinstance(config, str | Path) else list(config)
     if path.is_dir():
-        return _of_package(path, configs, place)
+        return _of_package(path, configs, place).hearing(allow_truncated=allow_truncated)
     try:
         content = read_file(path)
     except FileNotFoundError:
@@ -46,7 +48,7 @@ def load_model(
         raise ValueError(f"{error}: {ACCEPTED}") from None
     from lightning_modules.trained.method import model_of_file  # and Lightning, which packages do without
 
-    return model_of_file(path, content, configs, place)
+    return model_of_file(path, content, configs, place).hearing(allow_truncated=allow_truncated)
 
 
 def _of_package(path: Path, configs: Sequence[str | Path], device: torch.device) -> TrainedModel:

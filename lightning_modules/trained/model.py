@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +52,12 @@ class TrainedModel:
         self._is_multi_tag = isinstance(scorer, ClassScorer) and scorer.is_multi_tag
         self._network = type(scorer.network).__name__
         self._listening, self._score, self._batch_size = listening, score, batch_size
+
+    def hearing(self, *, allow_truncated: bool) -> "TrainedModel":
+        """The model itself, which from now on may take files that were cut off; one that does already goes on so."""
+        allowed = allow_truncated or self._listening.allow_truncated
+        self._listening = replace(self._listening, allow_truncated=allowed)
+        return self
 
     @property
     def classes(self) -> list[str] | dict[str, list[str]]:

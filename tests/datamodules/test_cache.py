@@ -1,3 +1,6 @@
+import hashlib
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,24 @@ def test_the_folder_is_the_users_own_where_none_is_named(monkeypatch):
     monkeypatch.setenv(cache.VARIABLE, "")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert cache.cache_folder() == Path("/somewhere/audio-research-platform")
+
+
+def test_a_large_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path = tmp_path / "film"
+    read = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *each: read.append(1) or digest(*each))
+
+    def found(content: bytes, *, age_s: float) -> str:
+        path.write_bytes(content)
+        os.utime(path, (time.time() - age_s,) * 2)
+        return cache.content_hash(path)
+
+    for content, age_s in ((b"a" * 300_000, 100), (b"b" * 300_000, 50)):
+        assert found(content, age_s=age_s) == hashlib.sha256(content).hexdigest() == cache.content_hash(path)
+    assert len(read) == 2
+    # one that was written this moment may be written again at the same time
+    assert found(b"c" * 300_000, age_s=0) == cache.content_hash(path)
+    assert len(read) == 4
+    monkeypatch.setenv(cache.VARIABLE, str(path))  # where nothing can be kept, it is hashed all the same
+    assert cache.content_hash(path) == hashlib.sha256(b"c" * 300_000).hexdigest()

@@ -153,3 +153,21 @@ def test_a_sound_is_heard_alone_where_sounds_are_whole(ckpt_path, tmp_path):
     listener.data.eval_crop_s = None
     heard = dict(listener.hear(paths, lambda batch: torch.full((len(batch.key),), batch.waveform.shape[-1])))
     assert [int(heard[row]) for row in range(4)] == [9000, 4000, 4000, 7001]
+
+
+def test_what_there_is_of_cut_files_is_heard_by_an_option(sounds, ckpt_path, tmp_path, capsys):
+    library, cut = tmp_path / "library", tmp_path / "library" / "cut.wav"
+    library.mkdir()
+    hit, rate = soundfile.read(sounds / "kick" / "kit1__1.flac", dtype="int16")
+    soundfile.write(cut, hit, rate)
+    cut.write_bytes(cut.read_bytes()[:5044])
+    soundfile.write(tmp_path / "part.wav", hit[:2500], rate)
+    sorting = ["--ckpt_path", ckpt_path, "--into", tmp_path / "into", library]
+    assert run(sort, *sorting) == 1
+    assert "cut.wav: truncated: has 2500 samples and lacks" in capsys.readouterr().out
+    assert run(sort, "--allow_truncated", *sorting) == 0
+    selecting = ["--ckpt_path", ckpt_path, "--index", tmp_path / "index", "--library", library, "--json"]
+    capsys.readouterr()
+    assert run(select, *selecting, "--allow_truncated", tmp_path / "part.wav") == 0
+    ((nearest,),) = [result["nearest"] for result in json.loads(capsys.readouterr().out)]
+    assert nearest == {"path": "cut.wav", "similarity": pytest.approx(1, abs=1e-5)}

@@ -229,3 +229,22 @@ def test_wrong_use_says_what_is_right(make, recording, monkeypatch, capsys):
     for wrong in (["--stream", recording], ["--hop_s", "1", recording], ["--rate", "0", "-"]):
         with pytest.raises(SystemExit, match="2"):
             run(monkeypatch, capsys, *package, *wrong)
+
+
+def test_what_there_is_of_a_cut_file_is_scored_by_an_option(make, recording, tmp_path, monkeypatch, capsys):
+    package = ["--package", make()]
+    whole, cut = tmp_path / "whole.wav", tmp_path / "cut.wav"
+    samples, _ = soundfile.read(recording, dtype="int16")
+    soundfile.write(whole, samples[:20000], RATE)
+    cut.write_bytes(recording.read_bytes()[: 44 + 20000 * 4])
+    expected = by_key(run(monkeypatch, capsys, *package, whole))["whole"]
+    monkeypatch.setattr(sys, "argv", ["predict", *map(str, [*package, cut])])
+    with pytest.raises(SystemExit, match="1"):
+        command.main()
+    shown = capsys.readouterr().err
+    assert (
+        "truncated: has 20000 samples and lacks 6400; copy or download it again, or use what is there"
+        in shown
+    )
+    assert "(--allow_truncated where a command has no data section)" in shown
+    assert by_key(run(monkeypatch, capsys, *package, "--allow_truncated", cut)) == {"cut": expected}

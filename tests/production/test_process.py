@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from datamodules import audio
 from lightning_modules import process
 from lightning_modules.commands.trained import trained_model
 from lightning_modules.networks import LSTMDenoiser
@@ -202,3 +205,26 @@ def test_a_denoiser_renders_recordings_too(call):
     waveform = torch.randn(2, 1000)
     output = process.render(model, waveform, 8000)
     assert torch.allclose(output[1], model.render(waveform[None, 1:])[0, 0])
+
+
+@pytest.mark.parametrize("resampler", ["soxr_hq", "torchaudio"])
+def test_recordings_are_resampled_as_the_data_of_the_training_were(resampler):
+    torch.manual_seed(0)
+    model = Denoiser(LSTMDenoiser(hidden_dim=4), window=256).eval()
+    model.sample_rate = 8000
+    waveform = torch.randn(1, 4410)
+    inner = audio.resample(waveform, 44100, 8000, resampler)
+    expected = audio.resample(model.render(inner[None])[0], 8000, 44100, resampler)[:, :4410]
+    job = process.job_of(model, Namespace(bpm=None, knobs=""), resampler)
+    torch.testing.assert_close(job(waveform, 44100), expected)
+
+
+def test_what_there_is_of_a_recording_is_taken_by_an_option(last, call):
+    samples = recording("in.wav", 4000)
+    path = Path("in.wav")
+    path.write_bytes(path.read_bytes()[: -4 * 1000])
+    with pytest.raises(ValueError, match="truncated: has 3000 samples and lacks 1000"):
+        call("--ckpt_path", last, "in.wav", "out.wav")
+    call("--ckpt_path", last, "--allow_truncated", "in.wav", "out.wav")
+    found, _ = soundfile.read("out.wav", always_2d=True)
+    np.testing.assert_allclose(found, samples[:3000], atol=1e-6)

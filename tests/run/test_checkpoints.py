@@ -6,10 +6,16 @@ import pickle
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from datamodules.files import remove_leftovers
-from lightning_modules.run.checkpoints import AtomicCheckpointIO, load_weights, read_checkpoint
+from lightning_modules.run.checkpoints import (
+    AtomicCheckpointIO,
+    carried_config,
+    load_weights,
+    read_checkpoint,
+)
 
 
 @pytest.fixture
@@ -98,3 +104,22 @@ def test_training_only_entries_may_be_missing_on_either_side(saved):
     assert torch.equal(module.weight, read_checkpoint(saved)["state_dict"]["weight"])
     with pytest.raises(ValueError, match=r"2 missing \(bank\.weight, \.\.\.\)"):
         load_weights(module, saved)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"in_memory": False, "seed": 0}, "torchaudio"),  # of clips, of a version before there was another
+        ({"window": 2048, "seed": 0}, "torchaudio"),  # of pairs
+        ({"class_outputs": [], "sample_rate": 16000}, "torchaudio"),  # of a mapping
+        ({"seed": 0, "resampler": None}, None),  # soxr_hq
+        ({"seed": 0, "resampler": "soxr_hq"}, "soxr_hq"),
+        ({"sample_rate": 16000}, "no key"),  # of a user's own, which takes no other settings
+    ],
+)
+def test_data_of_an_older_checkpoint_keep_its_resampler(arguments, expected):
+    config = {"model": {}, "data": {"class_path": "X", "init_args": arguments}}
+    carried = carried_config({"config": yaml.safe_dump(config)})
+    assert carried is not None
+    assert carried["data"]["init_args"].get("resampler", "no key") == expected
+    assert carried_config({}) is None

@@ -130,3 +130,15 @@ def test_sources_that_are_none_are_refused(tmp_path):
         load_model(OLDER / "ssd/package", config="x.yaml")
     with pytest.raises(ValueError, match=r"x\.yaml: no such file"):
         load_model(OLDER / "ssd/last.ckpt", config="x.yaml")
+
+
+@pytest.mark.parametrize("source", ["last.ckpt", "package"])
+def test_what_there_is_of_a_cut_file_is_scored_where_that_is_allowed(source, noise, tmp_path):
+    path = tmp_path / "cut.wav"
+    soundfile.write(path, noise.T, RATE, subtype="FLOAT")
+    path.write_bytes(path.read_bytes()[: -8 * 17011])
+    place = OLDER / "ssd" / source
+    with pytest.raises(ValueError, match="truncated: has 3000 samples and lacks 17011"):
+        load_model(place, device="cpu").score(path)
+    model = load_model(place, device="cpu", allow_truncated=True)
+    assert model.score(path) == model.score(noise[:, :3000])

@@ -36,19 +36,19 @@ class ExampleDataset(Dataset[ExampleBatch]):
 
     Args:
         examples: The rows.
-        sample_rate: What audio is resampled to, in Hz.
         clip: Samples of every sound.
+        **decoding: See `read_mono`.
     """
 
-    def __init__(self, examples: Sequence[Example], *, sample_rate: int, clip: int) -> None:
-        self.examples, self.sample_rate, self.clip = examples, sample_rate, clip
+    def __init__(self, examples: Sequence[Example], *, clip: int, **decoding: Any) -> None:
+        self.examples, self.clip, self.decoding = examples, clip, decoding
 
     def __getitem__(self, request: Request) -> ExampleBatch:
         index, _ = request
         example = self.examples[index]
         inputs = torch.from_numpy(example.inputs)
         if example.path is not None:
-            heard = read_mono(example.path, self.sample_rate)[:, : self.clip]
+            heard = read_mono(example.path, **self.decoding)[:, : self.clip]
             inputs = pad(heard, self.clip, "zero")[0]
         return ExampleBatch(inputs, torch.from_numpy(example.outputs), torch.tensor(index))
 
@@ -64,6 +64,8 @@ class MappingExamples(ResumableDataModule):
         outputs: Columns of continuous control values.
         class_outputs: Columns of classes; those of ``train.csv`` are all.
         sample_rate: What audio is resampled to, in Hz; its channels are averaged.
+        resampler: By what, see `ResumableDataModule`.
+        allow_truncated: Take what there is of files that were cut off, instead of refusing them.
         clip_s: What is heard of an audio file, in seconds from its beginning; shorter ones end in silence.
         eval_batch_size: Examples a batch in validation and test; training takes all at once.
 
@@ -83,6 +85,8 @@ class MappingExamples(ResumableDataModule):
         outputs: Sequence[str] = mapping.OUTPUTS,
         class_outputs: Sequence[str] = (),
         sample_rate: int = 16000,
+        resampler: audio.Resampler | None = None,
+        allow_truncated: bool = False,
         clip_s: float = 1.0,
         eval_batch_size: int = 1024,
     ) -> None:
@@ -94,6 +98,8 @@ class MappingExamples(ResumableDataModule):
         super().__init__(  # a dry run takes fewer examples a batch
             root=root,
             sample_rate=sample_rate,
+            resampler=resampler,
+            allow_truncated=allow_truncated,
             batch_size=maxsize,
             eval_batch_size=eval_batch_size,
             num_workers=0,
@@ -145,7 +151,7 @@ class MappingExamples(ResumableDataModule):
         return self._loader(split, self.eval_batch_size)
 
     def _loader(self, split: str, batch_size: int, *, dealt: bool = True) -> DataLoader[ExampleBatch]:
-        dataset = ExampleDataset(self.rows[split], sample_rate=self.sample_rate, clip=self.clip)
+        dataset = ExampleDataset(self.rows[split], clip=self.clip, **self.decoding)
         return self.ordered_loader(
             dataset, len(dataset.examples), default_collate, batch_size=batch_size, dealt=dealt
         )
@@ -157,7 +163,7 @@ class MappingExamples(ResumableDataModule):
             raise ValueError(
                 f"a hop of {hop_s} s: expected one sample to {self.clip / self.sample_rate} s, the clip"
             )
-        heard = torch.nn.functional.pad(read_mono(path, self.sample_rate)[0], (self.clip - hop, 0))
+        heard = torch.nn.functional.pad(read_mono(path, **self.decoding)[0], (self.clip - hop, 0))
         yield from heard.unfold(0, self.clip, hop)
 
     def write_scores(
@@ -183,7 +189,9 @@ class MappingExamples(ResumableDataModule):
         }
 
 
-def read_mono(path: str | Path, sample_rate: int) -> Tensor:
+def read_mono(
+    path: str | Path, *, sample_rate: int, resampler: audio.Resampler, allow_truncated: bool = False
+) -> Tensor:
     """Decode a file, its channels averaged, at `sample_rate`: (1, time)."""
-    waveform, rate = audio.read(path)
-    return audio.resample(waveform.mean(dim=0, keepdim=True), rate, sample_rate)
+    waveform, rate = audio.read(path, allow_truncated=allow_truncated)
+    return audio.resample(waveform.mean(dim=0, keepdim=True), rate, sample_rate, resampler)

@@ -56,7 +56,7 @@ class ClipPairDataModule(PairDataModule):
         pairs = super().read_rows(name)
         sides = [pair.input for pair in pairs], [pair.target for pair in pairs]
         require_files([*sides[0], *sides[1]])
-        lengths = [ClipDataset(clips, sample_rate=self.sample_rate).lengths() for clips in sides]
+        lengths = [ClipDataset(clips, **self.decoding).lengths() for clips in sides]
         if (differing := np.flatnonzero(lengths[0] != lengths[1])).size:
             row = differing[0]
             raise ValueError(
@@ -70,7 +70,7 @@ class ClipPairDataModule(PairDataModule):
         pairs = [pair for pair in self.rows[name] if isinstance(pair, ClipPair)]
         crop_s = self.window / self.sample_rate if name == "train" else None
         sides = [
-            ClipDataset(clips, sample_rate=self.sample_rate, crop_s=crop_s, padding="zero")
+            ClipDataset(clips, **self.decoding, crop_s=crop_s, padding="zero")
             for clips in ([pair.input for pair in pairs], [pair.target for pair in pairs])
         ]
         return _ClipPairs(pairs, sides, self.knob_ranges, equal=name == "train")

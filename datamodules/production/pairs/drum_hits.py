@@ -179,7 +179,7 @@ class _Hits(PairDataset):
         self._window = partial(window, length_s=data.window_s, jitter_s=data.jitter_s)
         self._speeds = _SPEEDS if name == "train" else (1.0,)
         read = [
-            read_shot(shot.path, data.sample_rate, speed=speed)
+            read_shot(shot.path, speed=speed, **data.decoding)
             for shot in data.shots[name]
             for speed in self._speeds
         ]
@@ -232,13 +232,20 @@ def place(layout: Layout, sounds: Mapping[int, tuple[Tensor, int]], rate: int, *
     return mix / mix.abs().max().clamp_min(1.0)
 
 
-def read_shot(path: Path, rate: int, *, speed: float = 1.0) -> tuple[Tensor, int]:
+def read_shot(
+    path: Path,
+    *,
+    sample_rate: int,
+    resampler: audio.Resampler,
+    allow_truncated: bool = False,
+    speed: float = 1.0,
+) -> tuple[Tensor, int]:
     """A mono sample (time,) with a peak of 1, and its onset: the first sample above a tenth of the peak.
 
     Another `speed` makes another drum of it, higher and shorter or lower and longer.
     """
-    sound, source_rate = audio.read(path)
-    sound = audio.resample(sound.mean(dim=0), round(source_rate * speed), rate)
+    sound, source_rate = audio.read(path, allow_truncated=allow_truncated)
+    sound = audio.resample(sound.mean(dim=0), round(source_rate * speed), sample_rate, resampler)
     peak = sound.abs().max()
     if not peak:
         raise ValueError(f"{path}: a sample of silence: delete it")

@@ -76,7 +76,7 @@ def read_info(path: Path) -> EffectInfo:
     return EffectInfo(name, tuple(names), tuple(ranges), inverse)
 
 
-def folder_pairs(folder: Path, info: EffectInfo) -> list[FilePair]:
+def folder_pairs(folder: Path, info: EffectInfo, *, allow_truncated: bool = False) -> list[FilePair]:
     """Pairs of one of SignalTrain's folders, in the order of their numbers.
 
     Raises:
@@ -102,7 +102,13 @@ def folder_pairs(folder: Path, info: EffectInfo) -> list[FilePair]:
             f"{path}: this {kind} has no {lacks}_{number}_*.wav beside it: add it or remove the file"
         )
     return [
-        _pair(f"{folder.name}/{number}", inputs[number], targets[number], _settings(targets[number], info))
+        _pair(
+            f"{folder.name}/{number}",
+            inputs[number],
+            targets[number],
+            _settings(targets[number], info),
+            allow_truncated=allow_truncated,
+        )
         for number in sorted(inputs)
     ]
 
@@ -131,10 +137,11 @@ def _settings(path: Path, info: EffectInfo) -> tuple[float, ...]:
     return tuple(settings)
 
 
-def capture_pairs(root: Path) -> list[FilePair]:
+def capture_pairs(root: Path, *, allow_truncated: bool = False) -> list[FilePair]:
     """Pairs of a capture: ``input.wav`` and ``target.wav``, or all of two folders, see `_SIDES`."""
     if "input.wav" in names_in(root):
-        return [_pair("capture", root / "input.wav", root / "target.wav")]
+        files = root / "input.wav", root / "target.wav"
+        return [_pair("capture", *files, allow_truncated=allow_truncated)]
     sides = next((sides for sides in _SIDES if names_in(root / sides[0])), _SIDES[0])
     names = [sorted(filter(is_audio, names_in(root / side))) for side in sides]
     if not names[0] or names[0] != names[1]:
@@ -145,16 +152,21 @@ def capture_pairs(root: Path) -> list[FilePair]:
             f" target, or dry and wet, of equal file names: {found}"
         )
     source, target = (root / side for side in sides)
-    return [_pair(Path(name).stem, source / name, target / name) for name in names[0]]
+    return [
+        _pair(Path(name).stem, source / name, target / name, allow_truncated=allow_truncated)
+        for name in names[0]
+    ]
 
 
-def _pair(key: str, source: Path, target: Path, knobs: Sequence[float] = ()) -> FilePair:
+def _pair(
+    key: str, source: Path, target: Path, knobs: Sequence[float] = (), *, allow_truncated: bool
+) -> FilePair:
     """A pair whose headers agree.
 
     Raises:
         ValueError: If rates or lengths differ or a file is not mono.
     """
-    headers = [audio.info(path) for path in (source, target)]
+    headers = [audio.info(path, allow_truncated=allow_truncated) for path in (source, target)]
     for path, header in zip((source, target), headers, strict=True):
         if header.num_channels != 1:
             raise ValueError(

@@ -42,7 +42,8 @@ class EffectPairs(PairDataModule):
 
     Args:
         root: Folder of the data set. The default is a synthetic corpus, made where missing.
-        sample_rate: Of the files, in Hz; other rates are an error, for resampling would alter both sides.
+        sample_rate: Of the files, in Hz; other rates are an error, for resampling would alter both sides: `resampler`
+            is for recordings that the trained effect is put to.
         chunk: Samples of a training item, with what the network looks back on.
         flip_polarity: Invert the polarity of half of the items; not for effects that treat the half waves differently.
         validation: Share of a capture that is held out.
@@ -76,15 +77,17 @@ class EffectPairs(PairDataModule):
         if name == "test" and not folder.is_dir():
             folder = self.root / _FOLDERS["validation"]
         if folder.is_dir():
-            pairs = folder_pairs(folder, self._info)
+            pairs = folder_pairs(folder, self._info, allow_truncated=self.allow_truncated)
         else:
-            pairs = held_out(capture_pairs(self.root), name, self.validation)
+            pairs = capture_pairs(self.root, allow_truncated=self.allow_truncated)
+            pairs = held_out(pairs, name, self.validation)
         self._check(pairs, name)
         return pairs
 
     def _check(self, pairs: list[FilePair], name: str) -> None:
         for pair in pairs:
-            if (rate := audio.info(pair.input).sample_rate) != self.sample_rate:
+            header = audio.info(pair.input, allow_truncated=self.allow_truncated)
+            if (rate := header.sample_rate) != self.sample_rate:
                 raise ValueError(
                     f"{pair.input}: {rate} Hz where data.sample_rate is {self.sample_rate}: set that to {rate}"
                 )
@@ -101,7 +104,10 @@ class EffectPairs(PairDataModule):
         if self._info.inverse:  # what comes before an effect cannot be late
             return
         size = min(pair.stop, round(_DELAY_S * self.sample_rate))
-        source, target = (audio.read(path, 0, size)[0][0] for path in (pair.input, pair.target))
+        source, target = (
+            audio.read(path, 0, size, allow_truncated=self.allow_truncated)[0][0]
+            for path in (pair.input, pair.target)
+        )
         delay = measure_delay(source, target)
         if delay is not None and delay < -1:
             lead, name = -delay, Path(pair.input).name
@@ -120,8 +126,14 @@ class EffectPairs(PairDataModule):
         """Chunks for training, whole files otherwise."""
         pairs = [pair for pair in self.rows[name] if isinstance(pair, FilePair)]
         if name != "train":
-            return EffectDataset(pairs, self._info)
-        return EffectDataset(pairs, self._info, chunk=self.chunk, flip_polarity=self.flip_polarity)
+            return EffectDataset(pairs, self._info, allow_truncated=self.allow_truncated)
+        return EffectDataset(
+            pairs,
+            self._info,
+            chunk=self.chunk,
+            flip_polarity=self.flip_polarity,
+            allow_truncated=self.allow_truncated,
+        )
 
 
 class Capture(EffectPairs):
@@ -148,12 +160,14 @@ class EffectDataset(PairDataset):
         info: Of the effect.
         chunk: Samples of an item; None takes the whole.
         flip_polarity: Invert the polarity of items of odd draws.
+        allow_truncated: Take what there is of files that were cut off.
     """
 
     pairs: list[FilePair]
     info: EffectInfo
     chunk: int | None = None
     flip_polarity: bool = False
+    allow_truncated: bool = False
 
     def __post_init__(self) -> None:
         self.equal = self.chunk is not None
@@ -164,5 +178,8 @@ class EffectDataset(PairDataset):
         size = self.chunk or pair.stop - pair.start
         start = pair.start + (draw * (pair.stop - pair.start - size + 1) >> 64)
         sign = -1 if self.flip_polarity and draw % 2 else 1
-        source, target = (audio.read(path, start, size)[0] * sign for path in (pair.input, pair.target))
+        source, target = (
+            audio.read(path, start, size, allow_truncated=self.allow_truncated)[0] * sign
+            for path in (pair.input, pair.target)
+        )
         return PairItem(source, target, normalise_knobs(pair.knobs, self.info.knob_ranges), pair, index)

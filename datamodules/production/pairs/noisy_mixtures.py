@@ -103,7 +103,7 @@ class NoisyMixtures(PairDataModule):
             return None
         return ClipDataset(
             share_of_files(root, name),
-            sample_rate=self.sample_rate,
+            **self.decoding,
             crop_s=self.window / self.sample_rate,
             padding=padding,
         )

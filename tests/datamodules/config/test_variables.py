@@ -31,3 +31,17 @@ def test_one_without_a_default_is_told(root_of, capsys):
     with pytest.raises(SystemExit, match="2"):
         root_of("", "${oc.env:MY_SOUNDS}")
     assert "the environment variable MY_SOUNDS is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["root", "train_root"])
+def test_an_empty_path_is_refused_wherever_it_stands(key, tmp_path, capsys):
+    """A shell makes ``--data.root=$FOLDER`` of a variable that is not set; it would be the working folder."""
+    path = tmp_path / "a.yaml"
+    path.write_text(f"data: {{class_path: datamodules.ASVspoof, init_args: {{{key}: ''}}}}\n")
+    named = ["--data=datamodules.ASVspoof", f"--data.{key}="]
+    for words in (["--config", str(path)], named, [*named[:1], f"--data.{key}", ""]):
+        parser = data_parser("datamodules.check", ClipDataModule, description="")
+        with pytest.raises(SystemExit, match="2"):
+            parse_data(parser, words)
+        line = f"error: data.{key} is empty: give it a value, or leave it out for its default\n"
+        assert capsys.readouterr().err == line

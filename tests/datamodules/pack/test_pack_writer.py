@@ -36,9 +36,9 @@ def root(tmp_path_factory) -> Path:
 def _pack_slowly(root: Path, into: Path) -> None:
     blocks = audio.blocks
 
-    def slowly(path: Path) -> Iterator[np.ndarray]:
+    def slowly(path: Path, **settings: bool) -> Iterator[np.ndarray]:
         time.sleep(0.01)
-        yield from blocks(path)
+        yield from blocks(path, **settings)
 
     audio.blocks = slowly
     pack(root, into, shard_bytes=100_000)
