@@ -6,12 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from datamodules.cache import VARIABLE
 from datamodules.demo import asvspoof, machines
 from datamodules.demo.epic_kitchens import write_epic_kitchens
 from datamodules.demo.events import write_kinetics_sounds, write_vggsound
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine fails no test
+hypothesis.settings.load_profile("unhurried")
 
 _DEFAULT_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 
