@@ -48,10 +48,10 @@ class SoundFiles:
         """Whether a sound that is listed takes part; a file that is absent does, to be left out by name."""
         return True
 
-    def survey(self, keys: Sequence[str], threshold: float) -> Survey:
+    def survey(self, keys: Sequence[str], threshold: float, *, allow_truncated: bool) -> Survey:
         """Listen to sounds for faults and for near duplicates, or remember what was heard."""
         paths = [f"{self.root}/{key}{self.suffix}" for key in keys]
-        return survey(paths, threshold=threshold)
+        return survey(paths, threshold=threshold, allow_truncated=allow_truncated)
 
 
 def sounds_in_folders(keys: Sequence[str]) -> Iterator[Sound]:

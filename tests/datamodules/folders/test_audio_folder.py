@@ -182,6 +182,15 @@ def test_odd_files_are_left_out_and_named(kits):
     assert shapes == {(1, 800)}  # another rate and more channels are brought to one
 
 
+def test_files_that_were_cut_off_are_taken_where_they_are_allowed(kits):
+    path = kits / "kick" / "kit0__1.wav"
+    path.write_bytes(path.read_bytes()[:1000])
+    for allowed, left_out in ((False, {"kick/kit0__1.wav"}), (True, set())):
+        data = _folder(kits, test=0, validation=0, allow_truncated=allowed)
+        data.setup("fit")
+        assert data.coverage["train"].left_out.keys() == left_out
+
+
 def test_training_takes_the_attack(tmp_path):
     time = np.arange(RATE) / RATE
     for name in ("a", "b", "c", "d"):
