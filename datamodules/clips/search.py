@@ -30,6 +30,16 @@ def missing_files(clips: Iterable[Clip]) -> list[Clip]:
     return missing
 
 
+def with_slashes(name: str, folder: str | Path) -> str:
+    """A path as a list has it, relative to `folder` or absolute; with slashes where Windows wrote it with backslashes.
+
+    Elsewhere a file may have backslashes in its name, and keeps them if there is one.
+    """
+    if "\\" not in name or os.path.lexists(os.path.join(folder, name)):  # noqa: PTH118  quicker
+        return name
+    return name.replace("\\", "/")
+
+
 def require_files(clips: Sequence[Clip]) -> None:
     """Refuse a split of which files are absent.
 
@@ -101,6 +111,7 @@ def _audio_files(source: Path) -> Iterator[tuple[str, Path]]:
         )
     elif source.suffix.lower() in {".txt", ".csv", ".tsv"}:
         for name in _listed(source):
+            name = with_slashes(name, source.parent)
             yield PurePosixPath(name).as_posix(), source.parent / name
     else:
         yield source.name, source

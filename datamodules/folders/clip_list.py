@@ -297,7 +297,7 @@ class ClipList(EventDataModule):
     def _listed(self) -> list[ListedClip]:
         """What is said of each sound."""
         paths, faults, clips = FilePaths(self.root, self.roots), Faults(), []
-        for sound in self._sounds:
+        for sound in map(paths.as_here, self._sounds):
             start_s, stop_s = times(sound, faults)
             key, part = key_of(sound, self.root, start_s, stop_s), part_of(sound, self.split_names, faults)
             labels = self._labels_of(sound, faults)

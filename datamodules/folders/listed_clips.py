@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.audio.search import is_audio, names_in
+from datamodules.clips.search import with_slashes
 from datamodules.folders.listed_sounds import ListedSound
 from datamodules.folders.sound_files import Part
 from datamodules.protocol import Faults
@@ -47,14 +48,24 @@ class FilePaths:
         self._root, self._roots = os.fspath(root), roots
         self._listings: dict[str, dict[str, str]] = {}
 
+    def as_here(self, sound: ListedSound) -> ListedSound:
+        """A sound whose path has slashes, see `with_slashes`."""
+        path = sound.values["path"]
+        if (ours := with_slashes(path, self._folder(sound))) == path:
+            return sound
+        return sound._replace(values=sound.values | {"path": ours})
+
     def of(self, sound: ListedSound) -> str:
         """Path of a sound, whose name may lack its ending; one that is not there as it is listed."""
-        folder = sound.values.get("root", "")
-        path = os.path.join(self._root, self._roots.get(folder, folder), sound.values["path"])  # noqa: PTH118  quicker
+        path = os.path.join(self._folder(sound), sound.values["path"])  # noqa: PTH118  quicker
         if is_audio(path):
             return path
         folder, name = os.path.split(path)
         return f"{folder}/{self._names_in(folder).get(name, name)}"
+
+    def _folder(self, sound: ListedSound) -> str:
+        folder = sound.values.get("root", "")
+        return os.path.join(self._root, self._roots.get(folder, folder))  # noqa: PTH118  quicker
 
     def _names_in(self, folder: str) -> dict[str, str]:
         """Names of a folder's files, and of those of audio without their endings -> name; listed once."""

@@ -54,6 +54,15 @@ def test_lists_and_tables_name_files_from_where_they_lie(name, content, folder, 
     ]
 
 
+def test_lists_of_windows_name_files_too(folder):
+    (folder / "list.txt").write_text("a\\deep\\one.wav\nb\\two.flac\n")
+    clips = clips_to_predict(["list.txt"])
+    assert [(clip.key, clip.path) for clip in clips] == [
+        ("a/deep/one", "a/deep/one.wav"),
+        ("b/two", "b/two.flac"),
+    ]
+
+
 def test_a_table_without_paths_is_refused_with_its_columns(folder):
     (folder / "list.csv").write_text("sound,label\na/one.wav,x\n")
     with pytest.raises(ValueError, match=r"list.csv:1: no column is named path or .*, but sound, label"):

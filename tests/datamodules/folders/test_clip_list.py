@@ -94,6 +94,17 @@ def test_roots_of_rows_absolute_paths_and_parts_of_a_file(tmp_path):
     }
 
 
+def test_paths_of_windows(tmp_path):
+    sounds(tmp_path, "a/1.wav", "odd\\2.wav")
+    data = listed(
+        tmp_path, "path,label\na\\1.wav,x\nodd\\2.wav,x\n", validation=0, test=0, near_duplicates=None
+    )
+    assert [(clip.key, clip.path) for clip in data.split("train")] == [
+        ("a/1.wav", f"{tmp_path}/a/1.wav"),
+        ("odd\\2.wav", f"{tmp_path}/odd\\2.wav"),  # has it in its name
+    ]
+
+
 def test_splits_by_lists_by_files_of_paths_and_by_folders(tmp_path):
     labels = "path,label\na.wav,x\nb.wav,y\nc.wav,x\nd.wav,y\n"
     (tmp_path / "validation.txt").write_text("b.wav\n")
