@@ -16,6 +16,7 @@ from datamodules.asd.proxy_outliers import ProxyOutliers
 from datamodules.audio.errors import CHECK_COMMAND
 from datamodules.base import SplitName
 from datamodules.clips import Clip, ClipTable
+from datamodules.clips.class_names import as_texts
 from datamodules.clips.search import missing_files
 from datamodules.event.events import EventDataModule
 from datamodules.folders.division import Division, checked_parts, tell_leaks, wanted_parts
@@ -121,9 +122,10 @@ class ClipList(EventDataModule):
         # A list beside the root is looked for in it, as everything else.
         self.list = None if list is None else Path(list).name if root is None else list
         self.splits = {name: splits[name] for name in _PARTS if name in splits} if splits else {}
-        self.columns, self.header = dict(columns or {}), header
+        self.columns, self.header = as_texts("columns", columns), header
         self.folders, self.label = folders, label
-        self.roots, self.split_names = dict(roots or {}), dict(split_names or {})
+        self.roots = as_texts("roots", roots)
+        self.split_names = as_texts("split_names", split_names)
         self.tag_separator, self.fold, self.near_duplicates = tag_separator, fold, near_duplicates
         self.instance = instance
         self.proxy_outliers: ProxyOutliers | None = proxy_outliers

@@ -125,16 +125,15 @@ def note_repeated(clips: Sequence[ListedClip], faults: Faults) -> None:
             continue
         other = before if clips[before].part != clips[after].part else longest
         first, second = (clips[row] for row in sorted((other, after)))
+        here, there = second.part or "none", first.part or "none"
         if first.part != second.part:
-            what = (
-                f"is in two splits, {second.part or 'none'} here and {first.part or 'none'} in {first.place}"
-            )
+            what = f"{second.path} is in two splits, {here} here and {there} in {first.place}"
         elif clips[after].start_s < _end(clips[longest]):
-            what = f"is listed in {first.place} already"
+            what = f"{second.path} is listed in {first.place} already"
         else:
             what = ""
         if what:
-            told[max(other, after)] = f"{second.path} {what}", "keep one of the lines"
+            told[max(other, after)] = what, "keep one of the lines"
         longest = max(longest, after, key=lambda row: _end(clips[row]))
     known: dict[str, int] = {}
     for row, clip in enumerate(clips):

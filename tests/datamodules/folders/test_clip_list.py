@@ -94,6 +94,15 @@ def test_roots_of_rows_absolute_paths_and_parts_of_a_file(tmp_path):
     }
 
 
+def test_numbers_are_labels_and_splits(tmp_path):
+    """As YAML gives them, `class_names: {1: bonafide, 0: spoof}`."""
+    sounds(tmp_path, "a.wav", "b.wav")
+    numbers: dict = {"class_names": {1: "bonafide", 0: "spoof"}, "split_names": {2: "train"}}
+    data = listed(tmp_path, "path,label,split\na.wav,1,2\nb.wav,0,2\n", validation=0, test=0, **numbers)
+    data.setup("fit")
+    assert [data.classes[target] for target in data.rows["train"].targets] == ["bonafide", "spoof"]
+
+
 def test_paths_of_windows(tmp_path):
     sounds(tmp_path, "a/1.wav", "odd\\2.wav")
     data = listed(
