@@ -1,6 +1,7 @@
 """Read the lists that come with a data set, and refuse faulty ones with the line and the way out."""
 
 import csv
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -147,6 +148,8 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             f"{path}: cannot be read ({error.strerror}): check the data root, or unpack the data set's"
             " protocols there"
         ) from None
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise ProtocolError(f"{path}: is UTF-16: convert the file with `iconv -f utf-16 -t utf-8`")
     if not content.strip():
         raise ProtocolError(f"{path}: is empty: unpack the data set's protocols again")
     for number, line in enumerate(content.splitlines(), start=1):

@@ -300,6 +300,9 @@ class ClipList(EventDataModule):
         """What is said of each sound."""
         paths, faults, clips = FilePaths(self.root, self.roots), Faults(), []
         for sound in map(paths.as_here, self._sounds):
+            if not sound.values["path"]:
+                faults.add(sound.place, "names no file", "write its path, or remove the line")
+                continue
             start_s, stop_s = times(sound, faults)
             key, part = key_of(sound, self.root, start_s, stop_s), part_of(sound, self.split_names, faults)
             labels = self._labels_of(sound, faults)

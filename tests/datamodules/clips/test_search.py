@@ -41,6 +41,7 @@ def test_files_of_one_key_are_refused(folder):
     [
         ("list.txt", "\ufeff-x y.wav\n\nb/one.wav\r\nnone.wav\n"),
         ("list.csv", 'label,path\nx,-x y.wav\ny,"b/one.wav"\nz,none.wav\n'),
+        ("list.csv", '\ufefflabel; path\nx;-x y.wav\ny;"b/one.wav"\nz;none.wav\n'),
         ("list.tsv", "file\tlabel\n-x y.wav\tx\nb/one.wav\ty\nnone.wav\tz\n"),
     ],
 )

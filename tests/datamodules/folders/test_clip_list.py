@@ -239,6 +239,10 @@ def test_tags(tmp_path):
         ("path,label,key\na.wav,x,1\nb.wav,x,1\n", r"list.csv:3: id '1' is that of .*list.csv:2 too"),
         ("path,label,split\na.wav,x,holdout\n", r"list.csv:2: split 'holdout' is neither train"),
         ("path,label\na.wav,x\nb.wav,\n", r"list.csv:3: no label: write one"),
+        (
+            "path,label\n,x\na.wav,x\n,y\n",
+            r"list.csv:2: names no file; .*list.csv:4: names no file: write its path",
+        ),
         ("path,label\na.wav\n", r"list.csv:2: 1 columns where 2 were expected \(path, label\)"),
         ("path,path\na.wav,b\n", r"list.csv:1: two columns are named 'path'"),
         ("name,label\na.wav,x\n", r"list.csv: no column is named path, but name, label: say which"),
@@ -248,6 +252,16 @@ def test_tags(tmp_path):
 def test_a_faulty_row_is_told_with_file_and_line(tmp_path, text, message):
     with pytest.raises(ProtocolError, match=message):
         listed(tmp_path, text, validation=0, test=0).split("train")
+
+
+def test_a_list_of_another_encoding_is_told_with_the_way_out(tmp_path):
+    for encoding, message in (
+        ("utf-16", "list.csv: is UTF-16: convert"),
+        ("latin1", "list.csv:2: byte 0xfc"),
+    ):
+        (tmp_path / "list.csv").write_text("path,label\nTür.wav,x\n", encoding=encoding)
+        with pytest.raises(ProtocolError, match=f"{message}.*iconv -f {encoding}"):
+            ClipList(root=str(tmp_path), list="list.csv").split("train")
 
 
 def test_a_column_that_is_not_there_is_answered_with_the_nearest(tmp_path):
