@@ -82,6 +82,13 @@ def test_kits_are_held_out_as_a_whole(kits):
     assert _keys(_folder(kits, fold=1)) != keys
 
 
+@pytest.mark.parametrize(("fold", "validation", "test"), [(0, "9", "34"), (1, "1", "24"), (2, "0", "26")])
+def test_the_kits_of_a_fold_are_those_of_earlier_versions(kits, fold, validation, test):
+    found = _keys(_folder(kits, fold=fold))
+    assert {key.split("/")[1].split("__")[0] for key in found["validation"]} == {f"kit{validation}"}
+    assert {key.split("/")[1].split("__")[0] for key in found["test"]} == {f"kit{kit}" for kit in test}
+
+
 def test_named_sources_are_held_out(kits):
     keys = _keys(_folder(kits, test=["kit3"], validation=["kit5"]))
     assert keys["test"] == {f"{drum}/kit3__{hit}.wav" for drum in ("kick", "snare") for hit in (1, 2)}
