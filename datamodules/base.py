@@ -11,7 +11,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.clips import Clip, ClipDataset, Padding, collate
-from datamodules.clips.class_names import describe_difference, distinct, recounted, renamed, same_order
+from datamodules.clips.class_names import (
+    as_texts,
+    describe_difference,
+    distinct,
+    recounted,
+    renamed,
+    same_order,
+)
 from datamodules.clips.coverage import Coverage
 from datamodules.clips.recordings import Recordings
 from datamodules.clips.search import clips_to_predict, require_files
@@ -76,7 +83,7 @@ class ClipDataModule(ResumableDataModule):
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
         self.drop_last, self.in_memory = drop_last, in_memory
         self.predict = list(predict)
-        self.class_names = dict(class_names or {})
+        self.class_names = as_texts("class_names", class_names)
         self._counted_as: Mapping[str, Sequence[str]] | None = None
         self._few = False
         self.coverage: dict[str, Coverage] = {}

@@ -14,6 +14,7 @@ import time
 from functools import cache
 from multiprocessing import parent_process
 from pathlib import Path
+from threading import Lock
 
 import platformdirs
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -30,8 +31,12 @@ def cache_folder() -> Path:
     """The folder that the environment variable names, or the user's own; a run tells it once, when it is first used."""
     named = os.environ.get(VARIABLE)  # an empty one counts as unset
     folder = Path(named) if named else platformdirs.user_cache_path("audio-research-platform")
-    _tell(folder)
+    with _TELLING:  # which `cache` alone lets threads do at once
+        _tell(folder)
     return folder
+
+
+_TELLING = Lock()
 
 
 @cache

@@ -2,10 +2,10 @@
 
 Reads the ``data:`` section of an experiment's YAML and reports, for each split, counts by class, durations, sample
 rates, channels, and a hash of the list to cite. It ends with 1 for files that are missing, unreadable or truncated,
-equal sounds of two classes, repeated ids, and sounds or ids that occur in two splits. It names sounds that are silent,
-nearly silent, very short, clipped, off centre (direct current), in anti-phase, there twice or of another rate than
-most, and speakers and sources that are in two splits. Clips that the data set does without are named, and not looked
-at; ``--exclude`` writes the faulty ones to a list of such clips.
+clips that begin behind the end of their file, equal sounds of two classes, repeated ids, and sounds or ids that occur
+in two splits. It names sounds that are silent, nearly silent, very short, clipped, off centre (direct current), in
+anti-phase, there twice or of another rate than most, and speakers and sources that are in two splits. Clips that the
+data set does without are named, and not looked at; ``--exclude`` writes the faulty ones to a list of such clips.
 
     python -m datamodules.check --config configs/ssd_aasist.yaml --data.root /data/LA --json report.json
 """

@@ -1,6 +1,7 @@
 """Read the lists that come with a data set, and refuse faulty ones with the line and the way out."""
 
 import csv
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,34 @@ BOM = b"\xef\xbb\xbf"
 
 class ProtocolError(ValueError):
     """A faulty list of a data set; one line that names the file, the line and the way out."""
+
+
+class Faults:
+    """Faults of a list, told together in one line: the first few, how many others there are, the ways out."""
+
+    SHOWN = 3
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, str, str]] = []
+
+    def add(self, place: str, what: str, way_out: str) -> None:
+        """Note what is wrong at a place, ``file:line`` or a file, and what to do."""
+        self._found.append((place, what, way_out))
+
+    def refuse(self) -> None:
+        """Raise what was found, if anything was.
+
+        Raises:
+            ProtocolError: With the places and the ways out.
+        """
+        if not self._found:
+            return
+        shown = self._found[: self.SHOWN]
+        told = [f"{place}: {what}" for place, what, _ in shown]
+        if more := len(self._found) - len(shown):
+            told.append(f"and {more} more")
+        ways_out = dict.fromkeys(way_out for *_, way_out in shown)
+        raise ProtocolError(f"{'; '.join(told)}: {'; '.join(ways_out)}")
 
 
 def read_rows(path: Path, *, num_columns: int) -> Iterator[tuple[str, list[str]]]:
@@ -67,9 +96,9 @@ def read_named(path: Path, *, header: Sequence[str] | None = None) -> Iterator[t
         ``file:line`` for messages, and column -> value.
 
     Raises:
-        ProtocolError: As `read_rows`, and if a column's name comes twice.
+        ProtocolError: As `read_rows`, and if a column's name comes twice; of lines with other columns behind the last.
     """
-    delimiter, names = "", list(header or [])
+    delimiter, names, faults = "", list(header or []), Faults()
     for place, line in _lines(path):
         if not line.strip():
             continue
@@ -85,11 +114,14 @@ def read_named(path: Path, *, header: Sequence[str] | None = None) -> Iterator[t
                 raise ProtocolError(f"{place}: two columns are named {twice!r}: rename one of them")
             continue
         if len(columns) != len(names):
-            raise ProtocolError(
-                f"{place}: {len(columns)} columns where {len(names)} were expected ({', '.join(names)}): correct the"
-                " line, and quote values that hold what separates columns"
+            faults.add(
+                place,
+                f"{len(columns)} columns where {len(names)} were expected ({', '.join(names)})",
+                "correct the line, and quote values that hold what separates columns",
             )
+            continue
         yield place, {name: value.strip() for name, value in zip(names, columns, strict=True)}
+    faults.refuse()
 
 
 def _fields(place: str, line: str, delimiter: str) -> list[str]:
@@ -116,6 +148,8 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             f"{path}: cannot be read ({error.strerror}): check the data root, or unpack the data set's"
             " protocols there"
         ) from None
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise ProtocolError(f"{path}: is UTF-16: convert the file with `iconv -f utf-16 -t utf-8`")
     if not content.strip():
         raise ProtocolError(f"{path}: is empty: unpack the data set's protocols again")
     for number, line in enumerate(content.splitlines(), start=1):

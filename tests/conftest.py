@@ -17,6 +17,8 @@ from datamodules.demo.events import write_kinetics_sounds, write_vggsound
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine fails no test
 hypothesis.settings.load_profile("unhurried")
 
+# Without those that tests themselves were started with.
+_OF_RANKS = {"LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} - os.environ.keys()
 _DEFAULT_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 
 
@@ -27,6 +29,19 @@ def wandb_run_ends_with_its_test() -> Iterator[None]:
     wandb = sys.modules.get("wandb")
     if wandb is not None and getattr(wandb, "run", None) is not None:
         wandb.finish()
+
+
+@pytest.fixture(autouse=True)
+def no_rank_is_left_behind() -> Iterator[None]:
+    """What Lightning notes of a process that was one of several: a command started there waits for the others."""
+    _forget_ranks()
+    yield
+    _forget_ranks()
+
+
+def _forget_ranks() -> None:
+    for name in _OF_RANKS:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session", autouse=True)

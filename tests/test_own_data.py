@@ -204,13 +204,13 @@ def test_a_list_of_absolute_paths_in_several_formats(kind, place, corpus, monkey
     found = few_classes(source, place / "far away", cycle([".wav", ".m4a", ".ogg", ".flac", ".mp3"]))
     (place / "list.tsv").write_text(
         "Datei\tKlasse\tKit\n"
-        + "".join(f"{path}\t{name}\tkit {n % 5}\n" for n, (path, name) in enumerate(found))
+        + "".join(f"{path}\t{name}\tkit {n % 12 // 4}\n" for n, (path, name) in enumerate(found))
     )
     monkeypatch.setitem(FITS, "own", [*FITS[CLASSES][:-1], "--data.root=."])
     run = train(
         monkeypatch, "own", "--data.list=list.tsv", "--data.columns={path: Datei, label: Klasse, source: Kit}"
     )
-    kits = {str(path): f"kit {n % 5}" for n, (path, _) in enumerate(found)}
+    kits = {str(path): f"kit {n % 12 // 4}" for n, (path, _) in enumerate(found)}
     tested = {kits[str(place / row["key"])] for row in rows(run / "scores/test.csv")}
     assert len(tested) == 1
     table = rows(run / "tables/test.csv")

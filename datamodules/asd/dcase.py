@@ -19,6 +19,7 @@ from datamodules import audio
 from datamodules.asd.dcase_layouts import YEARS, Layout, Subset
 from datamodules.asd.dcase_scores import write_score_files
 from datamodules.asd.proxy_outliers import (
+    FOREIGN,
     ProxyOutliers,
     foreign_clips,
     recording_condition,
@@ -234,7 +235,7 @@ class DCASE(ClipDataModule):
     def _proxies(self) -> list[Clip]:
         if self.proxy_outliers is None:
             return []
-        if self.proxy_outliers in {"tau", "audioset", "folder"}:
+        if self.proxy_outliers in FOREIGN:
             found = foreign_clips(self.proxy_outliers, self.proxy_root)
         else:
             normals = {clip.path: clip for clips in self._all_normals.values() for clip in clips}

@@ -15,6 +15,7 @@ folder        any folder of audio files
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,9 @@ from datamodules.protocol import ProtocolError
 ProxyOutliers = Literal[
     "same_type", "other_types", "all", "other_corpus", "everything", "tau", "audioset", "folder"
 ]
+FOREIGN: frozenset[ProxyOutliers] = frozenset({"tau", "audioset", "folder"})
+"""Sets of another corpus, from a folder of their own."""
+
 _SHORTEST_AUDIOSET_S = 305 * 512 / 16000  # the published code asks for the window's 256 frames and 50 more
 _FOREIGN = {"machine": "", "section": "", "domain": "", "instance": ""}
 
@@ -36,7 +40,12 @@ def recording_condition(machine: str, named: Mapping[str, str]) -> str:
 
 
 def select(
-    kind: ProxyOutliers, normals: Sequence[Clip], *, targets: set[str], condition: Callable[[str], str]
+    kind: ProxyOutliers,
+    normals: Sequence[Clip],
+    *,
+    targets: set[str],
+    condition: Callable[[str], str],
+    way_out: str = "choose another set, one machine and id, or set recording_conditions",
 ) -> list[Clip]:
     """Normal training clips of other instances as outliers, with target 1.
 
@@ -45,6 +54,7 @@ def select(
         normals: Training clips of all instances.
         targets: Instances whose anomalies are looked for; never among the outliers.
         condition: Machine -> name of its recording conditions.
+        way_out: What to do where there are none.
 
     Raises:
         ValueError: If there are none.
@@ -68,10 +78,9 @@ def select(
         instances = sorted({clip.attributes["instance"] for clip in others})
         raise ValueError(
             f"proxy_outliers {kind}: none for {', '.join(sorted(targets))} among the training clips of"
-            f" {', '.join(instances) or 'no other instance'}: choose another set, one machine and id, or set"
-            " recording_conditions"
+            f" {', '.join(instances) or 'no other instance'}: {way_out}"
         )
-    return [Clip(clip.key, clip.path, 1, clip.attributes) for clip in found]
+    return [replace(clip, target=1) for clip in found]
 
 
 def foreign_clips(kind: ProxyOutliers, root: Path | None) -> list[Clip]:

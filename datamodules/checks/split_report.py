@@ -80,6 +80,10 @@ def check_split(
     reasons = dict.fromkeys(missing, ABSENT) | faults
     report.faulty = {clip.key: reasons[clip.path] for clip in clips if clip.path in reasons}
     readable = {path: sound for path, sound in sounds.items() if isinstance(sound, Sound)}
+    for clip in clips:
+        if clip.path in readable and clip.start_s >= (seconds := readable[clip.path].seconds):
+            report.faulty[clip.key] = f"begins at {clip.start_s:g} s, and its file lasts {seconds:.2f} s"
+            report.problems.append(f"{place_of(clip)}: clip {clip.key} {report.faulty[clip.key]}")
     _describe(report, list(readable.values()))
     labels = {clip.path: " ".join(_labels(clip, heads)) for clip in reversed(clips)}
     _tell_oddities(report, readable)

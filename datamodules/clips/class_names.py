@@ -1,12 +1,30 @@
 """Classes by their names: what a data set counts in its own order, a method may count in another."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Heads = Mapping[str, Sequence[str]]
 _SHOWN = 8  # names in a message
+
+
+def as_texts(option: str, names: Mapping[Any, str] | None) -> dict[str, str]:
+    """Names as YAML gives them: ``{1: fake}`` has a number, where lists and folders have the text.
+
+    Args:
+        option: What they are the value of, for messages.
+        names: The names.
+
+    Raises:
+        ValueError: If a name is a truth value, of which YAML does not keep how it was written.
+    """
+    for name in names or {}:
+        if isinstance(name, bool) or name is None:
+            words = "yes, on or true" if name else "no, off, false or null"
+            raise ValueError(f"data.{option}: YAML reads a name as {name}: put {words} into quotes")
+    return {str(name): str(other) for name, other in (names or {}).items()}
 
 
 def renamed(heads: Heads, names: Mapping[str, str]) -> dict[str, list[str]]:

@@ -30,6 +30,16 @@ def missing_files(clips: Iterable[Clip]) -> list[Clip]:
     return missing
 
 
+def with_slashes(name: str, folder: str | Path) -> str:
+    """A path as a list has it, relative to `folder` or absolute; with slashes where Windows wrote it with backslashes.
+
+    Elsewhere a file may have backslashes in its name, and keeps them if there is one.
+    """
+    if "\\" not in name or os.path.lexists(os.path.join(folder, name)):  # noqa: PTH118  quicker
+        return name
+    return name.replace("\\", "/")
+
+
 def require_files(clips: Sequence[Clip]) -> None:
     """Refuse a split of which files are absent.
 
@@ -77,8 +87,15 @@ def names_files(source: Path) -> bool:
     """Whether a text is a list of audio files, or a table with a column of such, judged by its first line."""
     with source.open("rb") as file:
         first = os.fsdecode(file.readline(10_000).removeprefix(BOM)).strip()
-    columns = first.split("\t" if source.suffix.lower() == ".tsv" else ",")
+    columns = first.split(_delimiter(source, first))
     return is_audio(first) or any(name.strip() in PATH_COLUMNS for name in columns)
+
+
+def _delimiter(table: Path, header: str) -> str:
+    """What stands between columns: tabs of ``.tsv``, else commas, or semicolons as where these are decimal points."""
+    if table.suffix.lower() == ".tsv":
+        return "\t"
+    return ";" if ";" in header and "," not in header else ","
 
 
 def _without_ending(name: str) -> str:
@@ -101,6 +118,7 @@ def _audio_files(source: Path) -> Iterator[tuple[str, Path]]:
         )
     elif source.suffix.lower() in {".txt", ".csv", ".tsv"}:
         for name in _listed(source):
+            name = with_slashes(name, source.parent)
             yield PurePosixPath(name).as_posix(), source.parent / name
     else:
         yield source.name, source
@@ -112,7 +130,7 @@ def _listed(source: Path) -> Iterator[str]:
     if source.suffix.lower() == ".txt":
         yield from (line.strip() for line in lines if line.strip())
         return
-    table = csv.DictReader(lines, delimiter="\t" if source.suffix.lower() == ".tsv" else ",")
+    table = csv.DictReader(lines, delimiter=_delimiter(source, lines[0] if lines else ""))
     columns = [name.strip() for name in table.fieldnames or ()]
     column = next((name for name in PATH_COLUMNS if name in columns), None)
     if column is None:

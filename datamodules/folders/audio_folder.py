@@ -2,23 +2,22 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import cached_property
 from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_info
 from numpy.typing import ArrayLike
 
 from datamodules.clips import Clip
 from datamodules.demo.one_shots import ONE_SHOTS_ROOT, write_one_shots
 from datamodules.event.events import EventDataModule, read_classes
+from datamodules.folders.division import Division, checked_parts, tell_leaks, wanted_parts
 from datamodules.folders.near_duplicates import Survey
 from datamodules.folders.score_table import write_score_table
 from datamodules.folders.sound_files import Part, Sound, SoundFiles, sounds_in_folders, tagged_sounds
-from datamodules.folders.source_split import hold_out, join_sources
 from datamodules.protocol import ProtocolError
 
 
@@ -71,15 +70,10 @@ class AudioFolder(EventDataModule):
         **settings: Any,
     ) -> None:
         super().__init__(root=root, **settings)
-        for name, part in (("validation", validation), ("test", test)):
-            if isinstance(part, float | int) and not 0 <= part < 1:
-                raise ValueError(
-                    f"{name} is {part}: give at least 0 and less than 1, or the names of sources"
-                )
         self.labels, self.tag_columns = labels, list(tag_columns)
         self.classes_file = Path(classes_file).expanduser() if classes_file else None
         self.source = _pattern(source)
-        self.held_out: dict[Part, float | list[str]] = {"test": test, "validation": validation}
+        self.held_out = checked_parts(test=test, validation=validation)
         self.fold, self.near_duplicates, self.from_start = fold, near_duplicates, from_start
 
     def prepare_data(self) -> None:
@@ -133,8 +127,8 @@ class AudioFolder(EventDataModule):
 
     def _exclusions(self) -> dict[str, str]:
         """Files that cannot be used, and those of the list `excluded`."""
-        faults = {self._clips[row].key: why for row, why in self._survey.faults.items()}
-        return faults | super()._exclusions()
+        unusable = self._survey.faults | self._survey.silent
+        return {self._clips[row].key: why for row, why in unusable.items()} | super()._exclusions()
 
     @cached_property
     def _sounds(self) -> list[Sound]:
@@ -171,64 +165,33 @@ class AudioFolder(EventDataModule):
     @cached_property
     def _survey(self) -> Survey:
         if self.near_duplicates is None:
-            return Survey({}, [])
-        return self.files.survey([clip.key for clip in self._clips], self.near_duplicates)
+            return Survey({}, {}, [])
+        keys = [clip.key for clip in self._clips]
+        return self.files.survey(keys, self.near_duplicates, allow_truncated=self.allow_truncated)
 
     @cached_property
     def _splits(self) -> dict[Part, list[Clip]]:
         clips, given = self._clips, [sound.part for sound in self._sounds]
-        parts = join_sources([clip.attributes["source"] for clip in clips], self._survey.pairs)
         targets = np.array([clip.target for clip in clips])
         labels = (
             targets.astype(bool) if self.labels else np.eye(len(self.heads["class"]), dtype=bool)[targets]
         )
-        side = np.array([part or "train" for part in given], dtype="<U10")
-        for name, wanted in self.held_out.items():
-            free = side == "train"
-            if name in given or wanted in (0, []) or not free.any():
-                continue
-            keys = [f"{self.fold} {clip.key}" for clip in compress(clips, free)]
-            if isinstance(wanted, list):
-                chosen = np.isin(parts[free], parts[self._rows_of(wanted)])
-            else:
-                chosen = hold_out(parts[free], labels[free], fraction=wanted, order=keys)
-            if not chosen.any():
-                raise ValueError(
-                    f"{self.root}: nothing can be held out for {name} ({wanted}): every source is the only one of a"
-                    f" class; set {self._way_out(labels, free, keys, wanted)}{name} to 0"
-                )
-            side[np.flatnonzero(free)[chosen]] = name
-        self._tell(labels, side, is_given=any(given))
-        return {name: list(compress(clips, side == name)) for name in ("train", "validation", "test")}
-
-    def _way_out(
-        self, labels: np.ndarray, free: np.ndarray, keys: Sequence[str], wanted: float | list[str]
-    ) -> str:
-        """The keys that let something be held out, among those that join files: near duplicates, and sources."""
-        if isinstance(wanted, list):
-            return ""
-        names = [clip.attributes["source"] for clip in self._clips]
-        singly = [clip.key for clip in self._clips]
-        ways = {
-            "near_duplicates to null, for files that only sound alike": (names, []),
-            "source to null to split single files": (singly, self._survey.pairs),
+        sources, singly = [clip.attributes["source"] for clip in clips], [clip.key for clip in clips]
+        pairs = self._survey.pairs
+        ways_out = {
+            "near_duplicates to null, for files that only sound alike": (sources, []),
+            "source to null to split single files": (singly, pairs),
             "source and near_duplicates to null to split single files": (singly, []),
         }
-        for way, (sources, pairs) in ways.items():
-            parts = join_sources(sources, pairs)
-            if hold_out(parts[free], labels[free], fraction=wanted, order=keys).any():
-                return f"{way}, or "
-        return ""
+        division = Division(self.root, clips, labels, pairs=pairs, fold=self.fold, ways_out=ways_out)
+        side = np.array([part or "train" for part in given], dtype="<U10")
+        for name, wanted in wanted_parts(self.held_out, given).items():
+            if (free := side == "train").any():
+                side[division.hold_out(wanted, free=free, name=name)] = name
+        self._tell(labels, side)
+        return {name: list(compress(clips, side == name)) for name in ("train", "validation", "test")}
 
-    def _rows_of(self, sources: Sequence[str]) -> list[int]:
-        known = {clip.attributes["source"] for clip in self._clips}
-        for source in sources:
-            if source not in known:
-                near = ", ".join(get_close_matches(source, known) or sorted(known)[:5])
-                raise ValueError(f"{self.root}: no source {source!r} to hold out: name one of {near}")
-        return [row for row, clip in enumerate(self._clips) if clip.attributes["source"] in sources]
-
-    def _tell(self, labels: np.ndarray, side: np.ndarray, *, is_given: bool) -> None:
+    def _tell(self, labels: np.ndarray, side: np.ndarray) -> None:
         """Print what the split cannot do."""
         names = list(self.heads) if self.labels else list(self.heads["class"])
         tested = {names[k] for k in labels[side == "test"].nonzero()[1]}
@@ -237,13 +200,7 @@ class AudioFolder(EventDataModule):
             rank_zero_info(
                 f"{self.root}: trained but not tested, for want of a second source: {', '.join(untested)}"
             )
-        leaks = [pair for pair in self._survey.pairs if side[pair[0]] != side[pair[1]]]
-        if is_given and leaks:
-            a, b = (self._clips[row].key for row in leaks[0])
-            rank_zero_warn(
-                f"{self.root}: {len(leaks)} pairs of files hold the same recording on two sides of the given split,"
-                f" e.g. {a} and {b}: figures are too good"
-            )
+        tell_leaks(self.root, self._clips, side, self._survey.pairs)
 
 
 def _pattern(source: str | None) -> re.Pattern[str] | None:

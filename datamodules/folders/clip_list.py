@@ -1,6 +1,5 @@
 """Sounds of a user's own, for any task: a list with named columns, or folders."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import compress
@@ -13,11 +12,15 @@ from torch.utils.data import DataLoader
 
 from datamodules.asd.dcase_layouts import Layout, machine_attributes
 from datamodules.asd.dcase_scores import write_score_files
+from datamodules.asd.proxy_outliers import ProxyOutliers
+from datamodules.audio.errors import CHECK_COMMAND
 from datamodules.base import SplitName
 from datamodules.clips import Clip, ClipTable
+from datamodules.clips.class_names import as_texts
 from datamodules.clips.search import missing_files
 from datamodules.event.events import EventDataModule
-from datamodules.folders.listed_clips import FilePaths, key_of, refuse_repeated, times
+from datamodules.folders.division import Division, checked_parts, tell_leaks, wanted_parts
+from datamodules.folders.listed_clips import FilePaths, ListedClip, key_of, note_repeated, times
 from datamodules.folders.listed_sounds import (
     ListedSound,
     part_of,
@@ -25,15 +28,17 @@ from datamodules.folders.listed_sounds import (
     sounds_of_folder,
     sounds_of_list,
 )
+from datamodules.folders.machines import MACHINE, Machines
+from datamodules.folders.near_duplicates import Survey, survey
 from datamodules.folders.score_table import write_score_table
 from datamodules.folders.sound_files import Part
-from datamodules.folders.source_split import hold_out, join_sources
-from datamodules.protocol import ProtocolError
+from datamodules.loading.samplers import ProxyBatchSampler, TrainSampler
+from datamodules.protocol import Faults
 
 _OWN = frozenset({"path", "root", "key", "label", "split", "start", "end"})  # columns that are no attributes
-_MACHINE = ("normal", "anomaly")
 _PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _SHOWN = 8  # labels in a message
+_HINT = f" ({CHECK_COMMAND})"
 
 
 class ClipList(EventDataModule):
@@ -48,7 +53,11 @@ class ClipList(EventDataModule):
 
     Labels are classes by their names, and those of `class_names`. Where these are ``normal`` and ``anomaly``, clips are
     sounds of machines: columns (or folders) ``machine``, ``section`` and ``domain`` name what they are of, by default
-    one machine that is called as `root` is. Of those without a split the anomalous ones are all tested.
+    one machine that is called as `root` is. Of those without a split the anomalous ones are all tested; those that are
+    said to be of training are proxy outliers.
+
+    Where a part is held out, the beginnings of all files are listened to once: files of the same recording stay on one
+    side, and those that cannot be read are told. ``python -m datamodules.check`` compares those of given splits.
 
     Args:
         root: Folder of the sounds; None is that of `list`.
@@ -63,9 +72,15 @@ class ClipList(EventDataModule):
         split_names: Name of a split in the list or the folders -> train, validation or test.
         tag_separator: What stands between several tags of a label: one head a tag, of the classes ``no <tag>`` and
             ``<tag>``.
-        validation: Part of each class of training to hold out for validation where no split says so.
+        validation: Part of each class of training to hold out for validation where no split says so, or the names of
+            sources.
         test: As `validation`, for the test.
         fold: Another number holds out other sources.
+        near_duplicates: As in `AudioFolder`.
+        instance: Machine, or ``MACHINE/SECTION``, whose anomalies are looked for; None is all.
+        proxy_outliers: What stands in for the anomalies of training where the list has none, see
+            `datamodules.asd.proxy_outliers`; None trains on normal sounds alone.
+        proxy_root: Folder of proxy outliers from elsewhere.
         **settings: Of `EventDataModule`.
     """
 
@@ -85,18 +100,19 @@ class ClipList(EventDataModule):
         roots: Mapping[str, str] | None = None,
         split_names: Mapping[str, str] | None = None,
         tag_separator: str | None = None,
-        validation: float = 0.1,
-        test: float = 0.2,
+        validation: float | list[str] = 0.1,
+        test: float | list[str] = 0.2,
         fold: int = 0,
+        near_duplicates: float | None = 0.9,
+        instance: str | None = None,
+        proxy_outliers: ProxyOutliers | None = None,
+        proxy_root: str | None = None,
         **settings: Any,
     ) -> None:
         if root is None and list is None:
             raise ValueError("ClipList: give data.root, the folder of the sounds, or data.list")
         super().__init__(root=str(Path(str(list)).parent) if root is None else root, **settings)
-        self.held_out = {"test": test, "validation": validation}
-        for name, part in self.held_out.items():
-            if not 0 <= part < 1:
-                raise ValueError(f"{name} is {part}: give at least 0 and less than 1")
+        self.held_out = checked_parts(test=test, validation=validation)
         for name in splits or ():
             if name not in _PARTS:
                 raise ValueError(f"data.splits: {name!r} is neither train, validation nor test: correct it")
@@ -106,15 +122,25 @@ class ClipList(EventDataModule):
         # A list beside the root is looked for in it, as everything else.
         self.list = None if list is None else Path(list).name if root is None else list
         self.splits = {name: splits[name] for name in _PARTS if name in splits} if splits else {}
-        self.columns, self.header = dict(columns or {}), header
+        self.columns, self.header = as_texts("columns", columns), header
         self.folders, self.label = folders, label
-        self.roots, self.split_names = dict(roots or {}), dict(split_names or {})
-        self.tag_separator, self.fold = tag_separator, fold
+        self.roots = as_texts("roots", roots)
+        self.split_names = as_texts("split_names", split_names)
+        self.tag_separator, self.fold, self.near_duplicates = tag_separator, fold, near_duplicates
+        self.instance = instance
+        self.proxy_outliers: ProxyOutliers | None = proxy_outliers
+        self.proxy_root = Path(proxy_root).expanduser() if proxy_root else None
+
+    def prepare_data(self) -> None:
+        """Listen to all files once, where a part is to be held out."""
+        super().prepare_data()
+        if not self.predict and self.root.is_dir():
+            _ = self._survey
 
     @cached_property
     def heads(self) -> Mapping[str, Sequence[str]]:
         """``class`` -> names of the labels, sorted; with tags, each tag -> ``no <tag>`` and itself."""
-        names = sorted({name for labels in self._labels for name in labels})
+        names = sorted({name for clip in self._listed for name in clip.labels})
         if self.tag_separator is not None:
             if len(names) < 2:
                 raise ValueError(
@@ -122,15 +148,15 @@ class ClipList(EventDataModule):
                     " null for one class a clip"
                 )
             return {name: [f"no {name}", name] for name in names}
-        if self.is_of_machines and "anomaly" not in self._known_as(names):
-            names.append("anomaly")  # of normal sounds alone too there is a score
+        if self.is_of_machines:  # of normal sounds alone too there is a score
+            names += [name for name in MACHINE if name not in self._known_as(names)]
         return {"class": names}
 
     @cached_property
     def is_of_machines(self) -> bool:
         """Whether the classes are normal and anomalous sounds."""
-        labels = {name for each in self._labels for name in each}
-        return self.tag_separator is None and set(self._known_as(labels)) <= set(_MACHINE)
+        labels = {name for clip in self._listed for name in clip.labels}
+        return self.tag_separator is None and set(self._known_as(labels)) <= set(MACHINE)
 
     @cached_property
     def year(self) -> int:
@@ -152,16 +178,35 @@ class ClipList(EventDataModule):
         return place if place == clip.path else f"{place}: {clip.path}"
 
     def read_rows(self, name: SplitName) -> ClipTable:
-        """As `ClipDataModule`; a file that is missing is told with the line that names it."""
+        """As `ClipDataModule`; files that are missing or cannot be read are told with the lines that name them."""
         if name != "predict":
-            clips, exclusions = self.split(name), self._exclusions()
-            wanted = [clip for clip in clips if clip.key not in exclusions]
-            if missing := missing_files(wanted):
-                raise ProtocolError(
-                    f"{self.place_of(missing[0])}: no such file, nor are {len(missing) - 1} others of the {len(wanted)}"
-                    f" of {name}: correct the path, data.root or data.roots"
-                )
+            # A test that cannot be made is told before the training.
+            self._require_files(*(_PARTS if name == "train" else (name,)))
         return super().read_rows(name)
+
+    def _require_files(self, *names: Part) -> None:
+        exclusions = self._exclusions()
+        clips = [clip for name in names for clip in self.split(name) if clip.key not in exclusions]
+        faults = Faults()
+        for clip in missing_files(clips):
+            faults.add(self.place_of(clip), "no such file", "correct the path, data.root or data.roots")
+        faults.refuse()
+        for clip in clips:
+            if why := self._unreadable.get(clip.path):
+                way_out = (
+                    "correct them, or leave them out: python -m datamodules.check --exclude writes their list"
+                )
+                faults.add(self.place_of(clip), why, way_out)
+        faults.refuse()
+
+    def train_sampler(self) -> TrainSampler:
+        """As `EventDataModule`; of machines halves of normal clips and proxy outliers, where there are such."""
+        if self.is_of_machines:
+            names = next(iter(self.target_names.values()))
+            is_outlier = self.rows["train"].targets != names.index("normal")
+            if is_outlier.any():
+                return ProxyBatchSampler(is_outlier, **self.order_settings)
+        return super().train_sampler()
 
     def reference_dataloader(self) -> DataLoader[Any]:
         """The training clips once more, of machines the normal ones, dealt to the ranks."""
@@ -200,23 +245,19 @@ class ClipList(EventDataModule):
     def _require_classes(
         self, names: Mapping[str, Sequence[str]], *, method: str = "method", complete: bool = False
     ) -> None:
-        """Tells the first row whose label is none of the names."""
+        """Tells the rows whose label is none of the names."""
         known = {name for classes in names.values() for name in classes}
-        unknown = Counter(
-            label
-            for labels in self._labels
-            for label in labels
-            if self.class_names.get(label, label) not in known
-        )
-        if unknown and self.tag_separator is None:
-            row = next(row for row, labels in enumerate(self._labels) if unknown[labels[0]])
-            label, counts = self._labels[row][0], sorted(unknown.items())[:_SHOWN]
-            wanted = sorted(known)[:_SHOWN]
-            raise ProtocolError(
-                f"{self._sounds[row].place}: label {label!r} is none of {', '.join(wanted)}, which the {method} tells"
-                f" apart (others than these: {', '.join(f'{name} x {count}' for name, count in counts)}): correct the"
-                f" label, or name the method's class with data.class_names='{{{label}: {wanted[0]}}}'"
-            )
+        wanted = sorted(known)[:_SHOWN]
+        faults = Faults()
+        for clip in self._listed if self.tag_separator is None else ():
+            (label,) = clip.labels
+            if self.class_names.get(label, label) not in known:
+                what = f"label {label!r} is none of {', '.join(wanted)}, which the {method} tells apart"
+                way_out = (
+                    f"correct it, or name the method's class with data.class_names='{{{label}: {wanted[0]}}}'"
+                )
+                faults.add(clip.place, what, way_out)
+        faults.refuse()
         super()._require_classes(names, method=method, complete=complete)
 
     @cached_property
@@ -249,39 +290,52 @@ class ClipList(EventDataModule):
             if self.splits:
                 values = values | {"split": given.get(values["path"], ("train", ""))[0]}
             yield ListedSound(place, values)
+        faults = Faults()
         for path, (_, place) in unused.items():
-            raise ProtocolError(f"{place}: {path} is not in {self.root / self.list}: write it as it is there")
+            faults.add(place, f"{path} is not in {self.root / self.list}", "write it as it is there")
+        faults.refuse()
 
     @cached_property
-    def _labels(self) -> list[list[str]]:
-        """Label of each sound, or its tags."""
-        return [self._label_of(sound) for sound in self._sounds]
+    def _listed(self) -> list[ListedClip]:
+        """What is said of each sound."""
+        paths, faults, clips = FilePaths(self.root, self.roots), Faults(), []
+        for sound in map(paths.as_here, self._sounds):
+            if not sound.values["path"]:
+                faults.add(sound.place, "names no file", "write its path, or remove the line")
+                continue
+            start_s, stop_s = times(sound, faults)
+            key, part = key_of(sound, self.root, start_s, stop_s), part_of(sound, self.split_names, faults)
+            labels = self._labels_of(sound, faults)
+            clips.append(ListedClip(sound.place, labels, part, paths.of(sound), key, start_s, stop_s))
+        note_repeated(clips, faults)
+        faults.refuse()
+        return clips
 
-    def _label_of(self, sound: ListedSound) -> list[str]:
+    def _labels_of(self, sound: ListedSound, faults: Faults) -> list[str]:
+        """Label of a sound, or its tags."""
         label = sound.values.get("label") or self.label
         if self.tag_separator is not None:
             return sorted({tag.strip() for tag in (label or "").split(self.tag_separator)} - {""})
         if not label:
-            raise ProtocolError(
-                f"{sound.place}: no label: write one, say which column has it with data.columns='{{label: COLUMN}}',"
-                " put the file into a folder of its label, or set data.label for all that have none"
+            faults.add(
+                sound.place,
+                "no label",
+                "write one, say which column has it with data.columns='{label: COLUMN}', put the file into a folder of"
+                " its label, or set data.label for all that have none",
             )
-        return [label]
+        return [label or ""]
 
     @cached_property
     def _clips(self) -> list[Clip]:
         """A clip for each sound, each once."""
-        paths, classes = FilePaths(self.root, self.roots), list(self.heads.values())
-        clips = []
-        for sound, labels in zip(self._sounds, self._labels, strict=True):
-            start_s, stop_s = times(sound)
-            key = key_of(sound, self.root, start_s, stop_s)
+        (classes, *_), clips = self.heads.values(), []
+        for sound, listed in zip(self._sounds, self._listed, strict=True):
             if self.tag_separator is None:
-                target = classes[0].index(labels[0])
+                target = classes.index(listed.labels[0])
             else:
-                target = tuple(int(tag in labels) for tag in self.heads)
-            clips.append(Clip(key, paths.of(sound), target, self._attributes(sound, key), start_s, stop_s))
-        refuse_repeated(clips, self._sounds, self._said)
+                target = tuple(int(tag in listed.labels) for tag in self.heads)
+            attributes = self._attributes(sound, listed.key)
+            clips.append(Clip(listed.key, listed.path, target, attributes, listed.start_s, listed.stop_s))
         return clips
 
     def _attributes(self, sound: ListedSound, key: str) -> dict[str, str]:
@@ -296,49 +350,76 @@ class ClipList(EventDataModule):
         return attributes
 
     @cached_property
-    def _said(self) -> list[Part | None]:
-        """The split that each sound is said to be of."""
-        return [part_of(sound, self.split_names) for sound in self._sounds]
-
-    @cached_property
     def _clips_by_key(self) -> dict[str, Clip]:
         return {clip.key: clip for clip in self._clips}
 
     @cached_property
     def _places(self) -> dict[str, str]:
-        return {clip.key: sound.place for clip, sound in zip(self._clips, self._sounds, strict=True)}
+        return {clip.key: clip.place for clip in self._listed}
+
+    @cached_property
+    def _is_normal(self) -> np.ndarray:
+        """Of machines, what is learnt from, bool (clip,)."""
+        return np.array([self._known_as(clip.labels) == ["normal"] for clip in self._listed])
+
+    @cached_property
+    def _files(self) -> list[str]:
+        """Each file once."""
+        return list(dict.fromkeys(clip.path for clip in self._listed))
+
+    @cached_property
+    def _survey(self) -> Survey:
+        """What listening to the files told, where a part is to be held out."""
+        if self.near_duplicates is None or not wanted_parts(self.held_out, [c.part for c in self._listed]):
+            return Survey({}, {}, [])
+        return survey(self._files, threshold=self.near_duplicates, allow_truncated=self.allow_truncated)
+
+    @cached_property
+    def _unreadable(self) -> dict[str, str]:
+        """File -> why it cannot be read."""
+        faults = ((self._files[row], why) for row, why in self._survey.faults.items())
+        return {path: why.removeprefix(f"{path}: ").removesuffix(_HINT) for path, why in faults}
+
+    @cached_property
+    def _twins(self) -> list[tuple[int, int]]:
+        """Numbers of clips whose files hold the same recording, of each file the first."""
+        first = {clip.path: row for row, clip in reversed(list(enumerate(self._listed)))}
+        return [(first[self._files[a]], first[self._files[b]]) for a, b in self._survey.pairs]
 
     @cached_property
     def _splits(self) -> dict[Part, list[Clip]]:
-        clips, held = self._clips, self.held_out
-        normal = np.array([self._known_as(labels) == ["normal"] for labels in self._labels])
+        clips, normal = self._clips, self._is_normal
         learnt = normal if self.is_of_machines else np.ones_like(normal)
+        said = [clip.part for clip in self._listed]
         side = np.array(
             [
-                part or ("train" if ok or not held["test"] else "test")
-                for part, ok in zip(self._said, learnt, strict=True)
+                part or ("train" if ok or not self.held_out["test"] else "test")
+                for part, ok in zip(said, learnt, strict=True)
             ],
             dtype="<U10",
         )
-        parts = join_sources([clip.attributes["source"] for clip in clips], _of_one_file(clips))
-        strata = self._strata()
-        for name, fraction in held.items():
-            free = (side == "train") & learnt
-            if name in self._said or not fraction or not free.any():
-                continue
-            order = [f"{self.fold} {clip.key}" for clip in compress(clips, free)]
-            chosen = hold_out(parts[free], strata[free], fraction=fraction, order=order)
-            if not chosen.any():
-                raise ValueError(
-                    f"{self.root}: nothing can be held out for {name} ({fraction}): every source is the only one of a"
-                    f" class: say splits in a column or in data.splits, or set data.{name} to 0"
-                )
-            side[np.flatnonzero(free)[chosen]] = name
+        sources, singly = [clip.attributes["source"] for clip in clips], [clip.key for clip in clips]
+        parts_of_files, twins = _of_one_file(clips), self._twins
+        ways_out = {
+            "near_duplicates to null, for files that only sound alike": (sources, parts_of_files),
+            "columns without source to split single files": (singly, parts_of_files + twins),
+            "columns without source and near_duplicates to null to split single files": (
+                singly,
+                parts_of_files,
+            ),
+        }
+        division = Division(
+            self.root, clips, self._strata(), pairs=parts_of_files + twins, fold=self.fold, ways_out=ways_out
+        )
+        for name, wanted in wanted_parts(self.held_out, said).items():
+            if (free := (side == "train") & learnt).any():
+                side[division.hold_out(wanted, free=free, name=name)] = name
+        tell_leaks(self.root, clips, side, twins)
         found: dict[Part, list[Clip]] = {name: list(compress(clips, side == name)) for name in _PARTS}
-        if self.is_of_machines:
-            train = side == "train"
-            found["train"] = [*compress(clips, train & normal), *compress(clips, train & ~normal)]
-        return found
+        if not self.is_of_machines:
+            return found
+        machines = Machines(self.root, self._known_as(self.heads["class"]), self.instance)
+        return machines.chosen(found, proxy_outliers=self.proxy_outliers, proxy_root=self.proxy_root)
 
     def _strata(self) -> np.ndarray:
         """What is held out in like parts, bool (clip, …): classes or tags, of machines the instances."""

@@ -5,11 +5,35 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from datamodules.audio.search import is_audio, names_in
-from datamodules.clips import Clip
+from datamodules.clips.search import with_slashes
 from datamodules.folders.listed_sounds import ListedSound
-from datamodules.protocol import ProtocolError
+from datamodules.folders.sound_files import Part
+from datamodules.protocol import Faults
+
+
+class ListedClip(NamedTuple):
+    """What a row of a list says.
+
+    Attributes:
+        place: ``file:line`` of the row for messages, or the file.
+        labels: Its label, or its tags.
+        part: The split that it is said to be of.
+        path: The file.
+        key: The id.
+        start_s: Where it begins in its file, in seconds.
+        stop_s: Where it ends; None is the end of the file.
+    """
+
+    place: str
+    labels: list[str]
+    part: Part | None
+    path: str
+    key: str
+    start_s: float
+    stop_s: float | None
 
 
 class FilePaths:
@@ -24,14 +48,24 @@ class FilePaths:
         self._root, self._roots = os.fspath(root), roots
         self._listings: dict[str, dict[str, str]] = {}
 
+    def as_here(self, sound: ListedSound) -> ListedSound:
+        """A sound whose path has slashes, see `with_slashes`."""
+        path = sound.values["path"]
+        if (ours := with_slashes(path, self._folder(sound))) == path:
+            return sound
+        return sound._replace(values=sound.values | {"path": ours})
+
     def of(self, sound: ListedSound) -> str:
         """Path of a sound, whose name may lack its ending; one that is not there as it is listed."""
-        folder = sound.values.get("root", "")
-        path = os.path.join(self._root, self._roots.get(folder, folder), sound.values["path"])  # noqa: PTH118  quicker
+        path = os.path.join(self._folder(sound), sound.values["path"])  # noqa: PTH118  quicker
         if is_audio(path):
             return path
         folder, name = os.path.split(path)
         return f"{folder}/{self._names_in(folder).get(name, name)}"
+
+    def _folder(self, sound: ListedSound) -> str:
+        folder = sound.values.get("root", "")
+        return os.path.join(self._root, self._roots.get(folder, folder))  # noqa: PTH118  quicker
 
     def _names_in(self, folder: str) -> dict[str, str]:
         """Names of a folder's files, and of those of audio without their endings -> name; listed once."""
@@ -42,11 +76,12 @@ class FilePaths:
         return self._listings[folder]
 
 
-def times(sound: ListedSound) -> tuple[float, float | None]:
+def times(sound: ListedSound, faults: Faults) -> tuple[float, float | None]:
     """Where a clip begins and ends in its file, in seconds; None is the end of the file.
 
-    Raises:
-        ProtocolError: If ``start`` or ``end`` is no time, or they are in the wrong order.
+    Args:
+        sound: The sound.
+        faults: Where a ``start`` or ``end`` that is no time is noted, and both in the wrong order.
     """
     found: list[float | None] = []
     for name in ("start", "end"):
@@ -56,13 +91,13 @@ def times(sound: ListedSound) -> tuple[float, float | None]:
         except ValueError:
             value = math.nan
         if value is not None and not 0 <= value < math.inf:
-            raise ProtocolError(f"{sound.place}: {name} {text!r} is no time in seconds: correct the line")
+            faults.add(sound.place, f"{name} {text!r} is no time in seconds", "correct the line")
+            return 0.0, None
         found.append(value)
     start_s, stop_s = found[0] or 0.0, found[1]
     if stop_s is not None and stop_s <= start_s:
-        raise ProtocolError(
-            f"{sound.place}: the clip ends at {stop_s:g} s and begins at {start_s:g} s: correct the line"
-        )
+        what = f"the clip ends at {stop_s:g} s and begins at {start_s:g} s"
+        faults.add(sound.place, what, "correct the line")
     return start_s, stop_s
 
 
@@ -78,37 +113,35 @@ def key_of(sound: ListedSound, root: Path, start_s: float, stop_s: float | None)
     return f"{key}@{start_s:g}-{'' if stop_s is None else f'{stop_s:g}'}"
 
 
-def refuse_repeated(
-    clips: Sequence[Clip], sounds: Sequence[ListedSound], splits: Sequence[str | None]
-) -> None:
-    """Refuses what is listed twice.
-
-    Args:
-        clips: All of a list.
-        sounds: Where each stands.
-        splits: What split each is said to be of.
-
-    Raises:
-        ProtocolError: If a file is in two splits, twice in one but for parts that do not overlap, or an id comes twice.
-    """
+def note_repeated(clips: Sequence[ListedClip], faults: Faults) -> None:
+    """Note a file in two splits, or twice in one but for parts that do not overlap, and an id that comes twice."""
     files = [os.path.abspath(clip.path) for clip in clips]  # noqa: PTH100  quicker
     order = sorted(range(len(clips)), key=lambda row: (files[row], clips[row].start_s, row))
+    told: dict[int, tuple[str, str]] = {}
+    longest = order[0] if order else 0  # of those before in the same file, the one that goes on longest
     for before, after in pairwise(order):
         if files[before] != files[after]:
+            longest = after
             continue
-        first, second = sorted((before, after))
-        here, there = f"{sounds[second].place}: {clips[second].path}", sounds[first].place
-        if splits[first] != splits[second]:
-            raise ProtocolError(
-                f"{here} is in two splits, {splits[second] or 'none'} here and {splits[first] or 'none'} in {there}:"
-                " keep one of the lines"
-            )
-        end = clips[before].stop_s
-        if end is None or clips[after].start_s < end:
-            raise ProtocolError(f"{here} is listed in {there} already: keep one of the lines")
+        other = before if clips[before].part != clips[after].part else longest
+        first, second = (clips[row] for row in sorted((other, after)))
+        here, there = second.part or "none", first.part or "none"
+        if first.part != second.part:
+            what = f"{second.path} is in two splits, {here} here and {there} in {first.place}"
+        elif clips[after].start_s < _end(clips[longest]):
+            what = f"{second.path} is listed in {first.place} already"
+        else:
+            what = ""
+        if what:
+            told[max(other, after)] = what, "keep one of the lines"
+        longest = max(longest, after, key=lambda row: _end(clips[row]))
     known: dict[str, int] = {}
     for row, clip in enumerate(clips):
-        if (first := known.setdefault(clip.key, row)) != row:
-            raise ProtocolError(
-                f"{sounds[row].place}: id {clip.key!r} is that of {sounds[first].place} too: correct one of them"
-            )
+        if (first_row := known.setdefault(clip.key, row)) != row and row not in told:
+            told[row] = f"id {clip.key!r} is that of {clips[first_row].place} too", "correct one of them"
+    for row in sorted(told):
+        faults.add(clips[row].place, *told[row])
+
+
+def _end(clip: ListedClip) -> float:
+    return math.inf if clip.stop_s is None else clip.stop_s

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from datamodules.audio.search import audio_files
 from datamodules.folders.sound_files import PARTS, Part
-from datamodules.protocol import ProtocolError, read_named
+from datamodules.protocol import Faults, ProtocolError, read_named
 
 IGNORED = "-"
 """What a level of folders is called that says nothing."""
@@ -102,24 +102,23 @@ def sounds_of_folder(folder: Path, levels: Sequence[str] | None, *, root: Path) 
         yield ListedSound(str(path), values | {"path": listed.as_posix()})
 
 
-def part_of(sound: ListedSound, names: Mapping[str, str]) -> Part | None:
-    """The split that a sound is said to be of; None where nothing is said.
+def part_of(sound: ListedSound, names: Mapping[str, str], faults: Faults) -> Part | None:
+    """The split that a sound is said to be of; None where nothing is said, or what is none.
 
     Args:
         sound: The sound.
         names: The list's own name of a split -> train, validation or test.
-
-    Raises:
-        ProtocolError: If the name is none of a split.
+        faults: Where a name that is none of a split is noted.
     """
     named = sound.values.get("split", "")
     if not named:
         return None
     part = SPLITS.get(names.get(named, named).lower())
     if part is None:
-        raise ProtocolError(
-            f"{sound.place}: split {named!r} is neither train, validation nor test: correct it, or say which it is with"
-            f" data.split_names='{{{named}: test}}'"
+        faults.add(
+            sound.place,
+            f"split {named!r} is neither train, validation nor test",
+            f"correct it, or say which it is with data.split_names='{{{named}: test}}'",
         )
     return part
 
@@ -131,12 +130,13 @@ def paths_of_split(files: Iterable[tuple[str, Path]]) -> dict[str, tuple[str, st
         ProtocolError: As `read_named`, and if a path is named twice.
     """
     found: dict[str, tuple[str, str]] = {}
+    faults = Faults()
     for part, file in files:
         for place, row in read_named(file, header=["path"]):
             if row["path"] in found:
                 other, before = found[row["path"]]
-                raise ProtocolError(
-                    f"{place}: {row['path']} is in {before} already, of {other}: remove one of the lines"
-                )
+                what = f"{row['path']} is in {before} already, of {other}"
+                faults.add(place, what, "remove one of the lines")
             found[row["path"]] = (part, place)
+    faults.refuse()
     return found

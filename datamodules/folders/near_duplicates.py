@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,36 +32,41 @@ class Survey(NamedTuple):
     """What listening to files told.
 
     Attributes:
-        faults: Number of a file -> why it cannot be used.
+        faults: Number of a file -> why it cannot be read.
+        silent: Number of a file -> that its beginning is silent.
         pairs: Numbers of two files that hold the same recording, the smaller first.
     """
 
     faults: dict[int, str]
+    silent: dict[int, str]
     pairs: list[tuple[int, int]]
 
 
-def survey(paths: Sequence[str], *, threshold: float) -> Survey:
+def survey(paths: Sequence[str], *, threshold: float, allow_truncated: bool = False) -> Survey:
     """Decode the beginning of every file and compare all of them, or remember what was found: see `datamodules.cache`.
 
     Args:
         paths: Files; 128 kB of memory each, so that some ten thousand are no burden.
         threshold: Normalised cross-correlation at the best shift, either polarity, above which two files are the same.
+        allow_truncated: Take files that were cut off.
     """
-    entry = _entry(paths, threshold)
+    entry = _entry(paths, threshold, allow_truncated)
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # new, or damaged: heard
         found = json.loads(entry.read_text(encoding="utf-8"))
         faults = {int(row): f"{paths[int(row)]}{why}" for row, why in found["faults"].items()}
-        return Survey(faults, [(int(a), int(b)) for a, b in found["pairs"]])
+        silent = {int(row): _silent(paths[int(row)]) for row in found["silent"]}
+        return Survey(faults, silent, [(int(a), int(b)) for a, b in found["pairs"]])
     with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
-        heard = list(pool.map(_listen, paths))
+        heard = list(pool.map(partial(_listen, allow_truncated=allow_truncated), paths))
     faults = {row: sound for row, sound in enumerate(heard) if isinstance(sound, str)}
-    rows = [row for row in range(len(paths)) if row not in faults]
+    silent = {row: _silent(paths[row]) for row, sound in enumerate(heard) if sound is None}
+    rows = [row for row, sound in enumerate(heard) if isinstance(sound, Tensor)]
     sounds = [sound for sound in heard if isinstance(sound, Tensor)]
     pairs = [(rows[a], rows[b]) for a, b in near_duplicates(sounds, threshold)]
     reasons = {row: why.removeprefix(paths[row]) for row, why in faults.items()}  # files may move
     with suppress(OSError):  # where nothing can be kept, files are listened to each time
-        write_text_atomically(entry, json.dumps({"faults": reasons, "pairs": pairs}))
-    return Survey(faults, pairs)
+        write_text_atomically(entry, json.dumps({"faults": reasons, "silent": list(silent), "pairs": pairs}))
+    return Survey(faults, silent, pairs)
 
 
 def near_duplicates(sounds: Sequence[Tensor], threshold: float) -> list[tuple[int, int]]:
@@ -92,26 +98,32 @@ def _magnitudes(waveforms: Tensor, size: int) -> Tensor:
     return magnitudes / math.sqrt(size)
 
 
-def _listen(path: str) -> Tensor | str:
-    """The beginning of a file as float32 (time,) without its mean, or why it cannot be used."""
+def _listen(path: str, *, allow_truncated: bool) -> Tensor | str | None:
+    """The beginning of a file as float32 (time,) without its mean, or why it cannot be read; None is silence."""
     try:
-        rate = audio.info(path).sample_rate
-        waveform, _ = audio.read(path, frames=math.ceil(_SECONDS * rate))
+        rate = audio.info(path, allow_truncated=allow_truncated).sample_rate
+        size = math.ceil(_SECONDS * rate)
+        waveform, _ = audio.read(path, frames=size, allow_truncated=allow_truncated)
     except audio.AudioError as error:
         return str(error)
     size = round(_SECONDS * _RATE)
     waveform = audio.resample(waveform.mean(dim=0), rate, _RATE)[:size]
     waveform = waveform - waveform.mean()
     if waveform.abs().max() < _SILENT:
-        return f"{path}: its first {_SECONDS:g} s are silent"
+        return None
     return torch.nn.functional.pad(waveform, (0, size - len(waveform)))
 
 
-def _entry(paths: Sequence[str], threshold: float) -> Path:
+def _silent(path: str) -> str:
+    return f"{path}: its first {_SECONDS:g} s are silent"
+
+
+def _entry(paths: Sequence[str], threshold: float, allow_truncated: bool) -> Path:
     """Where the result is kept."""
     with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
         digests = list(pool.map(_digest, paths))
-    return cache_entry("near_duplicates", digests, {"threshold": threshold, "seconds": _SECONDS})
+    settings = {"threshold": threshold, "seconds": _SECONDS, "allow_truncated": allow_truncated}
+    return cache_entry("near_duplicates", digests, settings)
 
 
 def _digest(path: str) -> str:
@@ -120,4 +132,8 @@ def _digest(path: str) -> str:
         return "special" if is_special(path) else content_hash(path)
     except OSError as error:
         clip = packed.find(path)
-        return type(error).__name__ if clip is None else f"{clip.checksum} of {clip.num_samples} samples"
+        return (
+            f"{type(error).__name__} {path}"
+            if clip is None
+            else f"{clip.checksum} of {clip.num_samples} samples"
+        )

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from datamodules.audio.search import audio_files
+from datamodules.clips.search import with_slashes
 from datamodules.folders.near_duplicates import Survey, survey
-from datamodules.protocol import ProtocolError, read_table
+from datamodules.protocol import Faults, ProtocolError, read_table
 
 Part = Literal["train", "validation", "test"]
 PARTS: Mapping[str, Part] = {
@@ -48,10 +49,10 @@ class SoundFiles:
         """Whether a sound that is listed takes part; a file that is absent does, to be left out by name."""
         return True
 
-    def survey(self, keys: Sequence[str], threshold: float) -> Survey:
+    def survey(self, keys: Sequence[str], threshold: float, *, allow_truncated: bool) -> Survey:
         """Listen to sounds for faults and for near duplicates, or remember what was heard."""
         paths = [f"{self.root}/{key}{self.suffix}" for key in keys]
-        return survey(paths, threshold=threshold)
+        return survey(paths, threshold=threshold, allow_truncated=allow_truncated)
 
 
 def sounds_in_folders(keys: Sequence[str]) -> Iterator[Sound]:
@@ -67,7 +68,7 @@ def tagged_sounds(path: Path, columns: Sequence[str]) -> Iterator[Sound]:
     """Sounds of a list, whose header names its columns.
 
     Raises:
-        ProtocolError: With the file, the line and the way out.
+        ProtocolError: With the file, the lines and the way out; of single lines behind the last.
     """
     rows = read_table(path)
     place, header = next(rows)
@@ -77,14 +78,15 @@ def tagged_sounds(path: Path, columns: Sequence[str]) -> Iterator[Sound]:
                 f"{place}: no column {name!r}, found {', '.join(header)}: name its columns of tags"
             )
     known: set[str] = set()
+    faults = Faults()
     for place, values in rows:
         row = dict(zip(header, values, strict=True))
-        if row["file"] in known:
-            raise ProtocolError(f"{place}: {row['file']!r} occurs twice: remove one of the lines")
-        if Path(row["file"]).is_absolute() or ".." in Path(row["file"]).parts:
-            raise ProtocolError(
-                f"{place}: {row['file']!r} leads out of {path.parent}: name files by their path within it"
-            )
-        known.add(row["file"])
+        file = with_slashes(row["file"], path.parent)
+        if file in known:
+            faults.add(place, f"{file!r} occurs twice", "remove one of the lines")
+        elif Path(file).is_absolute() or ".." in Path(file).parts:
+            faults.add(place, f"{file!r} leads out of {path.parent}", "name files by their path within it")
+        known.add(file)
         tags = {tag.strip() for column in columns for tag in row[column].split(";")}
-        yield Sound(row["file"], None, sorted(tags - {""}))
+        yield Sound(file, None, sorted(tags - {""}))
+    faults.refuse()

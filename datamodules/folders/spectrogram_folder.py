@@ -66,11 +66,11 @@ class SpectrogramFiles(SoundFiles):
         """Whether a sound has a spectrogram."""
         return key in self.ranges
 
-    def survey(self, keys: Sequence[str], threshold: float) -> Survey:
+    def survey(self, keys: Sequence[str], threshold: float, *, allow_truncated: bool) -> Survey:
         """Near duplicates as they were heard; spectrograms do not tell."""
         row = {key: number for number, key in enumerate(keys)}
         twins = ((row[a], row[b]) for a, b in self._twins if a in row and b in row)
-        return Survey({}, sorted((min(pair), max(pair)) for pair in twins))
+        return Survey({}, {}, sorted((min(pair), max(pair)) for pair in twins))
 
 
 class SpectrogramDataset(ClipDataset):

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
     """
 
     fits_on_training_clips = True
+    learns_from_outliers: ClassVar[bool] = False
+    """Whether clips of class anomaly are trained on; else all of training are normal."""
+
     classes = ("normal", "anomaly")
 
     def __init__(
@@ -64,7 +67,8 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         """Names the classes after the data's machine instances.
 
         Raises:
-            ValueError: The data name no machine instances, or a run continues on others than it began with.
+            ValueError: The data name no machine instances, or have outliers in training where the method has no use for
+                them, or none where it needs them, or a run continues on others than it began with.
         """
         super().setup(stage)
         data = self.data
@@ -78,6 +82,22 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
             )
         if stage == "fit":
             self._take_instances()
+            self._check_outliers()
+
+    def _check_outliers(self) -> None:
+        rows, name = self.data.rows["train"], type(self).__name__
+        outliers = [clip for clip in rows if clip.target == 1]
+        if self.learns_from_outliers and not outliers:
+            raise ValueError(
+                f"{name} tells normal clips from proxy outliers, and the training has none: name some with"
+                " data.proxy_outliers, or take a method that learns from normal sounds alone, as"
+                " configs/asd_autoencoder.yaml"
+            )
+        if outliers and not self.learns_from_outliers:
+            raise ValueError(
+                f"{len(outliers)} of {len(rows)} clips of training are of class anomaly, e.g. {outliers[0].key},"
+                f" and {name} would learn them as normal: put them into the test, and set data.proxy_outliers to null"
+            )
 
     def _take_instances(self) -> None:
         normal = [clip for clip in self.data.rows["train"] if clip.target == 0]

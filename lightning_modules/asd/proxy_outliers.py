@@ -24,6 +24,8 @@ class ProxyOutlierClassifier(WindowDetector):
         **settings: Of `WindowDetector`.
     """
 
+    learns_from_outliers = True
+
     def __init__(
         self, network: nn.Module, *, window: int = 256, windows_per_pass: int = 64, **settings: Any
     ) -> None:

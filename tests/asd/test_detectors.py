@@ -189,6 +189,23 @@ def test_a_run_does_not_continue_on_other_machines():
             begin()
 
 
+@pytest.mark.parametrize("name", detectors())
+def test_outliers_in_training_are_for_those_that_learn_from_them(name):
+    detector, normal = detectors()[name], data_of(INSTANCES)
+    mixed = data_of(INSTANCES)
+    mixed.rows["train"].append(Clip("worn", "", 1, {"instance": INSTANCES[0]}))
+    refused, taken = (normal, mixed) if name == "proxy outliers" else (mixed, normal)
+    message = (
+        "the training has none" if refused is normal else "1 of 4 clips .* of class anomaly, e.g. worn, and"
+    )
+    detector._trainer = SimpleNamespace(datamodule=refused)  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ValueError, match=message):
+        detector.setup("fit")
+    detector._trainer = SimpleNamespace(datamodule=taken)  # pyright: ignore[reportAttributeAccessIssue]
+    detector.setup("fit")
+    assert detector.instances == INSTANCES
+
+
 @pytest.mark.parametrize("name", ["flow", "logit", "neighbours", "mahalanobis"])
 def test_unknown_machine_instances_are_refused(name):
     detector = detectors()[name]

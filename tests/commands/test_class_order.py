@@ -63,8 +63,7 @@ def trains(method, root, *more, name="x"):
 
 def of_list(method, root, *more):
     """As `trains`, on a list."""
-    words = [word for word in trains(method, root, *more) if not word.startswith("--data.near_duplicates")]
-    return [word.replace("datamodules.AudioFolder", "ClipList") for word in words]
+    return [word.replace("datamodules.AudioFolder", "ClipList") for word in trains(method, root, *more)]
 
 
 def rows(path):

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_the_folder_is_told_once(capsys):
         cache.cache_entry("lengths", name)
     (line,) = capsys.readouterr().err.splitlines()
     assert str(cache.cache_folder()) in line
+
+
+def test_threads_tell_the_folder_once(capsys, monkeypatch):
+    monkeypatch.setattr(cache, "parent_process", lambda: time.sleep(0.05))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: cache.cache_entry("lengths", name), "abcd"))
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_the_folder_is_the_users_own_where_none_is_named(monkeypatch):

@@ -199,6 +199,20 @@ def test_a_missing_file_of_a_list_is_told_with_its_row_and_can_be_excluded(liste
     assert (code, report["splits"]["test"]["left_out"]) == (0, {"gone.wav": "no such file"})
 
 
+def test_a_clip_that_begins_behind_the_end_of_its_file_is_told_and_can_be_excluded(tmp_path) -> None:
+    soundfile.write(tmp_path / "a.wav", *_noise(0))
+    (tmp_path / "list.csv").write_text("path,label,start,end\na.wav,x,0,0.2\na.wav,y,0.25,0.5\n")
+    report, excluded = tmp_path / "report.json", tmp_path / "excluded.csv"
+    data = ["--data=ClipList", f"--data.root={tmp_path}", "--data.list=list.csv", "--data.validation=0"]
+    words = [*data, "--data.test=0", "--json", str(report), "--exclude", str(excluded)]
+    assert main(words) == 1
+    assert json.loads(report.read_text())["splits"]["train"]["problems"] == [
+        f"{tmp_path}/list.csv:3: {tmp_path}/a.wav: clip a.wav@0.25-0.5 begins at 0.25 s, and its file lasts 0.25 s"
+    ]
+    assert main(words) == 0
+    assert json.loads(report.read_text())["splits"]["train"]["left_out"].keys() == {"a.wav@0.25-0.5"}
+
+
 def test_all_of_two_hundred_files_are_handled_and_the_twenty_bad_ones_named(tmp_path, capsys) -> None:
     bad = write_folder(tmp_path / "sounds")
     init_args = {

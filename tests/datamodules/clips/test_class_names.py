@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from datamodules.clips.class_names import describe_difference, distinct, recounted, renamed, same_order
+from datamodules.clips.class_names import (
+    as_texts,
+    describe_difference,
+    distinct,
+    recounted,
+    renamed,
+    same_order,
+)
 
 DETECTOR = {"class": ["spoof", "bonafide"]}
 
@@ -17,6 +24,12 @@ def test_classes_with_one_new_name_become_one():
     names = renamed({"class": ["A01", "A02", "real"]}, {"A01": "spoof", "A02": "spoof", "real": "bonafide"})
     assert distinct(names) == DETECTOR
     assert recounted(np.array([0, 1, 2]), names, DETECTOR).tolist() == [0, 0, 1]
+
+
+def test_names_that_yaml_takes_for_numbers_are_texts():
+    assert as_texts("class_names", {1: "bonafide", "0": "spoof"}) == {"1": "bonafide", "0": "spoof"}
+    with pytest.raises(ValueError, match=r"data.class_names: YAML reads a name as False: put no, off"):
+        as_texts("class_names", {False: "spoof"})
 
 
 def test_heads_may_stand_in_another_order_too():

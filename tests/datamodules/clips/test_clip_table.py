@@ -2,6 +2,7 @@
 
 import re
 import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -67,10 +68,11 @@ def _start(root: Path, crop_s: float | None) -> tuple[DataLoader, float]:
 
 def _own_megabytes(loader: DataLoader) -> float:
     """Memory that a loader's worker shares with nobody, after 20 batches of random rows."""
+    others = set(active_children())
     batches = iter(loader)
     for _ in range(20):
         next(batches)
-    (worker,) = batches._workers  # pyright: ignore[reportAttributeAccessIssue]
+    (worker,) = set(active_children()) - others
     memory = Path(f"/proc/{worker.pid}/smaps_rollup").read_text()
     return sum(int(size) for size in re.findall(r"Private_\w+: +(\d+) kB", memory)) / 1000
 
@@ -87,6 +89,6 @@ def test_two_hundred_thousand_packed_clips(crop_s, tmp_path) -> None:
         f"start-up {min(seconds):.2f} s of CPU time; a worker has {own[1]:.0f} MB of its own, {own[0]:.0f} with 1000"
         " clips"
     )
-    assert min(seconds) < 3  # what else the machine does only adds to it
+    assert min(seconds) < 6  # a look at each header takes 20; what else the machine does only adds to it
     assert own[1] < own[0] + 300
     assert own[1] < 600

@@ -41,6 +41,7 @@ def test_files_of_one_key_are_refused(folder):
     [
         ("list.txt", "\ufeff-x y.wav\n\nb/one.wav\r\nnone.wav\n"),
         ("list.csv", 'label,path\nx,-x y.wav\ny,"b/one.wav"\nz,none.wav\n'),
+        ("list.csv", '\ufefflabel; path\nx;-x y.wav\ny;"b/one.wav"\nz;none.wav\n'),
         ("list.tsv", "file\tlabel\n-x y.wav\tx\nb/one.wav\ty\nnone.wav\tz\n"),
     ],
 )
@@ -51,6 +52,15 @@ def test_lists_and_tables_name_files_from_where_they_lie(name, content, folder, 
     assert [clip.key for clip in clips] == ["-x y", "b/one", "none"]
     assert [clip.path for clip in clips] == [
         f"{folder}/{each}" for each in ("-x y.wav", "b/one.wav", "none.wav")
+    ]
+
+
+def test_lists_of_windows_name_files_too(folder):
+    (folder / "list.txt").write_text("a\\deep\\one.wav\nb\\two.flac\n")
+    clips = clips_to_predict(["list.txt"])
+    assert [(clip.key, clip.path) for clip in clips] == [
+        ("a/deep/one", "a/deep/one.wav"),
+        ("b/two", "b/two.flac"),
     ]
 
 

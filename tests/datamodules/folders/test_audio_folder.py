@@ -82,6 +82,13 @@ def test_kits_are_held_out_as_a_whole(kits):
     assert _keys(_folder(kits, fold=1)) != keys
 
 
+@pytest.mark.parametrize(("fold", "validation", "test"), [(0, "9", "34"), (1, "1", "24"), (2, "0", "26")])
+def test_the_kits_of_a_fold_are_those_of_earlier_versions(kits, fold, validation, test):
+    found = _keys(_folder(kits, fold=fold))
+    assert {key.split("/")[1].split("__")[0] for key in found["validation"]} == {f"kit{validation}"}
+    assert {key.split("/")[1].split("__")[0] for key in found["test"]} == {f"kit{kit}" for kit in test}
+
+
 def test_named_sources_are_held_out(kits):
     keys = _keys(_folder(kits, test=["kit3"], validation=["kit5"]))
     assert keys["test"] == {f"{drum}/kit3__{hit}.wav" for drum in ("kick", "snare") for hit in (1, 2)}
@@ -180,6 +187,15 @@ def test_odd_files_are_left_out_and_named(kits):
     assert "silent" in left_out["snare/kit0__silent.wav"]
     shapes = {tuple(batch.waveform.shape[1:]) for batch in data.train_dataloader()}
     assert shapes == {(1, 800)}  # another rate and more channels are brought to one
+
+
+def test_files_that_were_cut_off_are_taken_where_they_are_allowed(kits):
+    path = kits / "kick" / "kit0__1.wav"
+    path.write_bytes(path.read_bytes()[:1000])
+    for allowed, left_out in ((False, {"kick/kit0__1.wav"}), (True, set())):
+        data = _folder(kits, test=0, validation=0, allow_truncated=allowed)
+        data.setup("fit")
+        assert data.coverage["train"].left_out.keys() == left_out
 
 
 def test_training_takes_the_attack(tmp_path):

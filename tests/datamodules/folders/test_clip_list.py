@@ -94,6 +94,26 @@ def test_roots_of_rows_absolute_paths_and_parts_of_a_file(tmp_path):
     }
 
 
+def test_numbers_are_labels_and_splits(tmp_path):
+    """As YAML gives them, `class_names: {1: bonafide, 0: spoof}`."""
+    sounds(tmp_path, "a.wav", "b.wav")
+    numbers: dict = {"class_names": {1: "bonafide", 0: "spoof"}, "split_names": {2: "train"}}
+    data = listed(tmp_path, "path,label,split\na.wav,1,2\nb.wav,0,2\n", validation=0, test=0, **numbers)
+    data.setup("fit")
+    assert [data.classes[target] for target in data.rows["train"].targets] == ["bonafide", "spoof"]
+
+
+def test_paths_of_windows(tmp_path):
+    sounds(tmp_path, "a/1.wav", "odd\\2.wav")
+    data = listed(
+        tmp_path, "path,label\na\\1.wav,x\nodd\\2.wav,x\n", validation=0, test=0, near_duplicates=None
+    )
+    assert [(clip.key, clip.path) for clip in data.split("train")] == [
+        ("a/1.wav", f"{tmp_path}/a/1.wav"),
+        ("odd\\2.wav", f"{tmp_path}/odd\\2.wav"),  # has it in its name
+    ]
+
+
 def test_splits_by_lists_by_files_of_paths_and_by_folders(tmp_path):
     labels = "path,label\na.wav,x\nb.wav,y\nc.wav,x\nd.wav,y\n"
     (tmp_path / "validation.txt").write_text("b.wav\n")
@@ -219,6 +239,10 @@ def test_tags(tmp_path):
         ("path,label,key\na.wav,x,1\nb.wav,x,1\n", r"list.csv:3: id '1' is that of .*list.csv:2 too"),
         ("path,label,split\na.wav,x,holdout\n", r"list.csv:2: split 'holdout' is neither train"),
         ("path,label\na.wav,x\nb.wav,\n", r"list.csv:3: no label: write one"),
+        (
+            "path,label\n,x\na.wav,x\n,y\n",
+            r"list.csv:2: names no file; .*list.csv:4: names no file: write its path",
+        ),
         ("path,label\na.wav\n", r"list.csv:2: 1 columns where 2 were expected \(path, label\)"),
         ("path,path\na.wav,b\n", r"list.csv:1: two columns are named 'path'"),
         ("name,label\na.wav,x\n", r"list.csv: no column is named path, but name, label: say which"),
@@ -230,6 +254,16 @@ def test_a_faulty_row_is_told_with_file_and_line(tmp_path, text, message):
         listed(tmp_path, text, validation=0, test=0).split("train")
 
 
+def test_a_list_of_another_encoding_is_told_with_the_way_out(tmp_path):
+    for encoding, message in (
+        ("utf-16", "list.csv: is UTF-16: convert"),
+        ("latin1", "list.csv:2: byte 0xfc"),
+    ):
+        (tmp_path / "list.csv").write_text("path,label\nTür.wav,x\n", encoding=encoding)
+        with pytest.raises(ProtocolError, match=f"{message}.*iconv -f {encoding}"):
+            ClipList(root=str(tmp_path), list="list.csv").split("train")
+
+
 def test_a_column_that_is_not_there_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(
         ProtocolError, match=r"has no column 'filenam' \(filename\?\), which data.columns names for path"
@@ -237,21 +271,252 @@ def test_a_column_that_is_not_there_is_answered_with_the_nearest(tmp_path):
         listed(tmp_path, "filename,label\na.wav,x\n", columns={"path": "filenam"}).split("train")
 
 
-def test_a_missing_file_is_told_with_its_line(tmp_path):
+def test_missing_files_are_told_with_their_lines_before_training(tmp_path):
     sounds(tmp_path, "a.wav")
-    data = listed(
-        tmp_path, "path,label,split\na.wav,x,train\nb.wav,x,train\nc.wav,y,train\n", validation=0, test=0
-    )
-    with pytest.raises(
-        ProtocolError, match=r"list.csv:3: .*b.wav: no such file, nor are 1 others of the 3 of train"
-    ):
-        data.setup("fit")
-    (tmp_path / "excluded.csv").write_text("key,reason\nb.wav,lost\nc.wav,lost\n")
-    again = listed(
-        tmp_path, "path,label,split\na.wav,x,train\nb.wav,x,train\nc.wav,y,train\n", validation=0, test=0
-    )
+    names = ["b", "c", "d", "e"]
+    rows = "path,label,split\na.wav,x,train\n" + "".join(f"{name}.wav,y,test\n" for name in names)
+    place = f"{tmp_path}/list.csv"
+    with pytest.raises(ProtocolError) as told:
+        listed(tmp_path, rows, validation=0).setup("fit")
+    missing = [f"{place}:{line}: {tmp_path}/{name}.wav: no such file" for line, name in enumerate("bcd", 3)]
+    assert str(told.value) == f"{'; '.join(missing)}; and 1 more: correct the path, data.root or data.roots"
+    (tmp_path / "excluded.csv").write_text("key,reason\n" + "".join(f"{name}.wav,lost\n" for name in names))
+    again = listed(tmp_path, rows, validation=0)
     again.setup("fit")
     assert [clip.key for clip in again.rows["train"]] == ["a.wav"]
+
+
+def test_faults_of_all_kinds_are_told_at_once(tmp_path):
+    text = (
+        "path,label,split,start\na.wav,x,train,\nb.wav,,train,\nc.wav,x,hold,\nd.wav,x,,soon\na.wav,x,test,\n"
+    )
+    with pytest.raises(ProtocolError) as told:
+        listed(tmp_path, text).split("train")
+    place = f"{tmp_path}/list.csv"
+    faults, *ways_out = str(told.value).split(": write one")
+    assert faults == (
+        f"{place}:3: no label; {place}:4: split 'hold' is neither train, validation nor test; {place}:5: start 'soon'"
+        " is no time in seconds; and 1 more"
+    )
+    (ways_out,) = ways_out
+    assert "data.split_names='{hold: test}'; correct the line" in ways_out
+
+
+def test_lines_of_other_columns_are_told_at_once(tmp_path):
+    with pytest.raises(
+        ProtocolError, match=r"list.csv:2: 1 columns .*; .*list.csv:4: 3 columns .*\): correct"
+    ):
+        listed(tmp_path, "path,label\na.wav\nb.wav,x\nc, d.wav,x\n").split("train")
+
+
+def test_a_part_within_another_is_listed_twice(tmp_path):
+    """Also where a third one begins between them."""
+    rows = "path,label,start,end\na.wav,x,0,10\na.wav,x,1,2\na.wav,x,5,6\n"
+    with pytest.raises(ProtocolError) as told:
+        listed(tmp_path, rows).split("train")
+    assert [part for part in ("list.csv:3: ", "list.csv:4: ") if part in str(told.value)]
+    assert str(told.value).count("is listed in") == 2
+
+
+def test_files_that_cannot_be_read_are_told_with_their_lines(tmp_path):
+    sounds(tmp_path, *(f"{name}.wav" for name in "abcd"))
+    (tmp_path / "b.wav").write_bytes(b"")
+    (tmp_path / "d.wav").write_text("no sound")
+    data = listed(tmp_path, "path,label\n" + "".join(f"{name}.wav,x\n" for name in "abcd"), validation=0)
+    with pytest.raises(ProtocolError) as told:
+        data.setup("fit")
+    first, second = str(told.value).split("; " + str(tmp_path))
+    assert first.startswith(f"{tmp_path}/list.csv:3: {tmp_path}/b.wav: is empty (0 bytes)")
+    assert second.startswith("/list.csv:5: ")
+    assert "--exclude" in second
+
+
+def twin(root, name, of, gain=-0.5):
+    samples, rate = soundfile.read(root / of)
+    soundfile.write(root / name, gain * samples, rate)
+
+
+def test_the_same_recording_stays_on_one_side(tmp_path):
+    names = [f"{label}{number}.wav" for label in "xy" for number in range(8)]
+    sounds(tmp_path, *names)
+    twin(tmp_path, "x7.wav", "x2.wav")
+    rows = "path,label\n" + "".join(f"{name},{name[0]}\n" for name in names)
+    parted = 0
+    for fold in range(6):
+        found = keys(listed(tmp_path, rows, fold=fold, test=0.25, validation=0.25))
+        assert [len(some) for some in found.values()] == [8, 4, 4]
+        assert len({part for part, some in found.items() if {"x2.wav", "x7.wav"} & set(some)}) == 1
+        alone = keys(listed(tmp_path, rows, fold=fold, test=0.25, validation=0.25, near_duplicates=None))
+        parted += len({part for part, some in alone.items() if {"x2.wav", "x7.wav"} & set(some)}) == 2
+    assert parted
+
+
+def test_the_same_recording_on_two_given_sides_is_told(tmp_path):
+    sounds(tmp_path, *(f"{number}.wav" for number in range(7)))
+    twin(tmp_path, "6.wav", "1.wav")
+    rows = "path,label,split\n" + "".join(f"{n}.wav,x,{'test' if n == 6 else 'train'}\n" for n in range(7))
+    with pytest.warns(UserWarning, match=r"1 pairs of files .* two sides .* 1.wav and 6.wav: figures"):
+        listed(tmp_path, rows, validation=0.4, test=0).split("train")
+
+
+def test_named_sources_are_held_out(tmp_path):
+    rows = "path,label,source\n" + "".join(f"{who}{n}.wav,x,{who}\n" for who in "abc" for n in (1, 2))
+    assert keys(listed(tmp_path, rows, test=["b"], validation=["c"])) == {
+        "train": ["a1.wav", "a2.wav"],
+        "validation": ["c1.wav", "c2.wav"],
+        "test": ["b1.wav", "b2.wav"],
+    }
+    with pytest.raises(ValueError, match=r"no source 'd' to hold out: name one of a, b, c"):
+        listed(tmp_path, rows, test=["d"]).split("train")
+
+
+@pytest.mark.parametrize(
+    ("source", "copies", "way_out"),
+    [
+        ("all", False, "set columns without source to split single files, or test to 0"),
+        ("", True, "set near_duplicates to null, for files that only sound alike, or test to 0"),
+    ],
+)
+def test_the_way_out_of_what_cannot_be_held_out(tmp_path, source, copies, way_out):
+    names = [f"{n}.wav" for n in range(4)]
+    sounds(tmp_path, *names)
+    for name in names[1:] if copies else ():
+        twin(tmp_path, name, "0.wav")
+    rows = "path,label,source\n" + "".join(f"{name},x,{source}\n" for name in names)
+    with pytest.raises(ValueError, match=f"nothing can be held out for test .*; {way_out}"):
+        listed(tmp_path, rows).split("train")
+
+
+def test_a_silent_beginning_is_no_fault(tmp_path):
+    sounds(tmp_path, "a.wav", "b.wav", "c.wav")
+    soundfile.write(tmp_path / "b.wav", np.zeros(800), 8000)
+    data = listed(tmp_path, "path,label\na.wav,x\nb.wav,x\nc.wav,x\n", validation=0, test=0.3)
+    data.setup("fit")
+    assert sum(map(len, keys(data).values())) == 3
+
+
+MACHINES = "path,label,machine,section\n" + "".join(
+    f"{machine}/{section}{n}.wav,normal,{machine},{section}\n"
+    for machine in ("pump", "saw")
+    for section in ("a", "b")
+    for n in range(3)
+)
+
+
+def outliers(data):
+    rows = data.split("train")
+    normal = data.heads["class"].index("normal")
+    return (
+        {clip.attributes["instance"] for clip in rows if clip.target == normal},
+        {clip.attributes["instance"] for clip in rows if clip.target != normal},
+    )
+
+
+@pytest.mark.parametrize(
+    ("instance", "kind", "expected"),
+    [
+        ("pump", None, ({"pump/a", "pump/b"}, set())),
+        ("pump", "all", ({"pump/a", "pump/b"}, {"saw/a", "saw/b"})),
+        ("pump/a", "all", ({"pump/a"}, {"pump/b", "saw/a", "saw/b"})),
+        ("pump/a", "same_type", ({"pump/a"}, {"pump/b"})),
+        ("pump/a", "other_types", ({"pump/a"}, {"saw/a", "saw/b"})),
+    ],
+)
+def test_normal_sounds_of_other_machines_are_proxy_outliers(tmp_path, instance, kind, expected):
+    data = listed(tmp_path, MACHINES, instance=instance, proxy_outliers=kind, validation=0, test=0)
+    assert outliers(data) == expected
+
+
+def test_outliers_are_never_of_the_test(tmp_path):
+    """Held out of all machines, and heard of the one alone."""
+    data = listed(
+        tmp_path,
+        MACHINES,
+        instance="pump",
+        proxy_outliers="all",
+        validation=0.3,
+        test=0.3,
+        near_duplicates=None,
+    )
+    found = keys(data)
+    assert {name: len(some) for name, some in found.items()} == {"train": 4, "validation": 2, "test": 2}
+    assert outliers(data) == ({"pump/a", "pump/b"}, {"saw/a", "saw/b"})
+    assert {key.split("/")[0] for key in [*found["validation"], *found["test"]]} == {"pump"}
+
+
+def test_names_that_mean_the_same_are_one_class_of_machines(tmp_path):
+    rows = "path,state,split\na.wav,ok,train\nb.wav,new,train\nc.wav,worn,train\nd.wav,broken,test\n"
+    names = {"ok": "normal", "new": "normal", "worn": "anomaly", "broken": "anomaly"}
+    data = listed(tmp_path, rows, columns={"label": "state"}, class_names=names, validation=0)
+    assert keys(data) == {"train": ["a.wav", "b.wav", "c.wav"], "validation": [], "test": ["d.wav"]}
+    alone = listed(
+        tmp_path,
+        rows.replace("ok", "worn").replace("new", "worn"),
+        columns={"label": "state"},
+        class_names=names,
+    )
+    assert alone.split("test")[0].key == "d.wav"
+
+
+def test_outliers_of_a_list_of_its_own_and_of_a_folder(tmp_path):
+    rows = "path,label,machine,split\np.wav,normal,pump,train\nx.wav,anomaly,pump,train\ns.wav,normal,saw,train\n"
+    settings = {"instance": "pump", "validation": 0, "test": 0}
+    data = listed(tmp_path, rows, proxy_outliers="all", **settings)
+    assert keys(data)["train"] == ["p.wav", "x.wav"]
+    sounds(tmp_path, "street/1.wav", "street/2.wav")
+    data = listed(
+        tmp_path,
+        rows.replace("x.wav,anomaly,pump,train\n", ""),
+        proxy_outliers="folder",
+        proxy_root=str(tmp_path / "street"),
+        **settings,
+    )
+    assert keys(data)["train"] == ["p.wav", "street/1.wav", "street/2.wav"]
+    assert [data.classes[cast(int, clip.target)] for clip in data.split("train")] == [
+        "normal",
+        "anomaly",
+        "anomaly",
+    ]
+
+
+def test_parts_of_files_stay_parts_where_they_are_outliers(tmp_path):
+    rows = "path,label,machine,start,end\np.wav,normal,pump,0,1\ns.wav,normal,saw,2,3\n"
+    data = listed(tmp_path, rows, instance="pump", proxy_outliers="all", validation=0, test=0)
+    assert [(clip.start_s, clip.stop_s) for clip in data.split("train")] == [(0, 1), (2, 3)]
+
+
+def test_halves_of_a_batch_are_outliers(tmp_path):
+    names = [line.split(",")[0] for line in MACHINES.splitlines()[1:]]
+    sounds(tmp_path, *names)
+    data = listed(
+        tmp_path,
+        MACHINES,
+        instance="pump/a",
+        proxy_outliers="all",
+        validation=0,
+        test=0,
+        sample_rate=8000,
+        batch_size=2,
+        num_workers=0,
+    )
+    targets = [batch.target.tolist() for batch in data.train_dataloader()]
+    assert len(targets) == 3
+    assert all(sorted(batch) == [0, 1] for batch in targets)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"instance": "fan"},
+            "no machine 'fan': set data.instance to one of pump, pump/a, pump/b, saw, saw/a, saw/b",
+        ),
+        ({"proxy_outliers": "all"}, "proxy_outliers all: none for .* name the machine .* with data.instance"),
+    ],
+)
+def test_machines_that_cannot_be_told_apart_are_refused(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        listed(tmp_path, MACHINES, validation=0, test=0, **settings).split("train")
 
 
 def test_a_path_of_a_split_that_the_list_has_not_is_told(tmp_path):
@@ -267,7 +532,7 @@ def test_a_label_that_a_method_does_not_know_is_told_with_its_line(tmp_path):
     data.setup("fit")
     with pytest.raises(
         ProtocolError,
-        match=r"list.csv:3: label 'spof' is none of bonafide, spoof, which the Detector tells apart",
+        match=r"list.csv:3: label 'spof' is none of bonafide, spoof, which the Detector tells apart: correct it",
     ):
         data.count_classes_as({"class": ["spoof", "bonafide"]}, method="Detector", complete=True)
     named = listed(tmp_path, rows, validation=0, test=0, class_names={"spof": "spoof"})
