@@ -57,7 +57,8 @@ def test_a_large_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
 
     def found(content: bytes, *, age_s: float) -> str:
         path.write_bytes(content)
-        os.utime(path, (time.time() - age_s,) * 2)
+        written = time.time() - age_s
+        os.utime(path, (written, written))
         return cache.content_hash(path)
 
     for content, age_s in ((b"a" * 300_000, 100), (b"b" * 300_000, 50)):
