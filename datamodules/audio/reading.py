@@ -64,6 +64,7 @@ _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4
 # most, or 255 at rates below 32 kHz: as many frames at the lowest bit rates.
 _MP3_PREROLL = {True: 8 * 1152, False: 24 * 576}
 _FEW = 3 * 1152  # samples of silence that encoders of MP3 add, which their tag takes off
+_LFS = b"version https://git-lfs.github.com/spec/"
 _STEP = 1 << 18  # samples that are passed over at once where a file cannot be sought in
 
 
@@ -239,6 +240,8 @@ def _looked_at(path: str, size: int, _: int, to_the_end: bool) -> _Sound:
         missing = missing_bytes(file, size)
         sound = _open_soundfile(file)
         header, promised, is_whole = AudioInfo(0, 0, 0), 0, True
+        if sound is None and _is_lfs_pointer(file):
+            fail(path, "a Git LFS pointer instead of the sound", "run `git lfs pull` where it was cloned")
         if sound is not None:
             with sound:
                 header = AudioInfo(sound.samplerate, sound.frames, sound.channels)
@@ -280,6 +283,11 @@ def _open_soundfile(file: FileIO) -> soundfile.SoundFile | None:
             return soundfile.SoundFile(file.fileno(), closefd=False)
         except soundfile.LibsndfileError:
             return None
+
+
+def _is_lfs_pointer(file: FileIO) -> bool:
+    file.seek(0)
+    return file.read(len(_LFS)) == _LFS
 
 
 def _missing_samples(sound: soundfile.SoundFile, missing: int) -> int:

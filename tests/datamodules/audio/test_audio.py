@@ -95,6 +95,12 @@ def _a_folder(folder: Path) -> Path:
     return path
 
 
+def _lfs_pointer(folder: Path) -> Path:
+    path = folder / "pointer.flac"
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 123456\n")
+    return path
+
+
 def _silent_video(folder: Path) -> Path:
     path = folder / "silent.mp4"
     with av.open(str(path), "w") as container:
@@ -120,6 +126,7 @@ FAULTS: dict[Callable[[Path], Path], str] = {
     _vanished: "no such file",
     _a_folder: "is a folder",
     _silent_video: "no audio track",
+    _lfs_pointer: "a Git LFS pointer instead of the sound",
 }
 
 
