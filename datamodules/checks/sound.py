@@ -41,11 +41,10 @@ def listen(path: str, *, allow_truncated: bool = False) -> Sound | str:
     try:
         header = audio.info(path, allow_truncated=allow_truncated)
         digest, condition = hashlib.sha256(), Condition()
-        low, high, sums = math.inf, -math.inf, np.zeros(header.num_channels)
+        sums = np.zeros(header.num_channels)
         for samples in audio.blocks(path, allow_truncated=allow_truncated):
             digest.update(samples.tobytes())
             condition.hear(samples)
-            low, high = min(low, float(samples.min())), max(high, float(samples.max()))
             sums += samples.sum(axis=1, dtype=np.float64)
     except audio.AudioError as error:
         return str(error).removesuffix(f" ({audio.CHECK_COMMAND})")
@@ -54,18 +53,22 @@ def listen(path: str, *, allow_truncated: bool = False) -> Sound | str:
         seconds = [f"{frames / rate:.2f}" for frames in (decoded, header.num_frames)]
         return f"{path}: truncated: {seconds[0]} of {seconds[1]} s decoded; copy or download it again"
     offset = float(np.abs(sums).max() / decoded)
-    constant = low == high
-    oddities = dict(_oddities(condition, offset, decoded / rate, constant=constant))
-    return Sound(header.num_frames / rate, rate, header.num_channels, constant, digest.hexdigest(), oddities)
+    oddities = dict(_oddities(condition, offset, decoded / rate))
+    return Sound(
+        header.num_frames / rate,
+        rate,
+        header.num_channels,
+        condition.is_constant,
+        digest.hexdigest(),
+        oddities,
+    )
 
 
-def _oddities(
-    condition: Condition, offset: float, seconds: float, *, constant: bool
-) -> Iterator[tuple[str, str]]:
+def _oddities(condition: Condition, offset: float, seconds: float) -> Iterator[tuple[str, str]]:
     """Kind and words; `offset` is the largest mean of a channel."""
     if seconds < _SHORT_S:
         yield "short", f"lasts {1000 * seconds:.2g} ms"
-    if constant or condition.is_silent:
+    if condition.is_silent:
         yield "silent", "is silent or constant"
         return
     power = condition.energy / (condition.num_samples * condition.num_channels)

@@ -28,7 +28,8 @@ class Condition:
     Attributes:
         num_channels: Of the recording.
         num_samples: Of each channel.
-        peak: Largest sample of any channel.
+        lowest: Sample of any channel, with its sign.
+        highest: The same.
         mixed_peak: Largest sample of the channels' mean.
         num_clipped: Samples of all channels that lie at full scale, three or more in a row.
         energy: Sum of the squares of all samples of all channels.
@@ -37,7 +38,8 @@ class Condition:
 
     num_channels: int = 0
     num_samples: int = 0
-    peak: float = 0.0
+    lowest: float = math.inf
+    highest: float = -math.inf
     mixed_peak: float = 0.0
     num_clipped: int = 0
     energy: float = 0.0
@@ -51,17 +53,27 @@ class Condition:
         self.energy += _energy(block)
         self.mixed_energy += _energy(mixed)
         if block.size:
-            peak = _peak(block)
-            self.peak = max(self.peak, peak)
-            self.mixed_peak = max(self.mixed_peak, _peak(mixed))
-            if peak >= _FULL_SCALE:
+            lowest, highest = float(block.min()), float(block.max())
+            self.lowest, self.highest = min(self.lowest, lowest), max(self.highest, highest)
+            self.mixed_peak = max(self.mixed_peak, float(np.abs(mixed).max()))
+            if max(-lowest, highest) >= _FULL_SCALE:
                 self.num_clipped += _in_runs(np.abs(block) >= _FULL_SCALE)
         return mixed
 
     @property
+    def peak(self) -> float:
+        """Largest sample of any channel, without its sign."""
+        return max(-self.lowest, self.highest, 0.0)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all samples are alike, as in silence; a direct current is no sound."""
+        return self.lowest == self.highest
+
+    @property
     def is_silent(self) -> bool:
         """Whether no channel has a sound."""
-        return self.peak < SILENT
+        return self.peak < SILENT or self.is_constant
 
     @property
     def is_nearly_silent(self) -> bool:
@@ -81,6 +93,8 @@ class Condition:
 
     def fault(self, *, mono: bool) -> str:
         """Why there is nothing to hear, for a model that hears the channels' mean (`mono`) or each; or nothing."""
+        if self.is_constant and self.peak >= SILENT:
+            return "silent: a direct current, all samples are alike"
         if self.is_silent:
             return f"silent: no sample above {20 * math.log10(SILENT):.0f} dB of full scale"
         if mono and self.mixed_peak < SILENT:
@@ -99,10 +113,6 @@ class Condition:
 
 def _energy(block: NDArray[np.float32]) -> float:
     return float(np.square(block, dtype=np.float64).sum())
-
-
-def _peak(block: NDArray[np.float32]) -> float:
-    return float(max(block.max(), -block.min()))
 
 
 def _in_runs(marked: NDArray[np.bool_]) -> int:

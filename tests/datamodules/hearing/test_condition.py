@@ -37,6 +37,14 @@ def test_silence_and_near_silence():
     assert said(of(2.9e-3 * TONE)) == ("", [])
 
 
+@pytest.mark.parametrize("level", [0.3, -0.3])
+def test_a_direct_current_is_no_sound(level):
+    assert said(of(np.full((2, 8000), level), 333)) == ("silent: a direct current, all samples are alike", [])
+    step = np.full((1, 8000), level)
+    step[:, 4000:] += 0.01
+    assert said(of(step, 4000)) == ("", [])
+
+
 @pytest.mark.parametrize("block", [8000, 333])
 def test_clipped_samples_stand_in_a_row(block):
     clipped = TONE.copy()
