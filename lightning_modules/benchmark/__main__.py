@@ -4,7 +4,8 @@ Training: the platform (Trainer, callbacks, loggers, checkpoints) over a bare Py
 the front end batched over clip by clip on the CPU, and the share of the time spent waiting for data; where clips are
 scored whole, scoring in batches of one length over padded ones; on demand also N ranks over one, and another
 implementation. With --cost the network alone, without data: parameters,
-multiply-accumulates, memory and time. With --step a whole training step with batches of the configuration's size.
+multiply-accumulates, memory and time. With --step a whole training step with batches of the configuration's size. With
+--convolutions, also without data, the ways to compute the gradients of the network's convolutions on a CPU.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -13,6 +14,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --reference published.model:build
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --convolutions --data.eval_crop_s=1
 """
 
 import argparse
@@ -27,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules.config.arguments import CommandParser
-from lightning_modules.benchmark import cost
+from lightning_modules.benchmark import convolutions, cost
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
@@ -56,6 +58,11 @@ def main() -> None:
             )
             cost.show(figures)
             text = cost.markdown(figures)
+        elif options.convolutions:
+            platform = build([*arguments, "--tracking.wandb=disabled", "--trainer.accelerator=cpu"])
+            figures = convolutions.convolution_report(platform, num_clips=options.cost_clips)
+            convolutions.show(figures)
+            text = convolutions.markdown(figures)
         else:
             figures = (
                 _step(options, build, arguments)
@@ -81,11 +88,16 @@ def _parser() -> CommandParser:
     add("--reference", help="module.path:factory of a module that takes the same waveforms.")
     add("--profile", type=Path, help="Write a trace of three steps to this file.")
     add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
+    add(
+        "--convolutions",
+        action="store_true",
+        help="Measure gradients of convolutions on a CPU; needs no data.",
+    )
     add = parser.add_argument_group("cost of the network").add_argument
     add("--cost", action="store_true", help="Measure the network alone; needs no data.")
     add("--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds.")
     add("--cost_frames", type=int, nargs="+", default=[], help="Lengths of the network's input.")
-    add("--cost_clips", type=int, default=2, help="Clips a batch.")
+    add("--cost_clips", type=int, default=2, help="Clips a batch, of --convolutions too.")
     return parser
 
 

@@ -41,7 +41,7 @@ class Geometry(NamedTuple):
 class Forms(NamedTuple):
     """How gradients are computed."""
 
-    of_input: Literal["flipped", "columns"]
+    of_input: Literal["torch", "flipped", "columns"]
     of_weight: Literal["torch", "shifts", "columns"]
 
 
@@ -71,8 +71,12 @@ def choose_forms(rule: Rule, x: Tensor, weight: Tensor, geometry: Geometry) -> F
         )
     if rule == "avx512-1" or x[0].numel() < _LARGE_MAP:
         return None
-    can_shift = geometry.stride == (1, 1) and min(_flipped_padding(kernel, geometry)) >= 0
-    return Forms("flipped", "shifts") if can_shift else None
+    return Forms("flipped", "shifts") if can_shift(kernel, geometry) else None
+
+
+def can_shift(kernel: torch.Size, geometry: Geometry) -> bool:
+    """Whether "flipped" and "shifts" compute the gradients of a kernel (kh, kw)."""
+    return geometry.stride == (1, 1) and min(_flipped_padding(kernel, geometry)) >= 0
 
 
 class Convolution(nn.Conv2d):
@@ -142,6 +146,8 @@ class _WithOwnBackward(torch.autograd.Function):
 
 def input_gradient(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, forms: Forms) -> Tensor:
     """Gradient (b, c, h, w) of the input, of that (b, o, h', w') of the output."""
+    if forms.of_input == "torch":
+        return _of_torch(grad, x, weight, geometry, 0)
     if forms.of_input == "columns":
         return _input_by_columns(grad, x, weight, geometry)
     flipped = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
@@ -152,10 +158,14 @@ def input_gradient(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, 
 def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, forms: Forms) -> Tensor:
     """Gradient (o, c, kh, kw) of the weights, of that (b, o, h', w') of the output."""
     if forms.of_weight == "torch":
-        arguments = (*map(list, geometry), False, [0, 0], 1, [False, True, False])
-        return torch.ops.aten.convolution_backward(grad, x, weight, None, *arguments)[1]
+        return _of_torch(grad, x, weight, geometry, 1)
     by = _weight_by_columns if forms.of_weight == "columns" else _weight_by_shifts
     return by(grad, x, weight, geometry)
+
+
+def _of_torch(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, place: int) -> Tensor:
+    arguments = (*map(list, geometry), False, [0, 0], 1, [place == 0, place == 1, False])
+    return torch.ops.aten.convolution_backward(grad, x, weight, None, *arguments)[place]
 
 
 def _sum_of_pixels(grad: Tensor) -> Tensor:
