@@ -259,7 +259,15 @@ def _weight_by_shifts(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometr
 def _pixels(maps: Tensor, begin: int, end: int, left: int, right: int) -> Tensor:
     """Rows of maps (b, c, h, w) as pixels (b h' w', c), zeros where `begin`, `end` or the sides lie outside."""
     num_clips, channels, height, width = maps.shape
-    padded = maps.new_zeros(num_clips, end - begin, left + width + right, channels)
-    low, high = max(begin, 0), min(end, height)
-    padded[:, low - begin : high - begin, left : left + width] = maps[:, :, low:high].permute(0, 2, 3, 1)
+    padded = maps.new_empty(num_clips, end - begin, left + width + right, channels)
+    low, high = max(begin, 0), max(min(end, height), begin, 0)
+    inner = padded[:, low - begin : high - begin]
+    for margin in (
+        padded[:, : low - begin],
+        padded[:, high - begin :],
+        inner[:, :, :left],
+        inner[:, :, left + width :],
+    ):
+        margin.zero_()
+    inner[:, :, left : left + width] = maps[:, :, low:high].permute(0, 2, 3, 1)
     return padded.view(-1, channels)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from lightning_modules.networks import AASIST, LCNN, RFRResNet
+from lightning_modules.networks import AASIST, LCNN, RFRResNet, convolution
 from lightning_modules.networks.convolution import (
     Convolution,
     Forms,
@@ -32,6 +32,7 @@ SHAPES = [
     ((2, 10, 12, 14), (9, 10, 3, 3), (1, 1), (1, 1), (2, 1)),
     ((2, 10, 12, 14), (9, 10, 3, 3), (1, 1), (4, 2), (2, 3)),
     ((1, 8, 1, 1), (8, 8, 3, 3), (1, 1), (1, 1), (1, 1)),
+    ((2, 8, 1, 5), (8, 8, 3, 3), (1, 1), (6, 1), (3, 1)),
     ((5, 9, 64, 64), (8, 9, 3, 2), (1, 1), (0, 0), (1, 1)),
 ]
 CASES = [
@@ -76,6 +77,15 @@ def test_gradients_are_those_of_torch(shape, forms):
     )
     assert relative(input_gradient(grad, x, weight, geometry, forms), wanted[0]) < 1e-12
     assert relative(weight_gradient(grad, x, weight, geometry, forms), wanted[1]) < 1e-12
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES[:-1] if shape[2] == (1, 1)])
+@pytest.mark.parametrize("band", [1, 1000])
+def test_pieces_add_up(monkeypatch, shape, band):
+    """Clip by clip or row by row, a few pixels at once: as what is too large for the cache."""
+    monkeypatch.setattr(convolution, "_BAND", band)
+    monkeypatch.setattr(convolution, "_PIXELS", 7)
+    test_gradients_are_those_of_torch(shape, Forms("flipped", "shifts"))
 
 
 def relative(found, wanted):
