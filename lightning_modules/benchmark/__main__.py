@@ -5,8 +5,9 @@ the front end batched over clip by clip on the CPU, and the share of the time sp
 scored whole, scoring in batches of one length over padded ones; on demand also N ranks over one, and another
 implementation. With --baseline another checkout of this project over this one: start, steps, memory, scoring. With
 --cost the network alone, without data: parameters, multiply-accumulates, memory and time. With --step a whole training
-step with batches of the configuration's size.
-With --resamplers what resamplers leave of sound beyond the target rate, and their time; needs no configuration.
+step with batches of the configuration's size. With --convolutions, also without data, the ways to compute the gradients
+of the network's convolutions on a CPU. With --resamplers what resamplers leave of sound beyond the target rate, and
+their time; needs no configuration.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -16,6 +17,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --baseline ../0.2 --score recordings/
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --convolutions --data.eval_crop_s=1
     python -m lightning_modules.benchmark --resamplers
 """
 
@@ -31,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules.config.arguments import CommandParser, at_least_one
-from lightning_modules.benchmark import cost
+from lightning_modules.benchmark import convolutions, cost
 from lightning_modules.benchmark.checkouts import against
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
@@ -52,37 +54,46 @@ def main() -> None:
     build = partial(cli.build, "benchmark", __doc__ or "", also_known=parser.known)
     with tempfile.TemporaryDirectory() as folder:
         arguments += [f"--run.root={folder}"]
-        if options.resamplers:
-            figures = resampler_figures()
-            text = _show_cells(
-                {
-                    f"{name} {figure}": value
-                    for name, values in figures.items()
-                    for figure, value in values.items()
-                }
-            )
-        elif options.cost:
-            platform = build([*arguments, "--tracking.wandb=disabled"])
-            figures = cost.cost_report(
-                platform,
-                seconds=options.cost_seconds,
-                frames=options.cost_frames,
-                num_clips=options.cost_clips,
-            )
-            cost.show(figures)
-            text = cost.markdown(figures)
-        else:
-            if options.baseline is not None:
-                figures = _against(options, arguments, Path(folder))
-            elif options.step:
-                figures = _step(options, build, arguments)
-            else:
-                figures = _measure(options, build, arguments, Path(folder))
-            text = _show_cells(figures)
+        figures, text = _report(options, build, arguments, Path(folder))
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if options.markdown is not None:
         options.markdown.write_text(text, encoding="utf-8")
+
+
+def _report(
+    options: argparse.Namespace,
+    build: Callable[[list[str]], cli.Platform],
+    arguments: list[str],
+    folder: Path,
+) -> tuple[Any, str]:
+    """Measures what is asked for, and prints it; returns the figures and their table as Markdown."""
+    untracked = [*arguments, "--tracking.wandb=disabled"]
+    if options.cost:
+        figures = cost.cost_report(
+            build(untracked),
+            seconds=options.cost_seconds,
+            frames=options.cost_frames,
+            num_clips=options.cost_clips,
+        )
+        cost.show(figures)
+        return figures, cost.markdown(figures)
+    if options.convolutions:
+        platform = build([*untracked, "--trainer.accelerator=cpu"])
+        found = convolutions.convolution_report(platform, num_clips=options.cost_clips)
+        convolutions.show(found)
+        return found, convolutions.markdown(found)
+    if options.resamplers:
+        of_each = resampler_figures()
+        rows = {f"{name} {figure}": value for name, each in of_each.items() for figure, value in each.items()}
+        return of_each, _show_cells(rows)
+    if options.baseline is not None:
+        measured = _against(options, arguments, folder)
+    elif options.step:
+        measured = _step(options, build, untracked)
+    else:
+        measured = _measure(options, build, arguments, folder)
+    return measured, _show_cells(measured)
 
 
 def _parser() -> CommandParser:
@@ -106,7 +117,8 @@ def _parser() -> CommandParser:
     add("--cost", action="store_true", help="Measure the network alone; needs no data.")
     add("--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds.")
     add("--cost_frames", type=int, nargs="+", default=[], help="Lengths of the network's input.")
-    add("--cost_clips", type=int, default=2, help="Clips a batch.")
+    add("--convolutions", action="store_true", help="Measure gradients of convolutions; needs no data.")
+    add("--cost_clips", type=int, default=2, help="Clips a batch, of --convolutions too.")
     return parser
 
 
@@ -118,8 +130,7 @@ _UNVALIDATED = "--trainer.check_val_every_n_epoch=1000"
 def _step(
     options: argparse.Namespace, build: Callable[[list[str]], cli.Platform], arguments: list[str]
 ) -> dict[str, Any]:
-    arguments = [*arguments, *_QUIET, _UNVALIDATED, "--tracking.wandb=disabled", "--run.id=step"]
-    return step_cost(build(arguments), options.budget_s)
+    return step_cost(build([*arguments, *_QUIET, _UNVALIDATED, "--run.id=step"]), options.budget_s)
 
 
 def _against(options: argparse.Namespace, arguments: list[str], folder: Path) -> dict[str, Any]:

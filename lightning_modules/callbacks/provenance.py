@@ -40,10 +40,10 @@ class Provenance(Callback):
         if hashes is None:
             return
         path = self._run.folder / "provenance.json"
-        before = json.loads(path.read_text(encoding="utf-8"))["data_hash"] if path.is_file() else {}
-        record = {
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        record = before | {
             "commit": commit(),
-            "data_hash": before | hashes,
+            "data_hash": before.get("data_hash", {}) | hashes,
             "packages": {"python": platform.python_version()} | versions(),
         }
         write_text_atomically(path, json.dumps(record, indent=2) + "\n")
@@ -51,6 +51,16 @@ class Provenance(Callback):
         for run in wandb_runs(trainer):
             run.config.update({**self._config, **record}, allow_val_change=True)
             run.tags = tuple(dict.fromkeys([*run.tags, *tags]))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds by which rule convolutions are trained, which a checkpoint may have said."""
+        from lightning_modules.networks.convolution import Convolution  # and with it all networks
+
+        rules = {each.rule for each in pl_module.modules() if isinstance(each, Convolution)}
+        if trainer.is_global_zero and rules:
+            path = self._run.folder / "provenance.json"
+            record = json.loads(path.read_text(encoding="utf-8")) | {"convolution_rule": rules.pop()}
+            write_text_atomically(path, json.dumps(record, indent=2) + "\n")
 
     def _own_hashes(self, stage: str, rows: Mapping[str, Any]) -> dict[str, str] | None:
         """Of the splits of a stage; None where other data or settings than the run's own are evaluated."""

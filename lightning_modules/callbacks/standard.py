@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_modules.callbacks.alerts import Alerts
 from lightning_modules.callbacks.best_checkpoint import BestCheckpoint
 from lightning_modules.callbacks.best_value import BestValue
+from lightning_modules.callbacks.convolution_rule import ConvolutionRule
 from lightning_modules.callbacks.embedding_map import EmbeddingMap
 from lightning_modules.callbacks.evaluation_media import EvaluationMedia
 from lightning_modules.callbacks.finite_loss import FiniteLoss
@@ -84,6 +85,7 @@ def standard_callbacks(
         Agreement(config, ranks),
         ConfigInCheckpoint(config),
         RandomState(),
+        ConvolutionRule(),
         FiniteLoss(),
         FittedState(run, config, checkpoint),
         *monitoring(run, config, evaluations),

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from lightning_modules.networks.convolution import Convolution
 from lightning_modules.networks.graph_attention import GraphAttention, GraphPool, HeterogeneousGraphAttention
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.sinc import former_sinc_filters, sinc_filters
@@ -34,12 +35,12 @@ class ResidualBlock(nn.Module):
             # The published code computes this and throws it away. Its keys stay for the checkpoints; without
             # gradients, distributed training does not wait for them.
             self.bn1 = nn.BatchNorm2d(in_channels).requires_grad_(False)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, (2, 3), padding=(1, 1))
+        self.conv1 = Convolution(in_channels, out_channels, (2, 3), padding=(1, 1))
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, (2, 3), padding=(0, 1))
+        self.conv2 = Convolution(out_channels, out_channels, (2, 3), padding=(0, 1))
         self.conv_downsample = None
         if in_channels != out_channels:
-            self.conv_downsample = nn.Conv2d(in_channels, out_channels, (1, 3), padding=(0, 1))
+            self.conv_downsample = Convolution(in_channels, out_channels, (1, 3), padding=(0, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (b, c, f, t) to (b, c', f, t // 3)."""

@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from lightning_modules.networks.convolution import Convolution
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.weights import load_strictly, read_weights
 
@@ -31,7 +32,7 @@ class _LargerHalf(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         first, second = x.chunk(2, dim=1)
-        ctx.save_for_backward((first < second).to(x.dtype))
+        ctx.save_for_backward(torch.lt(first, second, out=torch.empty_like(first)))
         return torch.maximum(first, second)
 
     @staticmethod
@@ -54,7 +55,7 @@ def _trunk() -> nn.Sequential:
     """What both heads stand on: (b, 1, t, d) -> (b, 32, t // 16, d // 16)."""
 
     def conv(in_channels: int, out_channels: int, size: int) -> list[nn.Module]:
-        return [nn.Conv2d(in_channels, out_channels, size, padding=size // 2), MaxFeatureMap()]
+        return [Convolution(in_channels, out_channels, size, padding=size // 2), MaxFeatureMap()]
 
     def norm(channels: int) -> nn.BatchNorm2d:
         return nn.BatchNorm2d(channels, affine=False)

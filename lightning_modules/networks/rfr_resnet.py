@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from lightning_modules.networks.convolution import Convolution
 from lightning_modules.networks.output import Output
 
 # Sizes of both kernels of the first stage's blocks; all kernels of the other stages are 1x1.
@@ -28,7 +29,7 @@ _POOLED = (True, True, False, True)  # blocks of the first stage that end in a 2
 
 def _conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
     # The published padding, a third of the kernel.
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 3, bias=False)
+    conv = Convolution(in_channels, out_channels, kernel_size, padding=kernel_size // 3, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv
 
@@ -110,7 +111,7 @@ class RFRResNet(nn.Module):
         self.min_size = 2 ** (1 + sum(_POOLED[: blocks[0]])) + 1
         self.in_channels = in_channels
         self.embedding_dim = 4 * channels
-        self.input_conv = nn.Conv2d(in_channels, channels, 5, stride=2, padding=1, bias=False)
+        self.input_conv = Convolution(in_channels, channels, 5, stride=2, padding=1, bias=False)
         self.input_bn = nn.BatchNorm2d(channels)
         self.stage1 = nn.Sequential(*_first_stage(channels, kernels))
         self.stage2 = nn.Sequential(*_widening_stage(channels, blocks[1]))
