@@ -80,7 +80,10 @@ def _report(
         return figures, cost.markdown(figures)
     if options.convolutions:
         platform = build([*untracked, "--trainer.accelerator=cpu"])
-        found = convolutions.convolution_report(platform, num_clips=options.cost_clips)
+        model, data = platform.model, platform.datamodule
+        samples = round((data.eval_crop_s or cost.WHOLE_CLIP_S) * data.sample_rate)
+        inputs = cost.network_inputs(model, samples, num_clips=options.cost_clips)
+        found = convolutions.convolution_report(model.network, inputs)
         convolutions.show(found)
         return found, convolutions.markdown(found)
     if options.resamplers:

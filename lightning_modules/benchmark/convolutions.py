@@ -13,9 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from lightning_modules.benchmark.cost import WHOLE_CLIP_S, network_inputs
 from lightning_modules.benchmark.steps import ROUNDS, name_of, now
-from lightning_modules.config.cli import Platform
 from lightning_modules.networks.convolution import (
     Convolution,
     Forms,
@@ -31,12 +29,12 @@ _HEADINGS = ("input", "weights", "gradient of", "PyTorch ms", "columns", "flippe
 _CPU = torch.device("cpu")
 
 
-def convolution_report(platform: Platform, *, num_clips: int = 2) -> dict[str, Any]:
-    """Measures all forms of all convolutions of a configuration's network, in turns, in processor time.
+def convolution_report(network: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Any]:
+    """Measures all forms of all convolutions of a network, in turns, in processor time.
 
     Args:
-        platform: The built configuration.
-        num_clips: Clips a batch.
+        network: On the CPU.
+        inputs: Its arguments.
 
     Returns:
         ``network``, ``device``, ``rule`` of this CPU, and ``rows``: shapes of input and weights, which gradient, the
@@ -46,17 +44,13 @@ def convolution_report(platform: Platform, *, num_clips: int = 2) -> dict[str, A
     Raises:
         ValueError: The network has no such convolutions.
     """
-    model: Any = platform.model
-    data = platform.datamodule
-    samples = round((data.eval_crop_s or WHOLE_CLIP_S) * data.sample_rate)
-    inputs = network_inputs(model, samples, num_clips=num_clips)
-    rows = [row for layer, x in _layers(model.network, inputs) for row in _measure(layer, x)]
+    rows = [row for layer, x in _layers(network, inputs) for row in _measure(layer, x)]
     if not rows:
         raise ValueError(
-            f"{type(model.network).__name__} has no convolutions with gradients of this project's: nothing to measure"
+            f"{type(network).__name__} has no convolutions with gradients of this project's: nothing to measure"
         )
     return {
-        "network": type(model.network).__name__,
+        "network": type(network).__name__,
         "device": name_of(_CPU),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "rule": rule_of_this_cpu(),
