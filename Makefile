@@ -5,7 +5,7 @@ VENV := .venv$(if $(TORCH),-torch-$(TORCH))
 BIN := $(VENV)/bin
 FIT := $(BIN)/python -m lightning_modules.fit
 
-.PHONY: help setup demo test test-slow test-faults test-slurm test-docker lint format docs clean
+.PHONY: help setup demo test test-slow test-faults test-gpu test-slurm test-docker lint format docs clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ test-slow: setup  ## Run the tests that take minutes
 
 test-faults: setup  ## Kill, stop, fill and damage what a run needs (minutes; small disks need root)
 	$(BIN)/python -m pytest tests/faults --timeout 3600
+
+test-gpu: setup  ## Compare scores of a GPU with those of the CPU, and measure steps (six minutes)
+	$(BIN)/python .ci/gpu.py
 
 test-slurm: setup  ## Run jobs on a SLURM cluster of two nodes on this machine (apt-get install slurm-wlm munge)
 	$(BIN)/python tests/slurm/cluster.py $(BIN)/python -m pytest tests/slurm
