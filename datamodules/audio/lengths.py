@@ -4,6 +4,7 @@ import contextlib
 import json
 import warnings
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,14 @@ from datamodules.cache import cache_entry, content_hash
 from datamodules.files import write_text_atomically
 
 
+@cache  # to look it up takes as long as a second of sound
+def _decoders() -> str:
+    return f"av {version('av')}"
+
+
 def kept(make: Callable[[], Any], path: str | Path, *what: object) -> Any:
     """What was made of the content of a file by the decoders that are installed, now or earlier, as JSON holds it."""
-    entry = cache_entry("lengths", content_hash(path), f"av {version('av')}", *what)
+    entry = cache_entry("lengths", content_hash(path), _decoders(), *what)
     with contextlib.suppress(OSError, ValueError):  # none yet, or damaged
         return json.loads(entry.read_text(encoding="utf-8"))
     found = make()
