@@ -199,7 +199,7 @@ def count(path: str | Path, *, promised: int = 0, missing: int = 0) -> Count:
 
 
 def parts(
-    path: str | Path, start: int, stop: float, mark: tuple[int, int] | None = None
+    path: str | Path, start: int, stop: int, mark: tuple[int, int] | None = None
 ) -> Iterator[NDArray[np.float32]]:
     """Samples (channel, time) from `start` to `stop`, piece by piece, decoded from the beginning.
 
@@ -211,11 +211,16 @@ def parts(
     """
     with open_track(path) as track:
         for block in track.blocks() if mark is None else from_mark(track, *mark):
-            if block.end > start:
-                yield track.samples(block)[
-                    :, max(start - block.position, 0) : int(min(stop, block.end)) - block.position
-                ]
-            if block.end >= stop:
+            begin, end = block.position, block.end
+            if end <= start:
+                continue
+            samples = track.samples(block)
+            yield (
+                samples
+                if start <= begin and end <= stop
+                else samples[:, max(start - begin, 0) : stop - begin]
+            )
+            if end >= stop:
                 return
 
 
