@@ -140,8 +140,12 @@ def _is_tag(packet: Packet) -> bool:
 
 
 @contextmanager
-def open_track(path: str | Path) -> Iterator[Track]:
+def open_track(path: str | Path, demuxer: str | None = None) -> Iterator[Track]:
     """Open with FFmpeg.
+
+    Args:
+        path: What to open.
+        demuxer: FFmpeg's name of the container, where it is known; to find it out takes longer than a second of sound.
 
     Raises:
         AudioError: If that fails here, or in decoding later on.
@@ -151,7 +155,7 @@ def open_track(path: str | Path) -> Iterator[Track]:
 
     options = {"format_whitelist": _FFMPEG_FORMATS, "protocol_whitelist": "file"}
     try:
-        with av.open(str(path), options=options) as container:
+        with av.open(str(path), format=demuxer, options=options) as container:
             if not container.streams.audio:
                 raise NoAudioTrackError(
                     f"{path}: has no audio track; leave the clip out of the list ({CHECK_COMMAND})"
@@ -199,7 +203,11 @@ def count(path: str | Path, *, promised: int = 0, missing: int = 0) -> Count:
 
 
 def parts(
-    path: str | Path, start: int, stop: int, mark: tuple[int, int] | None = None
+    path: str | Path,
+    start: int,
+    stop: int,
+    mark: tuple[int, int] | None = None,
+    demuxer: str | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Samples (channel, time) from `start` to `stop`, piece by piece, decoded from the beginning.
 
@@ -208,8 +216,9 @@ def parts(
         start: First sample.
         stop: The one after the last.
         mark: Time stamp and place of a frame, not behind `start`, from which decoding can begin.
+        demuxer: As in `open_track`.
     """
-    with open_track(path) as track:
+    with open_track(path, demuxer) as track:
         for block in track.blocks() if mark is None else from_mark(track, *mark):
             begin, end = block.position, block.end
             if end <= start:

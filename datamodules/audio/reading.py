@@ -94,12 +94,14 @@ class _Sound(NamedTuple):
         lacks: Samples that were cut off, None if nothing tells how many.
         by_ffmpeg: Whether FFmpeg decodes it, not libsndfile.
         last_seek: The last sample to which libsndfile seeks rightly.
+        demuxer: FFmpeg's name of the container, where libsndfile knows it.
     """
 
     info: AudioInfo
     lacks: int | None
     by_ffmpeg: bool
     last_seek: int = 0
+    demuxer: str | None = None
 
 
 def info(path: str | Path, *, allow_truncated: bool = False) -> AudioInfo:
@@ -274,7 +276,8 @@ def _looked_at(path: str, size: int, _: int, to_the_end: bool) -> _Sound:
         return _Sound(
             header, 0, by_ffmpeg=False, last_seek=promised
         )  # what lies behind an MP3's frames is no sound
-    return _Sound(AudioInfo(rate, num_frames, num_channels), lacks, by_ffmpeg=True)
+    demuxer = "mp3" if sound is not None and sound.format == "MP3" else None
+    return _Sound(AudioInfo(rate, num_frames, num_channels), lacks, by_ffmpeg=True, demuxer=demuxer)
 
 
 def _open_soundfile(file: FileIO) -> soundfile.SoundFile | None:
@@ -329,14 +332,14 @@ def _ends_well(sound: soundfile.SoundFile) -> bool:
 def _decode(
     path: str | Path, start: int, frames: int | None, allow_truncated: bool
 ) -> tuple[NDArray[np.float32], int]:
-    found, _, by_ffmpeg, last_seek = _sound(path, allow_truncated)
+    found, _, by_ffmpeg, last_seek, demuxer = _sound(path, allow_truncated)
     stop = found.num_frames if frames is None else min(start + frames, found.num_frames)
     if start >= stop:
         return np.zeros((found.num_channels, 0), np.float32), found.sample_rate
     if by_ffmpeg:
         mark = _mark_before(path, start, found.sample_rate)
         with _ONE_BY_FFMPEG:
-            parts = list(containers.parts(path, start, stop, mark))
+            parts = list(containers.parts(path, start, stop, mark, demuxer))
         return np.concatenate(parts, axis=1), found.sample_rate
     with _opened(path) as sound:
         position = min(start, last_seek)
@@ -364,9 +367,9 @@ def _marks(path: str, _size: int, _time: int) -> list[tuple[int, int]]:
 
 
 def _blocks(path: str | Path, frames: int, allow_truncated: bool) -> Iterator[NDArray[np.float32]]:
-    found, _, by_ffmpeg, _ = _sound(path, allow_truncated)
+    found, _, by_ffmpeg, _, demuxer = _sound(path, allow_truncated)
     if by_ffmpeg:
-        yield from containers.parts(path, 0, found.num_frames)
+        yield from containers.parts(path, 0, found.num_frames, demuxer=demuxer)
         return
     with _opened(path) as sound:
         for begin in range(0, found.num_frames, frames):
@@ -405,7 +408,7 @@ def _tell_fault(path: str | Path, fault: str) -> NoReturn:
     """Raise `AudioError` for a file whose header is whole: by how much it is cut, or what else is wrong."""
     lacks: int | None = 0
     with contextlib.suppress(AudioError):
-        found, lacks, _, _ = _sound(path, allow_truncated=True)
+        found, lacks, *_ = _sound(path, allow_truncated=True)
     if lacks != 0:
         fail_truncated(path, found.num_frames, lacks)
     fail(path, fault, "copy or download it again")
