@@ -58,9 +58,11 @@ class Provenance(Callback):
 
         rules = {each.rule for each in pl_module.modules() if isinstance(each, Convolution)}
         if trainer.is_global_zero and rules:
-            path = self._run.folder / "provenance.json"
-            record = json.loads(path.read_text(encoding="utf-8")) | {"convolution_rule": rules.pop()}
+            path, rule = self._run.folder / "provenance.json", {"convolution_rule": rules.pop()}
+            record = json.loads(path.read_text(encoding="utf-8")) | rule
             write_text_atomically(path, json.dumps(record, indent=2) + "\n")
+            for run in wandb_runs(trainer):
+                run.config.update(rule, allow_val_change=True)
 
     def _own_hashes(self, stage: str, rows: Mapping[str, Any]) -> dict[str, str] | None:
         """Of the splits of a stage; None where other data or settings than the run's own are evaluated."""

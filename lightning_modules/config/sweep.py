@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 _RECORD = ("commit", "data_hash", "packages")  # what `callbacks.provenance` adds to the configuration in W&B
+_RULE = "convolution_rule"  # and of networks that have one
 _OF_WANDB = "_wandb"
 
 
@@ -24,5 +25,5 @@ def without_record(arguments: Sequence[str]) -> list[str]:
 def _is_recorded(word: str) -> bool:
     name, _, value = word.removeprefix("--").partition("=")
     return word.startswith("--") and (
-        name in (*_RECORD, _OF_WANDB) or ("." not in name and value.startswith("{"))
+        name in (*_RECORD, _RULE, _OF_WANDB) or ("." not in name and value.startswith("{"))
     )

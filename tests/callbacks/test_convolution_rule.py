@@ -45,6 +45,6 @@ def test_the_folder_says_the_rule(tmp_path):
     file.write_text('{"commit": "c"}')
     layer = Convolution(1, 1, 3)
     layer.rule = "avx2-1"
-    trainer = SimpleNamespace(is_global_zero=True)
+    trainer = SimpleNamespace(is_global_zero=True, loggers=[])
     Provenance(run, "{}", None).on_train_start(trainer, layer)  # pyright: ignore[reportArgumentType]
     assert json.loads(file.read_text()) == {"commit": "c", "convolution_rule": "avx2-1"}

@@ -107,7 +107,7 @@ def test_run_says_where_it_comes_from(run):
     assert config["seed_everything"] == 3
     assert config["model"]["class_path"].endswith("SyntheticSpeechDetector")
     assert {name: config[name] for name in provenance} == provenance
-    assert set(provenance) == set(sweep._RECORD)
+    assert set(provenance) == {*sweep._RECORD, sweep._RULE}
     assert set(provenance["data_hash"]) == {"train", "validation", "test"}
     begun = [record.run for record in found if record.HasField("run")]
     assert {each.run_id for each in begun} == {"ssd_lcnn-x"}

@@ -54,6 +54,7 @@ def test_a_requeued_run_is_the_same_run(monkeypatch):
         "commit": "c0ffee",
         "data_hash": {"train": "1"},
         "packages": {"torch": "2"},
+        "convolution_rule": "avx2-1",
         "_wandb": {"v": None},
     }
     known = {**yaml.safe_load(platform.dump()), **recorded, **parameters}
