@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, NoReturn
@@ -69,6 +70,7 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 # Threads that decode frames at once, each of some microseconds, mostly hand the interpreter's lock to one another: six
 # of them take three times as long as one.
 _ONE_BY_FFMPEG = Lock()
+_BLOCK_PARTS = 256  # frames of a codec in a block
 _STEP = 1 << 18  # samples that are passed over at once where a file cannot be sought in
 
 
@@ -369,8 +371,13 @@ def _marks(path: str, _size: int, _time: int) -> list[tuple[int, int]]:
 def _blocks(path: str | Path, frames: int, allow_truncated: bool) -> Iterator[NDArray[np.float32]]:
     found, _, by_ffmpeg, _, demuxer = _sound(path, allow_truncated)
     if by_ffmpeg:
-        yield from containers.parts(path, 0, found.num_frames, demuxer=demuxer)
-        return
+        parts = containers.parts(path, 0, found.num_frames, demuxer=demuxer)
+        while True:
+            with _ONE_BY_FFMPEG:  # not while the caller has a block
+                block = list(islice(parts, _BLOCK_PARTS))
+            if not block:
+                return
+            yield np.concatenate(block, axis=1)
     with _opened(path) as sound:
         for begin in range(0, found.num_frames, frames):
             yield _read_soundfile(path, sound, begin, min(frames, found.num_frames - begin))
