@@ -8,14 +8,14 @@ folder, or name a file that `datamodules.pack` has packed.
 import contextlib
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from io import FileIO
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import soundfile
@@ -26,6 +26,7 @@ from torch import Tensor
 from datamodules.audio import containers, hdf5, lengths, packed
 from datamodules.audio.errors import AudioError, fail, fail_truncated
 from datamodules.audio.extents import is_joined_ogg, missing_bytes, samples_of_last_page
+from datamodules.audio.libsndfile import ends_well, missing_samples, open_soundfile
 from datamodules.audio.mp3 import tagged_samples
 from datamodules.audio.mpg123_messages import kept_back
 from datamodules.files import is_special
@@ -56,20 +57,12 @@ SUFFIXES = frozenset(
 _NOT_FINITE = "holds NaN or infinite samples", "write it again from the source"
 _UNKNOWN_LENGTH = 1 << 62
 _SEEK_FROM_S = 60.0
-_SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8} | {
-    "ULAW": 1,
-    "ALAW": 1,
-    "DPCM_8": 1,
-    "DPCM_16": 2,
-}
 # Behind a seek libmpg123 gives wrong samples until the bytes are there that frames borrow from earlier ones, 511 at
 # most, or 255 at rates below 32 kHz: as many frames at the lowest bit rates.
 _MP3_PREROLL = {True: 8 * 1152, False: 24 * 576}
 _FEW = 3 * 1152  # samples of silence that encoders of MP3 add, which their tag takes off
 _LFS = b"version https://git-lfs.github.com/spec/"
-# Threads that decode frames at once, each of some microseconds, mostly hand the interpreter's lock to one another: six
-# of them take three times as long as one.
-_ONE_BY_FFMPEG = Lock()
+_FFMPEG = Lock()
 _BLOCK_PARTS = 256  # frames of a codec in a block
 _STEP = 1 << 18  # samples that are passed over at once where a file cannot be sought in
 
@@ -246,7 +239,7 @@ def _looked_at(path: str, size: int, _: int, to_the_end: bool) -> _Sound:
         fail(path, "is empty (0 bytes)", "copy or download it again")
     with _open(path) as file:
         missing = missing_bytes(file, size)
-        sound = _open_soundfile(file)
+        sound = open_soundfile(file)
         header, promised, is_whole = AudioInfo(0, 0, 0), 0, True
         if sound is None and _is_lfs_pointer(file):
             fail(path, "a Git LFS pointer instead of the sound", "run `git lfs pull` where it was cloned")
@@ -260,13 +253,13 @@ def _looked_at(path: str, size: int, _: int, to_the_end: bool) -> _Sound:
                 elif sound.subtype.startswith("MPEG_LAYER"):  # in WAV, where libsndfile guesses
                     is_whole = False
                 if is_whole and 0 < header.num_frames < _UNKNOWN_LENGTH:
-                    if not to_the_end or missing or _ends_well(sound):
-                        lacks = _missing_samples(sound, missing)
+                    if not to_the_end or missing or ends_well(sound):
+                        lacks = missing_samples(sound, missing)
                         return _Sound(header, lacks, False, _last_seek(file, size, sound))
                     promised = header.num_frames
     try:
         known = {"promised": promised, "missing": missing}
-        count = lengths.kept(lambda: _count(path, **known), path, "count", known)
+        count = lengths.kept(lambda: _alone(containers.count, path, **known), path, "count", known)
         rate, num_frames, num_channels, lacks = count
     except AudioError:
         if missing:
@@ -282,35 +275,9 @@ def _looked_at(path: str, size: int, _: int, to_the_end: bool) -> _Sound:
     return _Sound(AudioInfo(rate, num_frames, num_channels), lacks, by_ffmpeg=True, demuxer=demuxer)
 
 
-def _open_soundfile(file: FileIO) -> soundfile.SoundFile | None:
-    """An open file as libsndfile sees it, None where that does not recognise the content."""
-    file.seek(0)
-    is_mp3 = file.read(3).startswith((b"ID3", b"\xff"))
-    file.seek(0)
-    with kept_back() if is_mp3 else nullcontext():
-        try:
-            return soundfile.SoundFile(file.fileno(), closefd=False)
-        except soundfile.LibsndfileError:
-            return None
-
-
-def _count(path: str, **known: int) -> containers.Count:
-    with _ONE_BY_FFMPEG:
-        return containers.count(path, **known)
-
-
 def _is_lfs_pointer(file: FileIO) -> bool:
     file.seek(0)
     return file.read(len(_LFS)) == _LFS
-
-
-def _missing_samples(sound: soundfile.SoundFile, missing: int) -> int:
-    """Samples in as many bytes; of a codec as many as in those that are there."""
-    width = _SAMPLE_BYTES.get(sound.subtype)
-    if width is None:
-        there = os.fstat(sound.name).st_size
-        return -(-missing * sound.frames // there)
-    return -(-missing // (width * sound.channels))
 
 
 def _last_seek(file: FileIO, size: int, sound: soundfile.SoundFile) -> int:
@@ -323,14 +290,6 @@ def _last_seek(file: FileIO, size: int, sound: soundfile.SoundFile) -> int:
     return 0 if of_page is None else max(sound.frames - of_page - 1, 0)
 
 
-def _ends_well(sound: soundfile.SoundFile) -> bool:
-    """Whether the last sample can be decoded."""
-    try:
-        return not sound.seekable() or (sound.seek(-1, soundfile.SEEK_END), len(sound.read(1)))[1] == 1
-    except soundfile.LibsndfileError:
-        return False
-
-
 def _decode(
     path: str | Path, start: int, frames: int | None, allow_truncated: bool
 ) -> tuple[NDArray[np.float32], int]:
@@ -340,8 +299,7 @@ def _decode(
         return np.zeros((found.num_channels, 0), np.float32), found.sample_rate
     if by_ffmpeg:
         mark = _mark_before(path, start, found.sample_rate)
-        with _ONE_BY_FFMPEG:
-            parts = list(containers.parts(path, start, stop, mark, demuxer))
+        parts = _alone(list, containers.parts(path, start, stop, mark, demuxer))
         return np.concatenate(parts, axis=1), found.sample_rate
     with _opened(path) as sound:
         position = min(start, last_seek)
@@ -350,6 +308,16 @@ def _decode(
             position += _STEP
         samples = _read_soundfile(path, sound, position, stop - position)
         return samples[:, start - position :], found.sample_rate
+
+
+def _alone(decode: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+    """Calls what decodes by FFmpeg, one thread at a time.
+
+    Frames of some microseconds each, decoded by many at once, mostly hand the interpreter's lock from one to another:
+    six threads take three times as long as one.
+    """
+    with _FFMPEG:
+        return decode(*arguments, **settings)
 
 
 def _mark_before(path: str | Path, start: int, rate: int) -> tuple[int, int] | None:
@@ -364,7 +332,7 @@ def _mark_before(path: str | Path, start: int, rate: int) -> tuple[int, int] | N
 
 @lru_cache(maxsize=256)
 def _marks(path: str, _size: int, _time: int) -> list[tuple[int, int]]:
-    found = lengths.kept(lambda: containers.find_marks(path), path, "marks")
+    found = lengths.kept(lambda: _alone(containers.find_marks, path), path, "marks")
     return [(pts, position) for pts, position in found]
 
 
@@ -372,12 +340,9 @@ def _blocks(path: str | Path, frames: int, allow_truncated: bool) -> Iterator[ND
     found, _, by_ffmpeg, _, demuxer = _sound(path, allow_truncated)
     if by_ffmpeg:
         parts = containers.parts(path, 0, found.num_frames, demuxer=demuxer)
-        while True:
-            with _ONE_BY_FFMPEG:  # not while the caller has a block
-                block = list(islice(parts, _BLOCK_PARTS))
-            if not block:
-                return
+        while block := _alone(list, islice(parts, _BLOCK_PARTS)):  # and nobody waits while the caller has it
             yield np.concatenate(block, axis=1)
+        return
     with _opened(path) as sound:
         for begin in range(0, found.num_frames, frames):
             yield _read_soundfile(path, sound, begin, min(frames, found.num_frames - begin))
@@ -386,7 +351,7 @@ def _blocks(path: str | Path, frames: int, allow_truncated: bool) -> Iterator[ND
 @contextmanager
 def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     with _open(path) as file:
-        sound = _open_soundfile(file)
+        sound = open_soundfile(file)
         if sound is None:
             fail(path, "has changed while it was read", "try again")
         with sound:

@@ -43,7 +43,7 @@ def listen(path: str, *, allow_truncated: bool = False) -> Sound | str:
         digest, condition = hashlib.sha256(), Condition()
         sums = np.zeros(header.num_channels)
         for samples in audio.blocks(path, allow_truncated=allow_truncated):
-            digest.update(samples.tobytes())
+            digest.update(samples.tobytes("F"))  # one moment after the other, whatever the blocks
             condition.hear(samples)
             sums += samples.sum(axis=1, dtype=np.float64)
     except audio.AudioError as error:

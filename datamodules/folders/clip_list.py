@@ -1,6 +1,6 @@
 """Sounds of a user's own, for any task: a list with named columns, or folders."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import compress
 from pathlib import Path
@@ -19,14 +19,14 @@ from datamodules.clips import Clip, ClipTable
 from datamodules.clips.class_names import as_texts
 from datamodules.clips.search import missing_files
 from datamodules.event.events import EventDataModule
-from datamodules.folders.division import Division, checked_parts, tell_leaks, wanted_parts
+from datamodules.folders.division import Division, checked_parts, pairs_of_one_file, tell_leaks, wanted_parts
 from datamodules.folders.listed_clips import FilePaths, ListedClip, key_of, note_repeated, times
 from datamodules.folders.listed_sounds import (
     ListedSound,
     part_of,
-    paths_of_split,
     sounds_of_folder,
     sounds_of_list,
+    with_splits,
 )
 from datamodules.folders.machines import MACHINE, Machines
 from datamodules.folders.near_duplicates import Survey, survey
@@ -121,7 +121,9 @@ class ClipList(EventDataModule):
                 raise ValueError(f"data.{name} is of a list, and none is named: set data.list")
         # A list beside the root is looked for in it, as everything else.
         self.list = None if list is None else Path(list).name if root is None else list
-        self.splits = {name: splits[name] for name in _PARTS if name in splits} if splits else {}
+        self.splits: dict[Part, str] = (
+            {name: splits[name] for name in _PARTS if name in splits} if splits else {}
+        )
         self.columns, self.header = as_texts("columns", columns), header
         self.folders, self.label = folders, label
         self.roots = as_texts("roots", roots)
@@ -264,8 +266,11 @@ class ClipList(EventDataModule):
     def _sounds(self) -> list[ListedSound]:
         """Everything that is listed or lies in the folders, in its order, with its split where one is said."""
         if self.list is not None:
-            given = paths_of_split((part, self.root / file) for part, file in self.splits.items())
-            return list(self._with_splits(given))
+            rows = sounds_of_list(self.root / self.list, self.columns, header=self.header)
+            if not self.splits:
+                return list(rows)
+            files: dict[Part, Path] = {part: self.root / file for part, file in self.splits.items()}
+            return list(with_splits(rows, files, of=self.root / self.list))
         if not self.splits:
             return self._read(self.root, {})
         return [
@@ -280,20 +285,6 @@ class ClipList(EventDataModule):
         else:
             found = sounds_of_folder(place, self.folders or (("label",) if values else None), root=self.root)
         return [ListedSound(sound.place, sound.values | values) for sound in found]
-
-    def _with_splits(self, given: dict[str, tuple[str, str]]) -> Iterator[ListedSound]:
-        """Rows of the one list, with the splits that files of paths say."""
-        assert self.list is not None
-        unused = dict(given)
-        for place, values in sounds_of_list(self.root / self.list, self.columns, header=self.header):
-            unused.pop(values["path"], None)
-            if self.splits:
-                values = values | {"split": given.get(values["path"], ("train", ""))[0]}
-            yield ListedSound(place, values)
-        faults = Faults()
-        for path, (_, place) in unused.items():
-            faults.add(place, f"{path} is not in {self.root / self.list}", "write it as it is there")
-        faults.refuse()
 
     @cached_property
     def _listed(self) -> list[ListedClip]:
@@ -399,7 +390,7 @@ class ClipList(EventDataModule):
             dtype="<U10",
         )
         sources, singly = [clip.attributes["source"] for clip in clips], [clip.key for clip in clips]
-        parts_of_files, twins = _of_one_file(clips), self._twins
+        parts_of_files, twins = pairs_of_one_file(clips), self._twins
         ways_out = {
             "near_duplicates to null, for files that only sound alike": (sources, parts_of_files),
             "columns without source to split single files": (singly, parts_of_files + twins),
@@ -427,11 +418,3 @@ class ClipList(EventDataModule):
             return np.array([clip.target for clip in self._clips], bool)
         names = [clip.attributes["instance"] if self.is_of_machines else clip.target for clip in self._clips]
         return np.array(names)[:, None] == np.unique(np.array(names))
-
-
-def _of_one_file(clips: Sequence[Clip]) -> list[tuple[int, int]]:
-    """Numbers of clips that are parts of one file."""
-    first: dict[str, int] = {}
-    return [
-        (before, row) for row, clip in enumerate(clips) if (before := first.setdefault(clip.path, row)) != row
-    ]

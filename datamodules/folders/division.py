@@ -128,3 +128,11 @@ def tell_leaks(
             f"{root}: {len(leaks)} pairs of files hold the same recording on two sides of the given split, e.g. {a} and"
             f" {b}: figures are too good"
         )
+
+
+def pairs_of_one_file(clips: Sequence[Clip]) -> list[tuple[int, int]]:
+    """Numbers of clips that are parts of one file."""
+    first: dict[str, int] = {}
+    return [
+        (before, row) for row, clip in enumerate(clips) if (before := first.setdefault(clip.path, row)) != row
+    ]

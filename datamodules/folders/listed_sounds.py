@@ -123,15 +123,36 @@ def part_of(sound: ListedSound, names: Mapping[str, str], faults: Faults) -> Par
     return part
 
 
-def paths_of_split(files: Iterable[tuple[str, Path]]) -> dict[str, tuple[str, str]]:
-    """Path -> split, and the place that says so, of files that name one path a line.
+def with_splits(
+    rows: Iterable[ListedSound], files: Mapping[Part, Path], *, of: Path
+) -> Iterator[ListedSound]:
+    """Rows of a list with the splits that files of paths say, one path a line; the others are of training.
+
+    Args:
+        rows: Of the list.
+        files: Split -> its file.
+        of: The list, for messages.
 
     Raises:
-        ProtocolError: As `read_named`, and if a path is named twice.
+        ProtocolError: As `read_named`, and if a path is named twice, or is not in the list.
     """
+    said = _paths_of_splits(files)
+    unused = dict(said)
+    for place, values in rows:
+        unused.pop(values["path"], None)
+        part, _ = said.get(values["path"], ("train", ""))
+        yield ListedSound(place, values | {"split": part})
+    faults = Faults()
+    for path, (_, place) in unused.items():
+        faults.add(place, f"{path} is not in {of}", "write it as it is there")
+    faults.refuse()
+
+
+def _paths_of_splits(files: Mapping[Part, Path]) -> dict[str, tuple[str, str]]:
+    """Path -> split, and the place that says so."""
     found: dict[str, tuple[str, str]] = {}
     faults = Faults()
-    for part, file in files:
+    for part, file in files.items():
         for place, row in read_named(file, header=["path"]):
             if row["path"] in found:
                 other, before = found[row["path"]]

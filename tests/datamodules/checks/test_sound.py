@@ -2,6 +2,7 @@
 
 import os
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -66,3 +67,22 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     assert listen(str(tmp_path / "pipe.wav")) == (
         f"{tmp_path}/pipe.wav: no regular file, but a pipe or a device; remove it from the list or the folder"
     )
+
+
+def test_equal_sounds_are_equal_in_any_format(tmp_path):
+    """Decoders give blocks of other sizes, and channels lie one behind the other in each."""
+    samples = np.random.default_rng(1).integers(-9000, 9000, (2, 4 * RATE)).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", samples.T, RATE)
+    with av.open(str(tmp_path / "a.tta"), "w") as container:
+        stream = container.add_stream("tta", rate=RATE, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(samples.T.reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate = RATE
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    wav, tta = (listen(str(tmp_path / name)) for name in ("a.wav", "a.tta"))
+    assert isinstance(wav, Sound)
+    assert isinstance(tta, Sound)
+    assert wav.digest == tta.digest
+    soundfile.write(tmp_path / "swapped.wav", samples[::-1].T, RATE)
+    swapped = listen(str(tmp_path / "swapped.wav"))
+    assert isinstance(swapped, Sound)
+    assert swapped.digest != wav.digest
