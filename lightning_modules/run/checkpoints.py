@@ -116,10 +116,8 @@ def carried_config(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
     return config
 
 
-_OF_ALL_DATA = {
-    "seed",
-    "class_outputs",
-}  # of data modules that take a resampler, the second of a mapping alone
+# of data modules that take a resampler, the second of a mapping alone
+_OF_ALL_DATA = {"seed", "class_outputs"}
 
 
 def first_readable(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]] | None:
