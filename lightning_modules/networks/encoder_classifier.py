@@ -1,0 +1,44 @@
+"""An encoder and a back end as one network."""
+
+from torch import Tensor, nn
+
+from lightning_modules.networks.encoders.encoder import Encoder
+from lightning_modules.networks.output import Output
+
+
+class EncoderClassifier(nn.Module):
+    """Classifies what an encoder hears.
+
+    Args:
+        encoder: Gives hidden states of waveforms (batch, 1, time), or of the features of a front end.
+        back_end: Maps `Hidden` to `Output`; its ``dim`` and ``num_layers`` are the encoder's.
+
+    Raises:
+        ValueError: They do not fit each other.
+    """
+
+    def __init__(self, encoder: Encoder, back_end: nn.Module) -> None:
+        super().__init__()
+        for name in ("dim", "num_layers"):
+            given, taken = getattr(encoder, name), getattr(back_end, name)
+            if given != taken:
+                raise ValueError(
+                    f"back_end.{name}={taken}: {type(encoder).__name__} gives {given} with layers={encoder.layers}: set"
+                    f" back_end.init_args.{name} to it"
+                )
+        self.encoder = encoder
+        self.back_end = back_end
+        self.embedding_dim: int = back_end.embedding_dim
+
+    def forward(self, inputs: Tensor, length: Tensor | None = None) -> Output:
+        """Classify clips.
+
+        Args:
+            inputs: What the encoder hears, (batch, ..., time).
+            length: int64 (batch,), of each clip in steps of ``inputs``; None where all fill the batch.
+        """
+        return self.back_end(self.encoder(inputs, length))
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier by an untrained one of other classes."""
+        self.back_end.reset_classifier(num_classes)

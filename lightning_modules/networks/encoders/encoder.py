@@ -1,0 +1,175 @@
+"""What pretrained encoders share: which hidden states they give, and how much of them trains."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Literal, NamedTuple, Self
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+Layers = Literal["last", "blocks", "all"] | int | list[int]
+Trainable = Literal["none", "all"] | int
+Rows = Literal["mean", "stack", "all"]
+
+
+class Hidden(NamedTuple):
+    """Hidden states of a batch.
+
+    Attributes:
+        states: (batch, layer, time, dim), layers in the order in which they were asked for.
+        length: int64 (batch,), time steps of each clip; what follows is of padding.
+        class_tokens: (batch, layer, token, dim) of encoders that have such tokens, else None.
+    """
+
+    states: Tensor
+    length: Tensor
+    class_tokens: Tensor | None = None
+
+
+class Stages(NamedTuple):
+    """What an encoder computed on the way.
+
+    Attributes:
+        states: The input of the first block and what each block gave, (batch, token, dim); class tokens come first,
+            then patches, of which the rows of one time step are neighbours.
+        last: What the encoder ends in, after its last norm; None where it was not asked for.
+        length: int64 (batch,), time steps of each clip.
+    """
+
+    states: Sequence[Tensor]
+    last: Tensor | None
+    length: Tensor
+
+
+class Encoder(nn.Module, ABC):
+    """A stack of blocks, of which any part may train.
+
+    A subclass builds its modules and calls `choose` last; it implements `blocks` and `encode`.
+
+    Args:
+        layers: Which hidden states `forward` gives. ``last`` is what the encoder ends in, after its last norm;
+            ``all`` are the input of the first block and what every block gives, numbered from 0, before any norm that
+            follows the last block; ``blocks`` leaves out number 0; a number or several choose of ``all``.
+        trainable: ``all``, ``none``, or the number of blocks on top that train. What does not train works as in
+            evaluation: no gradient, no dropout, no change of statistics.
+        rows: Of encoders of spectrogram patches, what becomes of the rows (bands) of one time step: their ``mean``,
+            side by side in one state (``stack``), or each a state of its own (``all``).
+
+    Attributes:
+        dim: Width of a hidden state as `forward` gives it.
+        num_layers: Number of hidden states that `forward` gives.
+    """
+
+    num_rows = 1
+    """Patches of a time step."""
+
+    num_class_tokens = 0
+
+    width: int
+    """Of a token."""
+
+    def __init__(self, *, layers: Layers = "last", trainable: Trainable = "all", rows: Rows = "mean") -> None:
+        super().__init__()
+        self.layers, self.trainable, self.rows = layers, trainable, rows
+
+    @property
+    def _training_blocks(self) -> Sequence[nn.Module]:
+        """The blocks on top that train, where not all of the encoder does."""
+        return self.blocks[len(self.blocks) - self.trainable :] if isinstance(self.trainable, int) else ()
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Sequence[nn.Module]:
+        """The blocks from the input to the output."""
+
+    @abstractmethod
+    def encode(self, inputs: Tensor, length: Tensor | None, *, depth: int, last: bool) -> Stages:
+        """Computes the hidden states.
+
+        Args:
+            inputs: What the encoder hears, (batch, ..., time).
+            length: int64 (batch,), of each clip in steps of ``inputs``; None where all fill the batch.
+            depth: Number of blocks that are needed.
+            last: Whether what the encoder ends in is needed; ``depth`` is all blocks then.
+        """
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of a hidden state as `forward` gives it."""
+        return self.width * (self.num_rows if self.rows == "stack" else 1)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of hidden states that `forward` gives."""
+        return len(self._chosen) or 1
+
+    @property
+    def _chosen(self) -> list[int]:
+        """Of `Stages.states`; empty stands for the last one."""
+        depth = len(self.blocks)
+        named = {"last": [], "blocks": list(range(1, depth + 1)), "all": list(range(depth + 1))}
+        if isinstance(self.layers, str):
+            return named[self.layers]
+        return [self.layers] if isinstance(self.layers, int) else self.layers
+
+    def choose(self) -> None:
+        """Lets only that train which shall and whose states are given.
+
+        Raises:
+            ValueError: There is no such layer, or there are not so many blocks.
+        """
+        depth, chosen = len(self.blocks), self._chosen
+        if any(not 0 <= layer <= depth for layer in chosen) or chosen != sorted(set(chosen)):
+            raise ValueError(
+                f"layers={self.layers}: {type(self).__name__} has layers 0 (the input of its first block) to {depth},"
+                " to be named in their order"
+            )
+        if isinstance(self.trainable, int) and not 0 < self.trainable <= depth:
+            raise ValueError(
+                f"trainable={self.trainable}: {type(self).__name__} has {depth} blocks; none is 'none', all of it 'all'"
+            )
+        if self.trainable != "all":
+            self.requires_grad_(False)
+        for block in self._training_blocks:
+            block.requires_grad_()
+        if chosen:  # what lies above is never computed
+            for block in self.blocks[chosen[-1] :]:
+                block.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of what trains; the rest stays in that of evaluation."""
+        super().train(mode and self.trainable == "all")
+        for block in self._training_blocks:
+            block.train(mode)
+        return self
+
+    def forward(self, inputs: Tensor, length: Tensor | None = None) -> Hidden:
+        """Encode clips.
+
+        Args:
+            inputs: What the encoder hears, (batch, ..., time): waveforms, or the features of its front end.
+            length: int64 (batch,), of each clip in steps of ``inputs``; None where all fill the batch.
+        """
+        chosen = self._chosen
+        depth = chosen[-1] if chosen else len(self.blocks)
+        with torch.no_grad() if self.trainable == "none" else nullcontext():
+            states, last, length = self.encode(inputs, length, depth=depth, last=not chosen)
+            layers = [states[number] for number in chosen] if last is None else [last]
+            tokens = torch.stack(layers, dim=1)  # (batch, layer, token, dim)
+        classes, patches = tokens.split(
+            [self.num_class_tokens, tokens.shape[2] - self.num_class_tokens], dim=2
+        )
+        return Hidden(self._in_time(patches), self._steps(length), classes if self.num_class_tokens else None)
+
+    def _in_time(self, patches: Tensor) -> Tensor:
+        if self.num_rows == 1 or self.rows == "all":
+            return patches
+        if self.rows == "stack":
+            return rearrange(patches, "b l (t f) d -> b l t (f d)", f=self.num_rows)
+        return rearrange(patches, "b l (t f) d -> b l t f d", f=self.num_rows).mean(dim=3)
+
+    def _steps(self, length: Tensor) -> Tensor:
+        return length * self.num_rows if self.rows == "all" else length
