@@ -13,6 +13,7 @@ range of its scores, or of 1 where that is less. Other arguments are settings of
 
 import hashlib
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lightning_modules.callbacks.fitted_state import origin_of, run_of, training
 from lightning_modules.commands.workflow import load_chosen_weights
 from lightning_modules.config import cli
 from lightning_modules.metrics.functional import Calibration
+from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.package.card import model_card
 from lightning_modules.package.classes import describe
 from lightning_modules.package.folder import Package, read_package, write_package
@@ -104,7 +106,7 @@ def export(
         ValueError: A form of the model cannot be written, or does not score as the checkpoint does.
     """
     model, data = platform.model.eval(), platform.datamodule
-    scorer: Scorer = model.scorer().eval()
+    scorer: Scorer = plain(model.scorer().eval())
     listening = Listening.of(data)
     any_length = any_length or listening.crop_s is None
     about = {
@@ -144,6 +146,17 @@ def export(
         )
         write_text_atomically(folder / "README.md", card)
     return about
+
+
+def plain(scorer: Scorer) -> Scorer:
+    """Returns a scorer whose adapted encoders are plain ones; itself where there are none."""
+    if not any(isinstance(module, Encoder) and module.lora for module in scorer.modules()):
+        return scorer
+    scorer = deepcopy(scorer)
+    for module in list(scorer.modules()):
+        if isinstance(module, Encoder) and module.lora:
+            module.merge()
+    return scorer
 
 
 def _fitted(platform: cli.Platform, ckpt_path: str | Path | None) -> Fitted:

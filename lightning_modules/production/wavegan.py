@@ -177,8 +177,10 @@ class Synthesizer(EvaluatedModule[ClipDataModule]):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps whose turn it is, and what commands need to know of the audio."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["num_batches"], checkpoint["sample_rate"] = self.num_batches, self.sample_rate
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores whose turn it is."""
+        super().on_load_checkpoint(checkpoint)
         self.num_batches = checkpoint["num_batches"]

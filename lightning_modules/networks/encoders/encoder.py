@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from einops import rearrange
@@ -213,6 +213,20 @@ class Encoder(nn.Module, ABC):
         statistics = {id(buffer) for module in of_training for buffer in module.buffers()}
         changing |= {name for name, buffer in self.named_buffers() if id(buffer) in statistics}
         return {name for name in self.state_dict() if name not in changing and ".lora_" not in name}
+
+    def former_state(self) -> dict[str, Tensor]:
+        """What checkpoints leave out; see `weights.completed`."""
+        left_out = self.from_weights()
+        return {name: tensor for name, tensor in self.state_dict().items() if name in left_out}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        for name, tensor in self.former_state().items():
+            state_dict.setdefault(prefix + name, tensor)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def as_packaged(self) -> dict[str, Any]:
+        """Arguments in place of the configuration's, with which a package builds the encoder that `merge` makes."""
+        return {"weights": None, "trainable": "none", "lora": None}
 
     def depth_of(self, name: str) -> int:
         """How deep a parameter lies: 0 before the blocks, then the number of its block, and one more after them."""
