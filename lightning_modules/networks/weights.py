@@ -1,5 +1,6 @@
 """Read weights from any source that holds them and load them strictly, or say in one line why not."""
 
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +98,16 @@ def read_file(path: str | Path) -> Any:
         raise
     except Exception as error:  # damaged bytes can be anything to the unpickler
         raise ValueError(f"{file}: not a checkpoint of plain tensors ({type(error).__name__})") from error
+
+
+def fingerprint(*files: Path) -> str:
+    """SHA-256 of the bytes of files, one after the other, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:

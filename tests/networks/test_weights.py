@@ -1,5 +1,6 @@
 """Weights from any source: published files, checkpoints, packages, safetensors."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lightning_modules.networks import AASIST, AST, DATAR, LCNN, InputAdaptor
-from lightning_modules.networks.weights import load_network, read_weights
+from lightning_modules.networks.weights import fingerprint, load_network, read_weights
 
 TINY: Any = {"channels": (8, 8, 8, 8, 8, 8)}
 DATAR_SETTINGS: Any = {"dim": 32, "group_dim": 32, "depths": (1, 1, 2, 2), "input_size": (64, 64)}
@@ -85,3 +86,10 @@ def test_damaged_and_missing_files_are_named(tmp_path):
         read_weights(path)
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         read_weights(tmp_path)
+
+
+def test_fingerprint_is_of_the_bytes_of_all_files(tmp_path):
+    (tmp_path / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"two")
+    expected = hashlib.sha256(b"onetwo").hexdigest()
+    assert fingerprint(tmp_path / "a", tmp_path / "b") == expected
