@@ -1,10 +1,20 @@
 """An encoder and a back end as one network."""
 
+from pathlib import Path
+from typing import Self
+
 from torch import Tensor, nn
 
 from lightning_modules.networks.back_ends.back_end import BackEnd
 from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
+
+_PUBLISHED = (
+    "ssl_model.model.",  # SSL_Anti-spoofing, SLS, Nes2Net
+    "m_ssl.model.",  # AntiDeepfake
+)
+"""With what the names of the encoder begin in published detectors; the rest are the back end's."""
 
 
 class EncoderClassifier(nn.Module):
@@ -38,6 +48,28 @@ class EncoderClassifier(nn.Module):
     def num_classes(self) -> int:
         """Number of logits."""
         return self.back_end.num_classes
+
+    def load_official(self, path: str | Path) -> Self:
+        """Load a published detector that was fine-tuned with its encoder, or weights that this project wrote.
+
+        A head for other classes is left out.
+
+        Raises:
+            ValueError: The file holds another encoder or another back end.
+        """
+        state = read_weights(path)
+        prefix = next((each for each in _PUBLISHED if any(name.startswith(each) for name in state)), None)
+        if prefix is None:
+            load_strictly(self, state, path)
+            return self
+        encoder = {name: tensor for name, tensor in state.items() if name.startswith(prefix)}
+        back_end = {
+            name.removeprefix("back_end."): tensor for name, tensor in state.items() if name not in encoder
+        }
+        head = f"{self.back_end.classifier}."
+        load_strictly(self.back_end, keep_own_head(self.back_end, back_end, head, path), path)
+        self.encoder.load_state({name.removeprefix(prefix): encoder[name] for name in encoder}, path)
+        return self
 
     def forward(self, inputs: Tensor, length: Tensor | None = None) -> Output:
         """Classify clips.
