@@ -34,10 +34,24 @@ def _describe_module(module: nn.Module, config: Mapping[str, Any] | None, name: 
     if config is None:  # the Lightning module's default
         config = {"class_path": f"{type(module).__module__}.{type(module).__name__}"}
     find(config["class_path"], f"model.{name}")
-    init_args = {**config.get("init_args", {}), **config.get("dict_kwargs", {})}
+    init_args = without_weights({**config.get("init_args", {}), **config.get("dict_kwargs", {})})
     if hasattr(module, "reset_classifier"):  # the head is that of the data's classes
         init_args["num_classes"] = module.num_classes
     return {"class_path": config["class_path"], "init_args": init_args}
+
+
+def without_weights(arguments: Any) -> Any:
+    """Arguments of modules, and of modules within them, without the files that these began with.
+
+    >>> without_weights({"encoder": {"init_args": {"weights": "xlsr2_300m.pt", "layers": "last"}}})
+    {'encoder': {'init_args': {'weights': None, 'layers': 'last'}}}
+    """
+    if isinstance(arguments, Mapping):
+        return {
+            name: None if name == "weights" and isinstance(each, str | Mapping) else without_weights(each)
+            for name, each in arguments.items()
+        }
+    return [without_weights(each) for each in arguments] if isinstance(arguments, list) else arguments
 
 
 def build(spec: Any, place: str) -> Any:
