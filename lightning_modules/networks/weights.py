@@ -2,6 +2,9 @@
 
 import hashlib
 import logging
+import pickle
+import re
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 logger = logging.getLogger(__name__)
 
 PACKAGED = "model.safetensors"  # the weights within a package's folder
+_POINTER = b"version https://git-lfs.github.com/spec/"  # how such a text begins
 # Under which checkpoints, published ones and ours, keep their weights beside other things.
 _ENTRIES = ("state_dict", "model", "model_state", "model_state_dict")
 
@@ -88,16 +92,31 @@ def read_file(path: str | Path) -> Any:
     if isinstance(path, ReadTensors):
         return dict(path.tensors)
     file = Path(path) / PACKAGED if Path(path).is_dir() else Path(path)
+    _refuse_pointer(file)
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        # The class of a configuration that DAT's files hold is read as a plain dictionary.
-        with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
+        # The class of a configuration that DAT's files hold is read as a plain dictionary; fairseq's hold a Namespace.
+        with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode"), Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError):  # as their own messages say
         raise
+    except pickle.UnpicklingError as error:
+        needed = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+        more = f", it needs {needed[1]}: save its tensors alone" if needed else ""
+        raise ValueError(f"{file}: not a checkpoint of plain tensors (UnpicklingError{more})") from error
     except Exception as error:  # damaged bytes can be anything to the unpickler
         raise ValueError(f"{file}: not a checkpoint of plain tensors ({type(error).__name__})") from error
+
+
+def _refuse_pointer(file: Path) -> None:
+    """Refuses what stands for a large file in a repository that was cloned without git-LFS."""
+    if file.is_file():
+        with file.open("rb") as opened:
+            if opened.read(len(_POINTER)) == _POINTER:
+                raise ValueError(
+                    f"{file}: a git-LFS pointer instead of weights: fetch them with git lfs pull, or download the file"
+                )
 
 
 def fingerprint(*files: Path) -> str:

@@ -183,7 +183,7 @@ class Encoder(nn.Module, ABC):
                 module.requires_grad_(False)
         self.train()
         if self.lora is not None:
-            parameter = next(self.parameters())
+            parameter = next(self.blocks[0].parameters())
             clip = torch.zeros(1, *self.shortest, dtype=parameter.dtype, device=parameter.device)
             refuse_without_effect(self, self(clip).states)
 
