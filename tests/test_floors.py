@@ -10,13 +10,14 @@ LONGEST = 10
 MOST_FILES = 26
 HEAVY = {"av", "matplotlib", "pyroomacoustics", "sklearn", "timm", "wandb"}
 WITH_TORCH = {
-    "encoders",
     "audio",
     "clips",
     "hearing",
     "loading",
     "frontends",
     "networks",
+    "encoders",
+    "back_ends",
     "objectives",
     "functional",
     "scorers",

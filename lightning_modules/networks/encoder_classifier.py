@@ -1,9 +1,20 @@
 """An encoder and a back end as one network."""
 
+from pathlib import Path
+from typing import Self
+
 from torch import Tensor, nn
 
+from lightning_modules.networks.back_ends.back_end import BackEnd
 from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
+
+_PUBLISHED = (
+    "ssl_model.model.",  # SSL_Anti-spoofing, SLS, Nes2Net
+    "m_ssl.model.",  # AntiDeepfake
+)
+"""With what the names of the encoder begin in published detectors; the rest are the back end's."""
 
 
 class EncoderClassifier(nn.Module):
@@ -11,13 +22,14 @@ class EncoderClassifier(nn.Module):
 
     Args:
         encoder: Gives hidden states of waveforms (batch, 1, time), or of the features of a front end.
-        back_end: Maps `Hidden` to `Output`; its ``dim`` and ``num_layers`` are the encoder's.
+        back_end: Its ``dim`` and ``num_layers`` are the encoder's.
+        num_classes: Number of logits; None leaves the back end its own.
 
     Raises:
         ValueError: They do not fit each other.
     """
 
-    def __init__(self, encoder: Encoder, back_end: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, back_end: BackEnd, *, num_classes: int | None = None) -> None:
         super().__init__()
         for name in ("dim", "num_layers"):
             given, taken = getattr(encoder, name), getattr(back_end, name)
@@ -28,7 +40,36 @@ class EncoderClassifier(nn.Module):
                 )
         self.encoder = encoder
         self.back_end = back_end
-        self.embedding_dim: int = back_end.embedding_dim
+        self.embedding_dim = back_end.embedding_dim
+        if num_classes is not None and num_classes != back_end.num_classes:
+            back_end.reset_classifier(num_classes)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of logits."""
+        return self.back_end.num_classes
+
+    def load_official(self, path: str | Path) -> Self:
+        """Load a published detector that was fine-tuned with its encoder, or weights that this project wrote.
+
+        A head for other classes is left out.
+
+        Raises:
+            ValueError: The file holds another encoder or another back end.
+        """
+        state = read_weights(path)
+        prefix = next((each for each in _PUBLISHED if any(name.startswith(each) for name in state)), None)
+        if prefix is None:
+            load_strictly(self, state, path)
+            return self
+        encoder = {name: tensor for name, tensor in state.items() if name.startswith(prefix)}
+        back_end = {
+            name.removeprefix("back_end."): tensor for name, tensor in state.items() if name not in encoder
+        }
+        head = f"{self.back_end.classifier}."
+        load_strictly(self.back_end, keep_own_head(self.back_end, back_end, head, path), path)
+        self.encoder.load_state({name.removeprefix(prefix): encoder[name] for name in encoder}, path)
+        return self
 
     def forward(self, inputs: Tensor, length: Tensor | None = None) -> Output:
         """Classify clips.

@@ -11,6 +11,7 @@ from datamodules.config.shipped import shipped_folder
 from lightning_modules.config.parts import Parts, build_parts, read_config
 from lightning_modules.event import EventClassifier
 from lightning_modules.networks.weights import load_network
+from lightning_modules.package.classes import without_weights
 from lightning_modules.trained.recognition import ACCEPTED, head_sizes, recognise
 
 
@@ -29,9 +30,7 @@ def published_parts(path: Path, state: Mapping[str, Tensor], configs: Sequence[s
         ValueError: The network is unknown, or not one for sound, or a configuration is wrong or of another network.
     """
     config = read_config(*configs) if configs else _shipped_config(path, state)
-    arguments = config["model"]["init_args"]
-    if "weights" in arguments:
-        arguments["weights"] = None
+    arguments = config["model"]["init_args"] = without_weights(config["model"]["init_args"])
     sizes, network = head_sizes(state), (arguments.get("network") or {}).get("init_args", {})
     if sizes and "num_classes" in network:
         network["num_classes"] = sum(sizes.values())
