@@ -173,7 +173,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         Raises:
             ValueError: The checkpoint leaves out weights that are not there.
         """
-        encoder_weights.require_same(self, checkpoint)
+        encoder_weights.require_same(self, encoder_weights.left_out(checkpoint))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Collects scores; `report` evaluates them."""

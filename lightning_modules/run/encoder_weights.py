@@ -1,6 +1,6 @@
 """Checkpoints without the weights that files of encoders hold and no training changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
@@ -23,14 +23,23 @@ def leave_out(model: nn.Module, checkpoint: dict[str, Any]) -> None:
         checkpoint[_RECORD] = files
 
 
-def require_same(model: nn.Module, checkpoint: dict[str, Any]) -> None:
+def left_out(checkpoint: Mapping[str, Any]) -> dict[str, str]:
+    """Prefix of each encoder of which a checkpoint leaves weights out -> SHA-256 of the file that has them."""
+    return checkpoint.get(_RECORD, {})
+
+
+def require_same(model: nn.Module, files: Mapping[str, str]) -> None:
     """Sees that what a checkpoint leaves out is there.
+
+    Args:
+        model: With the encoders.
+        files: As `left_out` gives them.
 
     Raises:
         ValueError: The encoder's weights are another file's, or were not loaded.
     """
     encoders = dict(_encoders(model))
-    for prefix, sha256 in checkpoint.get(_RECORD, {}).items():
+    for prefix, sha256 in files.items():
         own = encoders[prefix].weights_sha256 if prefix in encoders else None
         if own != sha256:
             there = "has none" if own is None else f"has another file's, SHA-256 {own[:16]}…"
@@ -38,11 +47,6 @@ def require_same(model: nn.Module, checkpoint: dict[str, Any]) -> None:
                 f"the checkpoint holds only what trained, on an encoder of the weights with SHA-256 {sha256[:16]}…, and"
                 f" {prefix.rstrip('.')} {there}: name that file as its weights"
             )
-
-
-def is_whole(checkpoint: dict[str, Any]) -> bool:
-    """Whether a checkpoint holds all weights."""
-    return not checkpoint.get(_RECORD)
 
 
 def _encoders(model: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -32,7 +32,7 @@ def parts_of(checkpoint: dict[str, Any], path: str | Path, config: Mapping[str, 
     arguments = config["model"].get("init_args", {})
     if "weights" in arguments:
         arguments["weights"] = None  # the checkpoint replaces them, and their file may be on another machine
-    if encoder_weights.is_whole(checkpoint) and "network" in arguments:
+    if not encoder_weights.left_out(checkpoint) and "network" in arguments:
         arguments["network"] = without_weights(arguments["network"])
     parts = build_parts(config)
     load_checkpoint(parts.model, checkpoint, path, training_only=parts.model.training_only)

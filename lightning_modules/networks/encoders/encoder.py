@@ -218,13 +218,13 @@ class Encoder(nn.Module, ABC):
     def from_weights(self) -> set[str]:
         """Names of what the file of weights tells and training leaves as it is, of the entries of the state.
 
-        A checkpoint may leave them out, where it notes `weights_sha256`; empty of an encoder that began anew.
+        A checkpoint may leave them out, where it notes `weights_sha256`; empty of an encoder that began anew or trains as
+        a whole.
         """
-        if self.weights_sha256 is None:
+        if self.weights_sha256 is None or self.trainable == "all":
             return set()
         changing = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        of_training = [self] if self.trainable == "all" else list(self._training_blocks)
-        statistics = {id(buffer) for module in of_training for buffer in module.buffers()}
+        statistics = {id(buffer) for module in self._training_blocks for buffer in module.buffers()}
         changing |= {name for name, buffer in self.named_buffers() if id(buffer) in statistics}
         return {name for name in self.state_dict() if name not in changing and ".lora_" not in name}
 

@@ -109,6 +109,8 @@ class SpeechEncoder(Encoder):
         super().__init__(layers=layers, trainable=trainable, lora=lora)
         if mask is not None and trainable != "all":
             raise ValueError(f"mask: masks what frozen blocks hear, with trainable={trainable}: leave it out")
+        if isinstance(sizes, dict):  # as packages hold them
+            sizes = Sizes(**sizes)
         changed = {key: value for key, value in asdict(sizes or Sizes()).items() if value is not None}
         architecture = replace(ARCHITECTURES[name], **changed)
         if architecture.width % architecture.heads or architecture.width % 16:
@@ -145,6 +147,10 @@ class SpeechEncoder(Encoder):
     def after_blocks(self) -> Sequence[nn.Module]:
         """The last norm, of encoders that norm before each part of a block."""
         return (self.model.encoder.layer_norm,) if self._norm_first else ()
+
+    def as_packaged(self) -> dict[str, Any]:
+        """Nothing that acts in training."""
+        return super().as_packaged() | {"mask": None, "gradient_checkpointing": False}
 
     def encode(self, inputs: Tensor, length: Tensor | None, *, depth: int, last: bool) -> Stages:
         """Computes the hidden states.
