@@ -67,7 +67,9 @@ class TCN(nn.Module):
     def forward(self, waveform: Tensor, knobs: Tensor | None = None) -> Tensor:
         """(batch, 1, time) and knobs (batch, knob) in [-0.5, 0.5] -> (batch, 1, time - receptive_field + 1)."""
         condition = self.condition(knobs) if self.num_knobs else None
-        features = waveform.reshape(len(waveform), 1, -1, 1).permute(0, 3, 1, 2)  # (b, 1, 1, t), channels last
+        features = waveform.reshape(len(waveform), 1, -1, 1).permute(
+            0, 3, 1, 2
+        )  # (b, 1, 1, t), channels last
         for block in self.blocks:
             features = block(features, condition)
         found = self.mix(features).squeeze(2)
