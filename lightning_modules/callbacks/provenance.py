@@ -53,10 +53,10 @@ class Provenance(Callback):
             run.tags = tuple(dict.fromkeys([*run.tags, *tags]))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Adds by which rule convolutions are trained, which a checkpoint may have said."""
-        from lightning_modules.networks.convolution import Convolution  # and with it all networks
+        """Adds by which rule layers are trained on a CPU, which a checkpoint may have said."""
+        from lightning_modules.networks.cpu_rule import Ruled  # and with it all networks
 
-        rules = {each.rule for each in pl_module.modules() if isinstance(each, Convolution)}
+        rules = {each.rule for each in pl_module.modules() if isinstance(each, Ruled)}
         if trainer.is_global_zero and rules:
             path, rule = self._run.folder / "provenance.json", {"convolution_rule": rules.pop()}
             record = json.loads(path.read_text(encoding="utf-8")) | rule

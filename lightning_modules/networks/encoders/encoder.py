@@ -218,8 +218,8 @@ class Encoder(nn.Module, ABC):
     def from_weights(self) -> set[str]:
         """Names of what the file of weights tells and training leaves as it is, of the entries of the state.
 
-        A checkpoint may leave them out, where it notes `weights_sha256`; empty of an encoder that began anew or trains as
-        a whole.
+        A checkpoint may leave them out, where it notes `weights_sha256`; empty of an encoder that began anew or trains
+        as a whole.
         """
         if self.weights_sha256 is None or self.trainable == "all":
             return set()
