@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lightning_modules.hub.sources import local
+
 logger = logging.getLogger(__name__)
 
 PACKAGED = "model.safetensors"  # the weights within a folder: a package's, or one of Hugging Face
@@ -73,7 +75,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     Args:
         path: A file of PyTorch or of safetensors, published or a checkpoint of this project, or the folder of a package
-            or of Hugging Face.
+            or of Hugging Face; or any of these on the hub, see `hub.sources`.
 
     Raises:
         ValueError: As `read_file` and `named_tensors`.
@@ -89,7 +91,7 @@ def read_file(path: str | Path) -> Any:
     """
     if isinstance(path, ReadTensors):
         return dict(path.tensors)
-    file = _file_of(Path(path))
+    file = _file_of(local(path))
     with file.open("rb") as opened:
         begin = opened.read(len(_LFS_POINTER))
     if begin == _LFS_POINTER:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
+from lightning_modules.hub.sources import local
 from lightning_modules.run.folder import checkpoint_of
 
 _DESCRIPTION = "package.json"
@@ -20,7 +21,8 @@ class Weights:
     """Where they come from, where a path alone does not say it.
 
     Attributes:
-        source: Published weights, a checkpoint, the folder of a run (its best checkpoint, or its last), or a package.
+        source: Published weights, a checkpoint, the folder of a run (its best checkpoint, or its last), or a package;
+            weights and packages of the hub as ``hf://owner/name[/file][@revision]``.
         averaged: Of a run that averages its weights (``overlays/ema.yaml``) take the average, which it is scored by;
             false takes those that the optimizer stepped.
         fresh: Parts of the network that stay as initialized, such as ``classifier``.
@@ -77,7 +79,7 @@ def read_pretrained(weights: str | Weights) -> Pretrained:
     )
 
     wanted = Weights(source=weights) if isinstance(weights, str) else weights
-    path = checkpoint_of(wanted.source)
+    path = checkpoint_of(local(wanted.source))
     try:
         content = read_file(path)
     except FileNotFoundError:
