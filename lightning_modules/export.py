@@ -28,6 +28,7 @@ from datamodules.hearing import Listening
 from lightning_modules.callbacks.fitted_state import origin_of, run_of, training_clips
 from lightning_modules.commands.workflow import load_chosen_weights
 from lightning_modules.config import cli
+from lightning_modules.hub.sources import fetched
 from lightning_modules.hub.upload import push
 from lightning_modules.metrics.functional import Calibration
 from lightning_modules.package.card import model_card
@@ -202,6 +203,7 @@ def _provenance(platform: cli.Platform, ckpt_path: str | Path | None) -> dict[st
     known = {name: str(value) for name, value in made_by(run, ckpt_path, seed).items()}
     if ckpt_path is not None:
         known["checkpoint_sha256"] = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()
+    known |= {source: f"commit {commit}" for source, commit in fetched().items()}
     return known | {"torch": torch.__version__}
 
 

@@ -22,7 +22,7 @@ def push(folder: Path, repository: str) -> str:
     except Exception as error:  # of the network, and of the package that speaks to it in this version
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"--push {repository}: {type(error).__name__}: {reason}: log in with `hf auth login` or HF_TOKEN as one who"
-            f" may write there; {folder} is written, and `hf upload {repository} {folder}` uploads it"
+            f"--push {repository}: {type(error).__name__}: {reason}: {folder} is written, and `hf"
+            f" upload {repository} {folder}` uploads it, logged in by `hf auth login` or HF_TOKEN as one who may"
         ) from None
     return str(commit.commit_url)

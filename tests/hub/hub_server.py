@@ -121,7 +121,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, {"errors": [], "warnings": []})
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/preupload/main", self.path):
             names = [each["path"] for each in json.loads(body)["files"]]
-            return self._send(200, {"files": [{"path": name, "uploadMode": "regular"} for name in names]})
+            return self._send(
+                200,
+                {"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]},
+            )
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/main", self.path):
             lines = [json.loads(line) for line in body.splitlines()]
             files = {

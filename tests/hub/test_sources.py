@@ -1,54 +1,17 @@
 """Weights of the hub: fetched by the real client from a server of this machine."""
 
-import io
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
-from hub_server import Hub, serving
-from safetensors.torch import save
-from torch import nn
+from hub_server import Hub
 
 from lightning_modules.hub import sources
 from lightning_modules.hub.sources import fetched, local
 from lightning_modules.networks.weights import read_weights
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A hub with weights in two repositories, which this process asks with a cache of its own."""
-    from huggingface_hub import constants
-
-    linear = nn.Linear(3, 2).state_dict()
-    buffer = io.BytesIO()
-    torch.save(linear, buffer)
-    with serving() as hub:
-        config = json.dumps({"model_type": "linear"}).encode()
-        hub.commit(
-            "owner/name", {"config.json": config, "model.safetensors": save(linear), "other.bin": b"0"}
-        )
-        hub.commit(
-            "owner/older", {"pytorch_model.bin": buffer.getvalue(), "deep/weights.pt": buffer.getvalue()}
-        )
-        for name, value in {"ENDPOINT": hub.address, "HF_HUB_CACHE": str(tmp_path / "cache")}.items():
-            monkeypatch.setattr(constants, name, value)
-        monkeypatch.setattr(
-            constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            f"{hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
-        )
-        forget(monkeypatch)
-        yield hub
-
-
-def forget(monkeypatch) -> None:
-    """What another process knows."""
-    monkeypatch.setattr(sources, "_FETCHED", {})
 
 
 def head(hub: Hub, repository: str) -> str:
@@ -72,7 +35,7 @@ def test_a_commit_is_taken_as_it_was_and_then_from_the_cache_alone(hub, monkeypa
     source = f"hf://owner/name/model.safetensors@{before}"
     assert read_weights(source).keys() == {"weight", "bias"}
     assert fetched() == {source: before}
-    forget(monkeypatch)
+    monkeypatch.setattr(sources, "_FETCHED", {})  # as another process
     hub.requests.clear()
     assert read_weights(Path(source)).keys() == {"weight", "bias"}  # a Path has one slash
     assert local(f"hf://owner/older@{head(hub, 'owner/older')}").is_dir()
@@ -87,7 +50,7 @@ def test_a_commit_is_taken_as_it_was_and_then_from_the_cache_alone(hub, monkeypa
 def test_older_repositories_and_files_in_folders(hub, source, monkeypatch):
     assert read_weights(source).keys() == {"weight", "bias"}
     online = fetched()[source]
-    forget(monkeypatch)
+    monkeypatch.setattr(sources, "_FETCHED", {})  # as another process
     monkeypatch.setattr(sys.modules["huggingface_hub"].constants, "HF_HUB_OFFLINE", True)
     assert read_weights(source).keys() == {"weight", "bias"}
     assert fetched()[source] == online == head(hub, "owner/older")
