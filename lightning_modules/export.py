@@ -4,6 +4,7 @@ Examples:
     python -m lightning_modules.export --ckpt_path runs/ssd_aasist/3f2a/checkpoints/last.ckpt
     python -m lightning_modules.export --ckpt_path last.ckpt --into detector --torch_export --onnx
     python -m lightning_modules.export --ckpt_path last.ckpt --calibration calibration.json   # calibrate --json's
+    python -m lightning_modules.export --ckpt_path last.ckpt --push owner/name   # new ones are private, for a start
     python -m lightning_modules.predict --package detector recordings/
 
 The folder holds model.safetensors, package.json, README.md and config.yaml, and the graphs that were asked for, from
@@ -28,6 +29,8 @@ from datamodules.hearing import Listening
 from lightning_modules.callbacks.fitted_state import origin_of, run_of, training_clips
 from lightning_modules.commands.workflow import load_chosen_weights
 from lightning_modules.config import cli
+from lightning_modules.hub.sources import fetched
+from lightning_modules.hub.upload import push
 from lightning_modules.metrics.functional import Calibration
 from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.package.card import model_card
@@ -79,6 +82,8 @@ def main() -> None:
     for name, share in about["parity"].items():
         print(f"{name}: differs from the checkpoint by at most {share:.1e} of the range of its scores")
     print(f"{into}: written; python -m lightning_modules.predict --package {into} FILES")
+    if arguments.push:
+        print(f"{push(into, arguments.push)}: pushed; load_model({f'hf://{arguments.push}'!r}) takes it")
 
 
 def export(
@@ -211,6 +216,7 @@ def _provenance(platform: cli.Platform, ckpt_path: str | Path | None) -> dict[st
     known = {name: str(value) for name, value in made_by(run, ckpt_path, seed).items()}
     if ckpt_path is not None:
         known["checkpoint_sha256"] = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()
+    known |= {source: f"commit {commit}" for source, commit in fetched().items()}
     return known | {"torch": torch.__version__}
 
 
@@ -232,6 +238,9 @@ def _parser() -> CommandParser:
     add("--onnx", action="store_true", help="write model.onnx")
     add("--any_length", action="store_true", help="let graphs take any length, where the network does")
     add("--calibration", help="file of calibrate --json: predict then gives log likelihood ratios too")
+    add(
+        "--push", metavar="OWNER/NAME", help="upload the folder to this repository of Hugging Face's hub, too"
+    )
     add("--channels", type=int, default=1, help="of the clips that are compared")
     return parser
 

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from datamodules.files import write_text_atomically
 from lightning_modules.base import data_of
+from lightning_modules.hub.sources import fetched
 from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
 from lightning_modules.run.provenance import commit, data_hash, versions
@@ -46,6 +47,8 @@ class Provenance(Callback):
             "data_hash": before.get("data_hash", {}) | hashes,
             "packages": {"python": platform.python_version()} | versions(),
         }
+        if sources := fetched():
+            record["hub"] = before.get("hub", {}) | dict(sources)
         write_text_atomically(path, json.dumps(record, indent=2) + "\n")
         tags = [f"seed-{self._config.get('seed_everything')}", type(pl_module).__name__, type(data).__name__]
         for run in wandb_runs(trainer):

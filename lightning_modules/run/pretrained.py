@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
+from lightning_modules.hub.sources import local
 from lightning_modules.run.encoder_weights import left_out, require_same
 from lightning_modules.run.folder import checkpoint_of
 
@@ -21,7 +22,8 @@ class Weights:
     """Where they come from, where a path alone does not say it.
 
     Attributes:
-        source: Published weights, a checkpoint, the folder of a run (its best checkpoint, or its last), or a package.
+        source: Published weights, a checkpoint, the folder of a run (its best checkpoint, or its last), or a package;
+            weights and packages of the hub as ``hf://owner/name[/file][@revision]``.
         averaged: Of a run that averages its weights (``overlays/ema.yaml``) take the average, which it is scored by;
             false takes those that the optimizer stepped.
         fresh: Parts of the network that stay as initialized, such as ``classifier``.
@@ -84,7 +86,7 @@ def read_pretrained(weights: str | Weights) -> Pretrained:
     )
 
     wanted = Weights(source=weights) if isinstance(weights, str) else weights
-    path = checkpoint_of(wanted.source)
+    path = checkpoint_of(local(wanted.source))
     try:
         content = read_file(path)
     except FileNotFoundError:
@@ -96,12 +98,14 @@ def read_pretrained(weights: str | Weights) -> Pretrained:
     if isinstance(content, dict) and not wanted.averaged and "current_model_state" in content:
         content = content | {"state_dict": content["current_model_state"]}
     is_checkpoint = isinstance(content, dict) and "state_dict" in content and "config" in content
+    is_ours = is_of_this_project(content)
+    is_package = is_ours and path.is_dir()  # and no folder of Hugging Face
     return Pretrained(
         path=path,
         tensors=named_tensors(content, path),
         fresh=wanted.fresh,
-        heads=_packaged_heads(path) if path.is_dir() else content.get("heads", {}) if is_checkpoint else {},
-        is_ours=is_of_this_project(content),
+        heads=content.get("heads", {}) if is_checkpoint else _packaged_heads(path) if is_package else {},
+        is_ours=is_ours,
         encoders={
             prefix.removeprefix("network."): sha256
             for prefix, sha256 in (left_out(content) if is_checkpoint else {}).items()
