@@ -264,7 +264,12 @@ class BEATs(PublishedEncoder):
         positions = RelativePositions(num_buckets, num_heads, max_distance)
         blocks = (
             BEATsBlock(
-                width, num_heads, ffn_width, residual=(2 * depth) ** 0.25, positions=positions, dropout=dropout
+                width,
+                num_heads,
+                ffn_width,
+                residual=(2 * depth) ** 0.25,
+                positions=positions,
+                dropout=dropout,
             )
             for _ in range(depth)
         )
