@@ -16,6 +16,8 @@ WITH_TORCH = {
     "loading",
     "frontends",
     "networks",
+    "encoders",
+    "back_ends",
     "objectives",
     "functional",
     "scorers",

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from lightning_modules.networks.back_ends.back_end import BackEnd
 from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.networks.output import Output
 
@@ -11,13 +12,14 @@ class EncoderClassifier(nn.Module):
 
     Args:
         encoder: Gives hidden states of waveforms (batch, 1, time), or of the features of a front end.
-        back_end: Maps `Hidden` to `Output`; its ``dim`` and ``num_layers`` are the encoder's.
+        back_end: Its ``dim`` and ``num_layers`` are the encoder's.
+        num_classes: Number of logits; None leaves the back end its own.
 
     Raises:
         ValueError: They do not fit each other.
     """
 
-    def __init__(self, encoder: Encoder, back_end: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, back_end: BackEnd, *, num_classes: int | None = None) -> None:
         super().__init__()
         for name in ("dim", "num_layers"):
             given, taken = getattr(encoder, name), getattr(back_end, name)
@@ -28,7 +30,14 @@ class EncoderClassifier(nn.Module):
                 )
         self.encoder = encoder
         self.back_end = back_end
-        self.embedding_dim: int = back_end.embedding_dim
+        self.embedding_dim = back_end.embedding_dim
+        if num_classes is not None and num_classes != back_end.num_classes:
+            back_end.reset_classifier(num_classes)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of logits."""
+        return self.back_end.num_classes
 
     def forward(self, inputs: Tensor, length: Tensor | None = None) -> Output:
         """Classify clips.
