@@ -7,6 +7,7 @@ Shape letters: b clip, d width of a token, f row and t column of the grid of pat
 """
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -16,13 +17,15 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from lightning_modules.networks.hugging_face import ast_settings, timm_names
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
 
 logger = logging.getLogger(__name__)
 
 _PATCH = 16
-_LayerNorm = partial(nn.LayerNorm, eps=1e-6)  # of vision transformers; the head has PyTorch's
+_NORM_EPS = 1e-6  # of vision transformers
+_HEAD_NORM_EPS = 1e-5  # PyTorch's
 _NUM_CLASS_TOKENS = 2  # of the class and of the distillation
 
 
@@ -34,6 +37,13 @@ def _grid_size(input_size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 # By their number of patches, the grids of the published AudioSet models, which differ in stride.
 _AUDIOSET_GRIDS = {f * t: (f, t) for f, t in (_grid_size((128, 1024), stride) for stride in (10, 12, 14, 16))}
+
+_HEADS_OF_IMAGES = ("head.", "head_dist.", "pooler.")
+_DISTILLED = {  # by width
+    192: "tiny_distilled_patch16_224",
+    384: "small_distilled_patch16_224",
+    768: "base_distilled_patch16_384",
+}
 
 
 def fit_positions(pos_embed: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
@@ -75,6 +85,8 @@ class AST(nn.Module):
         embed_dim: Width of a token.
         depth: Number of blocks.
         num_heads: Number of heads of attention.
+        norm_eps: Added to variances by all norms. None is the published code's, 1e-6, and 1e-5 in the head; Hugging
+            Face's AST has 1e-12.
     """
 
     def __init__(
@@ -86,6 +98,7 @@ class AST(nn.Module):
         embed_dim: int = 768,
         depth: int = 12,
         num_heads: int = 12,
+        norm_eps: float | None = None,
     ) -> None:
         from timm.models.vision_transformer import Block  # takes a second
 
@@ -100,10 +113,13 @@ class AST(nn.Module):
         self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))
         self.dist_token = nn.Parameter(torch.empty(1, 1, embed_dim))
         self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, embed_dim))
-        norm_layer: Any = _LayerNorm  # timm calls it, though it asks for a class
+        self._norm_eps = norm_eps
+        norm_layer: Any = partial(
+            nn.LayerNorm, eps=_NORM_EPS if norm_eps is None else norm_eps
+        )  # timm calls it, though it asks for a class
         block = partial(Block, embed_dim, num_heads, qkv_bias=True, norm_layer=norm_layer)
         self.blocks = nn.Sequential(*(block() for _ in range(depth)))
-        self.norm = _LayerNorm(embed_dim)
+        self.norm = norm_layer(embed_dim)
         self._initialize()
         self.reset_classifier(num_classes)
 
@@ -125,7 +141,10 @@ class AST(nn.Module):
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the head by an untrained one of other classes."""
         self.num_classes = num_classes
-        head = nn.Sequential(nn.LayerNorm(self.embedding_dim), nn.Linear(self.embedding_dim, num_classes))
+        eps = _HEAD_NORM_EPS if self._norm_eps is None else self._norm_eps
+        head = nn.Sequential(
+            nn.LayerNorm(self.embedding_dim, eps=eps), nn.Linear(self.embedding_dim, num_classes)
+        )
         self.mlp_head = head.to(self.pos_embed)
 
     def _initialize(self) -> None:
@@ -138,16 +157,15 @@ class AST(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def load_official(self, path: str | Path) -> Self:
-        """Load a checkpoint of the published AST code or of a distilled vision transformer, of any grid and classes.
+        """Load AST, published by its authors or on Hugging Face, or a distilled vision transformer, of any grid.
 
         Position embeddings are cut or stretched, and kernels of three colours added up, as the published code does.
 
         Raises:
             ValueError: When the file holds another model or positions on an unknown grid.
         """
-        state = read_weights(path)
-        of_audio = "v.pos_embed" in state or "patch_embed.weight" in state  # published, or ours
-        heads_of_images = [key for key in state if key.removeprefix("v.").startswith(("head.", "head_dist."))]
+        state, settings = timm_names(read_weights(path)), ast_settings(path)
+        heads_of_images = [key for key in state if key.removeprefix("v.").startswith(_HEADS_OF_IMAGES)]
         logger.info(
             "AST: left in %s, the heads for images: %s", path, ", ".join(heads_of_images) or "none there"
         )
@@ -156,28 +174,61 @@ class AST(nn.Module):
             for key, value in state.items()
             if key not in heads_of_images
         }
-        if "cls_token" in state and "dist_token" not in state:
+        if "pos_embed" in state and "dist_token" not in state:
             raise ValueError(
                 f"{path}: a vision transformer without dist_token, the token of distillation, which AST has beside that"
-                " of the class: take weights of a distilled one, such as deit_base_distilled_patch16_384"
+                f" of the class: take weights of a distilled one{self._distilled()}"
             )
-        self._adapt_positions(state, path, of_audio=of_audio)
+        self._compare(settings, path)
         kernel = state.get("patch_embed.weight")
-        if kernel is not None and kernel.shape[1] == 3:
+        of_images = kernel is not None and kernel.shape[1] == 3
+        self._adapt_positions(state, settings, path, of_images=of_images)
+        if kernel is not None and of_images:
             state["patch_embed.weight"] = kernel.sum(dim=1, keepdim=True)
             logger.info("AST: adapted patch_embed.weight, the sum of its three colours")
         load_strictly(self, keep_own_head(self, state, "mlp_head.", path), path)
         return self
 
-    def _adapt_positions(self, state: dict[str, Tensor], path: str | Path, *, of_audio: bool) -> None:
+    def _distilled(self) -> str:
+        """Where weights of this width are."""
+        size = _DISTILLED.get(self.embedding_dim)
+        return f", such as hf://timm/deit_{size}.fb_in1k" if size else ""
+
+    def _compare(self, settings: Mapping[str, Any], path: str | Path) -> None:
+        """Compare what no tensor shows with what ``config.json`` says."""
+        attention: Any = self.blocks[0]
+        ours = {
+            "num_attention_heads": ("num_heads", attention.attn.num_heads),
+            "hidden_act": ("the activation", "gelu"),
+        }
+        for key, (name, own) in ours.items():
+            if (theirs := settings.get(key, own)) != own:
+                raise ValueError(f"{path}: {key} is {theirs}, and {name} of this AST {own}")
+        eps = settings.get("layer_norm_eps")
+        if eps is not None and eps != self._norm_eps:
+            logger.info(
+                "AST: %s was computed with layer_norm_eps=%g: for its very scores set norm_eps to it",
+                path,
+                eps,
+            )
+
+    def _adapt_positions(
+        self, state: dict[str, Tensor], settings: Mapping[str, Any], path: str | Path, *, of_images: bool
+    ) -> None:
         if "pos_embed" not in state:
             return  # for load_strictly to tell
         num = state["pos_embed"].shape[1] - _NUM_CLASS_TOKENS
-        if of_audio:
+        if settings:
+            mel, frame = settings["num_mel_bins"], settings["max_length"]
+            size = (
+                (mel - _PATCH) // settings["frequency_stride"] + 1,
+                (frame - _PATCH) // settings["time_stride"] + 1,
+            )
+        elif of_images:
+            size = (round(num**0.5),) * 2
+        else:
             rows = self.grid_size[0]
             size = _AUDIOSET_GRIDS.get(num, (rows, num // rows))
-        else:
-            size = (round(num**0.5),) * 2
         if size[0] * size[1] != num:
             raise ValueError(
                 f"{path}: {num} position embeddings fill no grid of {size[0]} rows: build this AST with the"

@@ -4,6 +4,7 @@ Source: Chen, Xie, Vedaldi and Zisserman, "VGGSound: A large-scale audio-visual 
 with average pooling, not those with NetVLAD.
 """
 
+import logging
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,6 +15,8 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
+
+logger = logging.getLogger(__name__)
 
 _BLOCKS = {18: (BasicBlock, [2, 2, 2, 2]), 34: (BasicBlock, [3, 4, 6, 3]), 50: (Bottleneck, [3, 4, 6, 3])}
 
@@ -46,15 +49,33 @@ class VGGSoundResNet(ResNet):
         self.fc = nn.Linear(self.embedding_dim, num_classes).to(self.fc.weight)
 
     def load_official(self, path: str | Path) -> Self:
-        """Load a checkpoint of the published code; a head for other classes is left out.
+        """Load a checkpoint of the published code, or of torchvision and timm for images.
+
+        A head for other classes is left out, and so is one for images, whose kernels of three colours are added up.
 
         Raises:
             ValueError: When the file holds another model, as those with NetVLAD.
         """
-        state = read_weights(path)
-        state = {key.removeprefix("audnet."): value for key, value in state.items()}
+        state = {key.removeprefix("audnet."): value for key, value in read_weights(path).items()}
+        if (kernel := state.get("conv1.weight")) is not None and kernel.shape[1] == 3:
+            state = self._of_images(state, path)
         load_strictly(self, keep_own_head(self, state, "fc.", path), path)
         return self
+
+    def _of_images(self, state: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+        """A network for images as one for spectrograms, with the own head."""
+        heads = sorted(key for key in state if key.startswith("fc."))
+        logger.info(
+            "VGGSoundResNet: conv1.weight is the sum of its three colours, and the head stays as initialized; left in"
+            " %s, that for images: %s",
+            path,
+            ", ".join(heads) or "none there",
+        )
+        # Counts of batches are missing in older files, and a fixed momentum does not read them.
+        own = {key: value for key, value in self.state_dict().items() if key.endswith(".num_batches_tracked")}
+        head = {f"fc.{key}": value for key, value in self.fc.state_dict().items()}
+        theirs = {key: value for key, value in state.items() if key not in heads}
+        return own | theirs | head | {"conv1.weight": state["conv1.weight"].sum(dim=1, keepdim=True)}
 
     def forward(self, features: Tensor) -> Output:
         """Classify clips.

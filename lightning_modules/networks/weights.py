@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
-PACKAGED = "model.safetensors"  # the weights within a package's folder
+PACKAGED = "model.safetensors"  # the weights within a folder: a package's, or one of Hugging Face
+_BEFORE_SAFETENSORS = "pytorch_model.bin"  # within older folders of Hugging Face
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # Under which checkpoints, published ones and ours, keep their weights beside other things.
 _ENTRIES = ("state_dict", "model", "model_state", "model_state_dict")
 
@@ -70,7 +72,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read a network's named tensors, without running any code that the source may hold.
 
     Args:
-        path: A file of PyTorch or of safetensors, published or a checkpoint of this project, or a package's folder.
+        path: A file of PyTorch or of safetensors, published or a checkpoint of this project, or the folder of a package
+            or of Hugging Face.
 
     Raises:
         ValueError: As `read_file` and `named_tensors`.
@@ -82,21 +85,34 @@ def read_file(path: str | Path) -> Any:
     """Read what a source holds, as it is: plain values and tensors, on the CPU; see `read_weights`.
 
     Raises:
-        ValueError: It is damaged, or holds code.
+        ValueError: It is damaged, or holds code, or is what git leaves in the place of a large file.
     """
     if isinstance(path, ReadTensors):
         return dict(path.tensors)
-    file = Path(path) / PACKAGED if Path(path).is_dir() else Path(path)
+    file = _file_of(Path(path))
+    with file.open("rb") as opened:
+        begin = opened.read(len(_LFS_POINTER))
+    if begin == _LFS_POINTER:
+        raise ValueError(
+            f"{file}: a pointer of git-lfs in the place of the weights: run `git lfs pull` in its folder, or download"
+            " the file itself"
+        )
     try:
-        if file.suffix == ".safetensors":
+        if begin[8:9] == b"{":  # of safetensors, behind the length of the header
             return load_file(file)
         # The class of a configuration that DAT's files hold is read as a plain dictionary.
         with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
             return torch.load(file, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, PermissionError):  # as their own messages say
-        raise
     except Exception as error:  # damaged bytes can be anything to the unpickler
         raise ValueError(f"{file}: not a checkpoint of plain tensors ({type(error).__name__})") from error
+
+
+def _file_of(path: Path) -> Path:
+    """The weights of a folder; a file is itself."""
+    if not path.is_dir():
+        return path
+    before = path / _BEFORE_SAFETENSORS
+    return before if before.is_file() and not (path / PACKAGED).is_file() else path / PACKAGED
 
 
 def named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:

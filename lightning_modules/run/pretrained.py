@@ -89,12 +89,14 @@ def read_pretrained(weights: str | Weights) -> Pretrained:
     if isinstance(content, dict) and not wanted.averaged and "current_model_state" in content:
         content = content | {"state_dict": content["current_model_state"]}
     is_checkpoint = isinstance(content, dict) and "state_dict" in content and "config" in content
+    is_ours = is_of_this_project(content)
+    is_package = is_ours and path.is_dir()  # and no folder of Hugging Face
     return Pretrained(
         path=path,
         tensors=named_tensors(content, path),
         fresh=wanted.fresh,
-        heads=_packaged_heads(path) if path.is_dir() else content.get("heads", {}) if is_checkpoint else {},
-        is_ours=is_of_this_project(content),
+        heads=content.get("heads", {}) if is_checkpoint else _packaged_heads(path) if is_package else {},
+        is_ours=is_ours,
     )
 
 

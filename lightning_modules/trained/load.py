@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lightning_modules.networks.weights import read_file
+from lightning_modules.networks.weights import PACKAGED, read_file
 from lightning_modules.package.files import package_score
 from lightning_modules.package.folder import JSON, read_package
 from lightning_modules.trained.model import TrainedModel
@@ -22,8 +22,9 @@ def load_model(
     """Loads a trained model, which scores sounds as ``python -m lightning_modules.test`` does.
 
     Args:
-        source: A checkpoint of ``fit``, a folder that ``export`` wrote, or a file of published weights, which is known
-            by the names of its tensors and scored as the shipped configuration of its network does.
+        source: A checkpoint of ``fit``, a folder that ``export`` wrote, or published weights, a file or a folder of
+            Hugging Face, which are known by the names of their tensors and scored as the shipped configuration of their
+            network does.
         config: One YAML file or several, later ones on top, in place of the configuration that the checkpoint carries
             or that is shipped for the published network.
         device: Where to score; None is a GPU where there is one.
@@ -38,12 +39,13 @@ def load_model(
     """
     path, place = Path(source).expanduser(), _device(device)
     configs = [config] if isinstance(config, str | Path) else list(config)
-    if path.is_dir():
+    if path.is_dir() and ((path / JSON).is_file() or not (path / "config.json").is_file()):
         return _of_package(path, configs, place).hearing(allow_truncated=allow_truncated)
     try:
         content = read_file(path)
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file: {ACCEPTED}") from None
+        file = f"a folder without {PACKAGED}" if path.is_dir() else "no such file"
+        raise ValueError(f"{path}: {file}: {ACCEPTED}") from None
     except ValueError as error:
         raise ValueError(f"{error}: {ACCEPTED}") from None
     from lightning_modules.trained.method import model_of_file  # and Lightning, which packages do without

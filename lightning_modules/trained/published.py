@@ -10,8 +10,15 @@ from torch import Tensor
 from datamodules.config.shipped import shipped_folder
 from lightning_modules.config.parts import Parts, build_parts, read_config
 from lightning_modules.event import EventClassifier
+from lightning_modules.networks.hugging_face import ast_settings, read_settings
 from lightning_modules.networks.weights import load_network
-from lightning_modules.trained.recognition import ACCEPTED, head_sizes, recognise
+from lightning_modules.trained.recognition import (
+    ACCEPTED,
+    Recognised,
+    ast_of_hugging_face,
+    head_sizes,
+    recognise,
+)
 
 
 def published_parts(path: Path, state: Mapping[str, Tensor], configs: Sequence[str | Path]) -> Parts:
@@ -21,14 +28,15 @@ def published_parts(path: Path, state: Mapping[str, Tensor], configs: Sequence[s
     their numbers.
 
     Args:
-        path: The file.
+        path: The file, or folder of Hugging Face.
         state: What it holds.
         configs: YAML files, whose ``weights`` it replaces; without, it is the shipped one of the file's network.
 
     Raises:
         ValueError: The network is unknown, or not one for sound, or a configuration is wrong or of another network.
     """
-    config = read_config(*configs) if configs else _shipped_config(path, state)
+    found = None if configs else _recognised(path, state)
+    config = read_config(*configs) if found is None else _shipped_config(found)
     arguments = config["model"]["init_args"]
     if "weights" in arguments:
         arguments["weights"] = None
@@ -43,18 +51,28 @@ def published_parts(path: Path, state: Mapping[str, Tensor], configs: Sequence[s
     load_network(parts.model.network, path)
     if isinstance(parts.model, EventClassifier):
         sizes = sizes or {"class": parts.model.network.num_classes}
-        parts.model.heads = _class_names(parts.datamodule, sizes)
+        named = found.classes if found is not None and len(found.classes) == sum(sizes.values()) else ()
+        parts.model.heads = (
+            {next(iter(sizes)): list(named)} if named else _class_names(parts.datamodule, sizes)
+        )
     return parts
 
 
-def _shipped_config(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The shipped configuration of a published network, of the size that the file has."""
+def _recognised(path: Path, state: Mapping[str, Tensor]) -> Recognised:
+    """The published network of a file or folder."""
     try:
+        if settings := ast_settings(path):
+            return ast_of_hugging_face(settings, read_settings(path, "preprocessor_config.json"))
         found = recognise(state)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if found is None:
         raise ValueError(f"{path}: weights of an unknown network: {ACCEPTED}; of others, name config=")
+    return found
+
+
+def _shipped_config(found: Recognised) -> dict[str, Any]:
+    """The shipped configuration of a published network, of the size that the file has."""
     config = read_config(shipped_folder() / found.config)
     arguments = config["model"]["init_args"]
     arguments["network"]["class_path"] = found.class_path or arguments["network"]["class_path"]

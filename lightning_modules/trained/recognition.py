@@ -1,11 +1,13 @@
 """Which published network a file's weights are of, by the names and shapes of its tensors."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
+
+from lightning_modules.networks.hugging_face import timm_names
 
 State = Mapping[str, Tensor]
 
@@ -19,12 +21,14 @@ class Recognised:
         class_path: Of the network, where it is not the configuration's.
         network: Arguments of the network in place of the configuration's.
         frontend: Likewise of the front end.
+        classes: Names of the classes, where the source tells them.
     """
 
     config: str
     class_path: str | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     frontend: Mapping[str, Any] = field(default_factory=dict)
+    classes: Sequence[str] = ()
 
 
 def recognise(state: State) -> Recognised | None:
@@ -33,13 +37,18 @@ def recognise(state: State) -> Recognised | None:
     Raises:
         ValueError: They are of one, but not for sound, or for sound of an unknown form.
     """
-    names = {re.sub(r"^(v|audnet)\.", "", name): tensor for name, tensor in state.items()}
+    names = plain_names(state)
     return next((tell(names) for mark, tell in _MARKS.items() if mark in names), None)
+
+
+def plain_names(state: State) -> dict[str, Tensor]:
+    """Tensors by the names that networks are known by, without prefixes of published code."""
+    return {re.sub(r"^(v|audnet)\.", "", name): tensor for name, tensor in timm_names(state).items()}
 
 
 def head_sizes(state: State) -> dict[str, int]:
     """Head -> number of classes of a classifier; empty where there is none."""
-    found = ((_HEAD.fullmatch(name), tensor) for name, tensor in state.items())
+    found = ((_HEAD.fullmatch(name), tensor) for name, tensor in plain_names(state).items())
     return {match[1] or "class": len(tensor) for match, tensor in found if match}
 
 
@@ -81,6 +90,41 @@ def _ast(state: State) -> Recognised:
     )
 
 
+def ast_of_hugging_face(settings: Mapping[str, Any], features: Mapping[str, Any]) -> Recognised:
+    """Tell of which AST a folder of Hugging Face is.
+
+    Args:
+        settings: Its ``config.json``.
+        features: Its ``preprocessor_config.json``, or nothing.
+
+    Raises:
+        ValueError: It is one that AST here cannot be.
+    """
+    stride = settings["time_stride"]
+    if settings["frequency_stride"] != stride or settings["patch_size"] != 16:
+        raise ValueError("AST of other patches than 16 x 16, or of another stride in bands than in frames")
+    size = [settings["num_mel_bins"], settings["max_length"]]
+    known = {"mean": features.get("mean", -4.2677393), "std": features.get("std", 4.5689974)}
+    names = {int(number): name for number, name in settings.get("id2label", {}).items()}
+    return Recognised(
+        config="event_ast.yaml",
+        network={
+            "input_size": size,
+            "stride": stride,
+            "embed_dim": settings["hidden_size"],
+            "depth": settings["num_hidden_layers"],
+            "num_heads": settings["num_attention_heads"],
+            "norm_eps": settings["layer_norm_eps"],
+        },
+        frontend={
+            "num_mel_bins": size[0],
+            "num_frames": size[1],
+            **(known if features.get("do_normalize", True) else {"mean": 0.0, "std": 0.5}),
+        },
+        classes=[names[number] for number in sorted(names)],
+    )
+
+
 def _datar(state: State) -> Recognised:
     depths = [_count(state, rf"stages\.{stage}\.attns\.(\d+)\.") for stage in range(4)]
     dim = len(state["patch_proj.0.weight"])
@@ -94,7 +138,15 @@ def _slowfast(state: State) -> Recognised:
     return Recognised(config="event_audio_slowfast_epic_kitchens.yaml", network={"heads": heads})
 
 
+def _vision_transformer(state: State) -> Recognised:  # noqa: ARG001
+    raise ValueError(
+        "a vision transformer, without a head for sound and without the token of distillation, which AST has"
+    )
+
+
 def _resnet(state: State) -> Recognised:
+    if state["conv1.weight"].shape[1] == 3:
+        raise ValueError("a ResNet for images, without a head for sound: train from it with model.weights")
     has_bottlenecks = "layer1.0.conv3.weight" in state
     depth = 50 if has_bottlenecks else 34 if "layer1.2.conv1.weight" in state else 18
     return Recognised(config="event_resnet.yaml", network={"depth": depth})
@@ -104,14 +156,16 @@ _MARKS: dict[str, Callable[[State], Recognised]] = {
     "pos_S": _aasist,
     "m_transform.0.0.weight": _lcnn,
     "dist_token": _ast,
+    "blocks.0.attn.qkv.weight": _vision_transformer,
     "patch_proj.0.weight": _datar,
     "s1.pathway0_stem.conv.weight": _slowfast,
     "layer4.0.conv1.weight": _resnet,
 }
-_HEAD = re.compile(r"(?:mlp_head\.1|cls_head|(?:audnet\.)?fc|head\.projection_?(\w*))\.weight")
+_HEAD = re.compile(r"(?:mlp_head\.1|cls_head|fc|head\.projection_?(\w*))\.weight")
 ACCEPTED = (
     "load_model takes a checkpoint of lightning_modules.fit, a folder that lightning_modules.export wrote, or published"
-    " weights of AASIST, AASIST-L, LCNN lstm_sum, AST, DAT, AudioSlowFast or VGGSound's ResNets"
+    " weights of AASIST, AASIST-L, LCNN lstm_sum, AST (a folder of Hugging Face too), DAT, AudioSlowFast or VGGSound's"
+    " ResNets"
 )
 
 

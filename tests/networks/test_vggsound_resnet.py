@@ -1,8 +1,14 @@
+import logging
+
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import save_file
+from timm import create_model
+from torch import Tensor, nn
+from torchvision import models
 from torchvision.models import resnet18
 
+from lightning_modules import load_model
 from lightning_modules.networks import VGGSoundResNet
 
 
@@ -42,6 +48,42 @@ def test_published_checkpoints_load_and_a_head_for_other_classes_stays(tmp_path,
     )
     with pytest.raises(ValueError, match=r"1 unexpected \(avgpool.centroids\)"):
         VGGSoundResNet(7).load_official(tmp_path / "vlad.tar")
+
+
+def of_images(depth: int, source: str) -> dict[str, Tensor]:
+    """What torchvision or timm saves of a network for images."""
+    name = f"resnet{depth}"
+    return (
+        getattr(models, name)().state_dict() if source == "torchvision" else create_model(name).state_dict()
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "source"), [(18, "torchvision"), (34, "timm"), (50, "timm"), (50, "torchvision")]
+)
+def test_networks_for_images_load_with_their_colours_added_up(depth, source, tmp_path, caplog):
+    state = of_images(depth, source)
+    if source == "timm":
+        path = tmp_path / "blob"  # named by its hash, as in caches
+        save_file(state, path)
+    else:  # as in 2016
+        path = tmp_path / "resnet.pth"
+        state = {key: value for key, value in state.items() if "num_batches" not in key}
+        torch.save(state, path)
+    network = VGGSoundResNet(1000, depth=depth).eval()  # as many classes as of images, but none of them
+    head = network.fc.weight.clone()
+    with caplog.at_level(logging.INFO):
+        network.load_official(path)
+    assert torch.equal(network.fc.weight, head)
+    assert "that for images: fc.bias, fc.weight" in caplog.text
+    coloured = getattr(models, f"resnet{depth}")().eval()
+    coloured.load_state_dict(state, strict=source == "timm")
+    coloured.fc = nn.Identity()
+    features = torch.randn(2, 65, 50)
+    expected = coloured(features[:, None].expand(-1, 3, -1, -1))
+    torch.testing.assert_close(network(features).embedding, expected, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="a ResNet for images, without a head for sound: train from it with"):
+        load_model(path)
 
 
 def test_half_precision_is_close_and_every_parameter_gets_a_gradient():

@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from lightning_modules import load_model
 from lightning_modules.networks import AASIST, AST, DATAR, LCNN, InputAdaptor
 from lightning_modules.networks.weights import load_network, read_weights
+from lightning_modules.run.pretrained import read_pretrained
 
 TINY: Any = {"channels": (8, 8, 8, 8, 8, 8)}
 DATAR_SETTINGS: Any = {"dim": 32, "group_dim": 32, "depths": (1, 1, 2, 2), "input_size": (64, 64)}
@@ -85,3 +87,18 @@ def test_damaged_and_missing_files_are_named(tmp_path):
         read_weights(path)
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         read_weights(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "network.pth"])
+@pytest.mark.parametrize("load", [read_weights, read_pretrained, load_model])
+def test_a_pointer_of_git_lfs_is_told_from_weights(name, load, tmp_path):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 346404948\n"
+    (tmp_path / name).write_text(pointer)
+    with pytest.raises(ValueError, match=rf"{name}: a pointer of git-lfs .* run `git lfs pull`") as error:
+        load(str(tmp_path / name))
+    assert "\n" not in str(error.value)
+
+
+def test_safetensors_are_known_by_their_bytes(tmp_path):
+    save_file(contiguous(nn.Linear(3, 2)), tmp_path / "blob")
+    assert read_weights(tmp_path / "blob").keys() == {"weight", "bias"}
