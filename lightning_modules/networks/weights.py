@@ -1,5 +1,6 @@
 """Read weights from any source that holds them and load them strictly, or say in one line why not."""
 
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -113,6 +114,16 @@ def _file_of(path: Path) -> Path:
         return path
     before = path / _BEFORE_SAFETENSORS
     return before if before.is_file() and not (path / PACKAGED).is_file() else path / PACKAGED
+
+
+def fingerprint(*files: Path) -> str:
+    """SHA-256 of the bytes of files, one after the other, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:

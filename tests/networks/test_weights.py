@@ -1,5 +1,6 @@
 """Weights from any source: published files, checkpoints, packages, safetensors."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from lightning_modules import load_model
 from lightning_modules.networks import AASIST, AST, DATAR, LCNN, InputAdaptor
-from lightning_modules.networks.weights import load_network, read_weights
+from lightning_modules.networks.weights import fingerprint, load_network, read_weights
 from lightning_modules.run.pretrained import read_pretrained
 
 TINY: Any = {"channels": (8, 8, 8, 8, 8, 8)}
@@ -102,3 +103,10 @@ def test_a_pointer_of_git_lfs_is_told_from_weights(name, load, tmp_path):
 def test_safetensors_are_known_by_their_bytes(tmp_path):
     save_file(contiguous(nn.Linear(3, 2)), tmp_path / "blob")
     assert read_weights(tmp_path / "blob").keys() == {"weight", "bias"}
+
+
+def test_fingerprint_is_of_the_bytes_of_all_files(tmp_path):
+    (tmp_path / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"two")
+    expected = hashlib.sha256(b"onetwo").hexdigest()
+    assert fingerprint(tmp_path / "a", tmp_path / "b") == expected

@@ -5,6 +5,7 @@ from lightning_modules.networks.encoders.beats import BEATs
 from lightning_modules.networks.encoders.dasheng import Dasheng
 from lightning_modules.networks.encoders.eat import EAT
 from lightning_modules.networks.encoders.encoder import Encoder, Hidden, Stages
+from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.passt import PaSST
 
-__all__ = ["EAT", "ASTEncoder", "BEATs", "Dasheng", "Encoder", "Hidden", "PaSST", "Stages"]
+__all__ = ["EAT", "ASTEncoder", "BEATs", "Dasheng", "Encoder", "Hidden", "LoRA", "PaSST", "Stages"]

@@ -9,8 +9,16 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from lightning_modules.networks.encoders.lora import (
+    LoRA,
+    adapted,
+    add_lora,
+    merge_lora,
+    refuse_without_effect,
+)
+
 Layers = Literal["last", "blocks", "all"] | int | list[int]
-Trainable = Literal["none", "all"] | int
+Trainable = Literal["none", "all", "lora"] | int
 Rows = Literal["mean", "stack", "all"]
 
 
@@ -46,20 +54,24 @@ class Stages(NamedTuple):
 class Encoder(nn.Module, ABC):
     """A stack of blocks, of which any part may train.
 
-    A subclass builds its modules and calls `choose` last; it implements `blocks` and `encode`.
+    A subclass builds its modules, loads their weights and calls `choose` last; it implements `blocks` and `encode`, and
+    states `width`, `shortest` and, where something follows the last block, `after_blocks`.
 
     Args:
         layers: Which hidden states `forward` gives. ``last`` is what the encoder ends in, after its last norm;
             ``all`` are the input of the first block and what every block gives, numbered from 0, before any norm that
             follows the last block; ``blocks`` leaves out number 0; a number or several choose of ``all``.
-        trainable: ``all``, ``none``, or the number of blocks on top that train. What does not train works as in
-            evaluation: no gradient, no dropout, no change of statistics.
+        trainable: ``all``, ``none``, the number of blocks on top that train, or ``lora``. What does not train works as
+            in evaluation: no gradient, no dropout, no change of statistics.
+        lora: Which layers are adapted, for ``trainable: lora``.
         rows: Of encoders of spectrogram patches, what becomes of the rows (bands) of one time step: their ``mean``,
             side by side in one state (``stack``), or each a state of its own (``all``).
 
     Attributes:
         dim: Width of a hidden state as `forward` gives it.
         num_layers: Number of hidden states that `forward` gives.
+        weights_sha256: Fingerprint of the file that the weights came from, see `weights.fingerprint`; None of an
+            encoder that began anew.
     """
 
     num_rows = 1
@@ -70,19 +82,40 @@ class Encoder(nn.Module, ABC):
     width: int
     """Of a token."""
 
-    def __init__(self, *, layers: Layers = "last", trainable: Trainable = "all", rows: Rows = "mean") -> None:
+    shortest: tuple[int, ...]
+    """Shape of the shortest clip that it hears, (..., time)."""
+
+    weights_sha256: str | None = None
+
+    def __init__(
+        self,
+        *,
+        layers: Layers = "last",
+        trainable: Trainable = "all",
+        lora: LoRA | None = None,
+        rows: Rows = "mean",
+    ) -> None:
         super().__init__()
-        self.layers, self.trainable, self.rows = layers, trainable, rows
+        if (trainable == "lora") != (lora is not None):
+            raise ValueError(
+                f"trainable={trainable}: 'lora' goes with lora: {{targets: [...]}}, which says what is adapted"
+            )
+        self.layers, self.trainable, self.lora, self.rows = layers, trainable, lora, rows
 
     @property
     def _training_blocks(self) -> Sequence[nn.Module]:
-        """The blocks on top that train, where not all of the encoder does."""
-        return self.blocks[len(self.blocks) - self.trainable :] if isinstance(self.trainable, int) else ()
+        """The blocks on top of those that are needed which train, where not all of the encoder does."""
+        return self.blocks[self._top - self.trainable : self._top] if isinstance(self.trainable, int) else ()
 
     @property
     @abstractmethod
     def blocks(self) -> Sequence[nn.Module]:
         """The blocks from the input to the output."""
+
+    @property
+    def after_blocks(self) -> Sequence[nn.Module]:
+        """What follows the last block, and is computed for ``layers: last`` alone."""
+        return ()
 
     @abstractmethod
     def encode(self, inputs: Tensor, length: Tensor | None, *, depth: int, last: bool) -> Stages:
@@ -107,6 +140,11 @@ class Encoder(nn.Module, ABC):
         return len(self._chosen) or 1
 
     @property
+    def _top(self) -> int:
+        """Number of blocks that are needed."""
+        return self._chosen[-1] if self._chosen else len(self.blocks)
+
+    @property
     def _chosen(self) -> list[int]:
         """Of `Stages.states`; empty stands for the last one."""
         depth = len(self.blocks)
@@ -116,10 +154,10 @@ class Encoder(nn.Module, ABC):
         return [self.layers] if isinstance(self.layers, int) else self.layers
 
     def choose(self) -> None:
-        """Lets only that train which shall and whose states are given.
+        """Lets only that train which shall and whose states are given, and sets the mode of all.
 
         Raises:
-            ValueError: There is no such layer, or there are not so many blocks.
+            ValueError: There is no such layer, or there are not so many blocks, or nothing to adapt by that name.
         """
         depth, chosen = len(self.blocks), self._chosen
         if any(not 0 <= layer <= depth for layer in chosen) or chosen != sorted(set(chosen)):
@@ -127,24 +165,63 @@ class Encoder(nn.Module, ABC):
                 f"layers={self.layers}: {type(self).__name__} has layers 0 (the input of its first block) to {depth},"
                 " to be named in their order"
             )
-        if isinstance(self.trainable, int) and not 0 < self.trainable <= depth:
+        if isinstance(self.trainable, int) and not 0 < self.trainable <= self._top:
             raise ValueError(
-                f"trainable={self.trainable}: {type(self).__name__} has {depth} blocks; none is 'none', all of it 'all'"
+                f"trainable={self.trainable}: layers={self.layers} of {type(self).__name__} needs {self._top} blocks;"
+                " none is 'none', all of it 'all'"
             )
         if self.trainable != "all":
             self.requires_grad_(False)
+        if self.lora is not None:
+            add_lora(self, self.lora)
         for block in self._training_blocks:
             block.requires_grad_()
         if chosen:  # what lies above is never computed
-            for block in self.blocks[chosen[-1] :]:
-                block.requires_grad_(False)
+            for module in (*self.blocks[self._top :], *self.after_blocks):
+                module.requires_grad_(False)
+        self.train()
+        if self.lora is not None:
+            parameter = next(self.parameters())
+            clip = torch.zeros(1, *self.shortest, dtype=parameter.dtype, device=parameter.device)
+            refuse_without_effect(self, self(clip).states)
 
     def train(self, mode: bool = True) -> Self:
         """Sets the mode of what trains; the rest stays in that of evaluation."""
         super().train(mode and self.trainable == "all")
         for block in self._training_blocks:
             block.train(mode)
+        for _, layer in adapted(self):
+            layer.lora_dropout.train(mode)
         return self
+
+    def merge(self) -> Self:
+        """Makes an adapted encoder a plain one, with the names that it has without LoRA; nothing of it trains then."""
+        merge_lora(self)
+        self.requires_grad_(False)
+        self.trainable, self.lora = "none", None
+        return self.train(self.training)
+
+    def from_weights(self) -> set[str]:
+        """Names of what the file of weights tells and training leaves as it is, of the entries of the state.
+
+        A checkpoint may leave them out, where it notes `weights_sha256`; empty of an encoder that began anew.
+        """
+        if self.weights_sha256 is None:
+            return set()
+        changing = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        of_training = [self] if self.trainable == "all" else list(self._training_blocks)
+        statistics = {id(buffer) for module in of_training for buffer in module.buffers()}
+        changing |= {name for name, buffer in self.named_buffers() if id(buffer) in statistics}
+        return {name for name in self.state_dict() if name not in changing and ".lora_" not in name}
+
+    def depth_of(self, name: str) -> int:
+        """How deep a parameter lies: 0 before the blocks, then the number of its block, and one more after them."""
+        parts = [*self.blocks, *self.after_blocks]
+        names = {module: prefix for prefix, module in self.named_modules()}
+        for depth, part in enumerate(parts, start=1):
+            if name.startswith(f"{names[part]}."):
+                return min(depth, len(self.blocks) + 1)
+        return 0
 
     def forward(self, inputs: Tensor, length: Tensor | None = None) -> Hidden:
         """Encode clips.
@@ -154,9 +231,8 @@ class Encoder(nn.Module, ABC):
             length: int64 (batch,), of each clip in steps of ``inputs``; None where all fill the batch.
         """
         chosen = self._chosen
-        depth = chosen[-1] if chosen else len(self.blocks)
         with torch.no_grad() if self.trainable == "none" else nullcontext():
-            states, last, length = self.encode(inputs, length, depth=depth, last=not chosen)
+            states, last, length = self.encode(inputs, length, depth=self._top, last=not chosen)
             layers = [states[number] for number in chosen] if last is None else [last]
             tokens = torch.stack(layers, dim=1)  # (batch, layer, token, dim)
         classes, patches = tokens.split(
