@@ -1,10 +1,15 @@
 """An encoder and a back end as one network."""
 
+from pathlib import Path
+from typing import Self
+
 from torch import Tensor, nn
 
 from lightning_modules.networks.back_ends.back_end import BackEnd
 from lightning_modules.networks.encoders.encoder import Encoder
+from lightning_modules.networks.encoders.published import PublishedEncoder
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
 
 
 class EncoderClassifier(nn.Module):
@@ -51,3 +56,27 @@ class EncoderClassifier(nn.Module):
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by an untrained one of other classes."""
         self.back_end.reset_classifier(num_classes)
+
+    def load_official(self, path: str | Path) -> Self:
+        """Load an encoder that was published with its head, or weights that this project wrote.
+
+        The head goes into a back end that has the same parts; else that stays as it is, and the log says so.
+
+        Raises:
+            ValueError: The file is damaged, or of another network.
+        """
+        state = read_weights(path)
+        if any(name.startswith("back_end.") for name in state):  # ours
+            load_strictly(self, state, path)
+            return self
+        if not isinstance(self.encoder, PublishedEncoder):
+            raise ValueError(
+                f"{path}: no weights of an {type(self).__name__}: name those of the encoder in its init_args.weights"
+            )
+        self.encoder.load_official(path)
+        head = {
+            name if name.startswith("norm.") else f"{self.back_end.classifier}.{name}": tensor
+            for name, tensor in self.encoder.parts(path).head.items()
+        }
+        load_strictly(self.back_end, keep_own_head(self.back_end, head, "", path), path)
+        return self

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torchaudio.functional import resample
 
 from lightning_modules.frontends import BEATsFbank, DashengMel, PaSSTMel
+from lightning_modules.networks.back_ends import PooledLinear
+from lightning_modules.networks.encoder_classifier import EncoderClassifier
 from lightning_modules.networks.encoders import EAT, BEATs, Dasheng, PaSST
 
 pytestmark = pytest.mark.slow
@@ -40,7 +42,7 @@ def assert_equal(
     torch.testing.assert_close(output, expected, atol=1e-10, rtol=1e-10)
     for each in (output, expected):
         each.pow(3).sum().backward()
-    gradients = {names(name): parameter.grad for name, parameter in theirs.named_parameters()}
+    gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
     compared = 0
     for name, parameter in ours.named_parameters():
         wanted = gradients[name]
@@ -113,13 +115,12 @@ def test_beats_classifies(modules_of, monkeypatch, tmp_path):
     theirs = published.BEATs(published.BEATsConfig(cfg)).eval()
     randomize(theirs)
     torch.save({"cfg": cfg, "model": theirs.state_dict()}, tmp_path / "beats.pt")
-    ours = BEATs(str(tmp_path / "beats.pt")).eval()
+    ours = EncoderClassifier(BEATs(str(tmp_path / "beats.pt")), PooledLinear(5, dim=48))
+    ours.eval().load_official(tmp_path / "beats.pt")
     waveform = torch.randn(2, 1, 16000) * 0.1
     with torch.no_grad():
         expected, _ = theirs.extract_features(waveform[:, 0])
-        states = ours(BEATsFbank()(waveform)).states[:, 0]
-        head = ours.parts(tmp_path / "beats.pt").head
-        logits = nn.functional.linear(states.mean(1), head["weight"], head["bias"])
+        logits = ours(BEATsFbank()(waveform)).logits
     torch.testing.assert_close(logits.sigmoid(), expected, atol=1e-5, rtol=0)
 
 
@@ -133,9 +134,11 @@ def test_eat(monkeypatch, tmp_path):
     pieces += [
         _piece(positions, f"def {name}")
         for name in (
-            "get_1d_sincos_pos_embed_from_grid", "get_2d_sincos_pos_embed_from_grid", "get_2d_sincos_pos_embed_flexible",
+            "get_1d_sincos_pos_embed_from_grid",
+            "get_2d_sincos_pos_embed_from_grid",
+            "get_2d_sincos_pos_embed_flexible",
         )
-    ]  # fmt: skip
+    ]
     code = "\n".join(pieces).replace("softmax(dim=-1, dtype=torch.float32)", "softmax(dim=-1)")
     exec(code, names)  # classes without fairseq, which does not import on this Python
     theirs = nn.Module()
@@ -191,18 +194,15 @@ def passt_of(modules_of, monkeypatch, **settings):
 def test_passt(modules_of, monkeypatch, tmp_path, frames):
     theirs = passt_of(modules_of, monkeypatch)
     torch.save(theirs.state_dict(), tmp_path / "passt.pt")
-    ours = PaSST(str(tmp_path / "passt.pt"), depth=3, width=48, num_heads=4).double().eval()
+    back_end = PooledLinear(5, dim=48, pooling="class_tokens", norm_eps=1e-5)
+    ours = EncoderClassifier(PaSST(depth=3, width=48, num_heads=4), back_end).eval()
+    ours = ours.load_official(tmp_path / "passt.pt").double()
     theirs = theirs.double()
-    theirs.head_dist.requires_grad_(False)
     features = torch.randn(2, 128, frames, dtype=torch.double)
     logits, embedding = theirs(features[:, None])
-    output = ours(features).class_tokens[:, 0].mean(1)
-    head = ours.parts(tmp_path / "passt.pt").head
-    normed = nn.functional.layer_norm(output, (48,), head["norm.weight"].double(), head["norm.bias"].double())
-    found = nn.functional.linear(normed, head["weight"].double(), head["bias"].double())
-    torch.testing.assert_close(found, logits, atol=1e-10, rtol=1e-10)
-    theirs.head.requires_grad_(False)
-    assert_equal(ours, theirs, output, embedding)
+    output = ours(features)
+    torch.testing.assert_close(output.logits, logits, atol=1e-10, rtol=1e-10)
+    assert_equal(ours.encoder, theirs, output.embedding, embedding)
 
 
 @pytest.mark.parametrize("seconds", [1, 10])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightning_modules.networks.ast import AST, fit_positions
 from lightning_modules.networks.encoders.encoder import Encoder, Layers, Rows, Stages, Trainable
+from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.patches import check_features
 
 _PATCH = 16
@@ -29,7 +30,8 @@ class ASTEncoder(Encoder):
         num_heads: Heads of attention.
         input_size: Mel bands and frames that the position embeddings are for.
         stride: From patch to patch, in bands and in frames.
-        layers: Of `Encoder`, as are ``trainable`` and ``rows``.
+        norm_eps: Of `AST`.
+        layers: Of `Encoder`, as are ``trainable``, ``lora`` and ``rows``.
     """
 
     num_class_tokens = 2
@@ -43,14 +45,22 @@ class ASTEncoder(Encoder):
         num_heads: int = 12,
         input_size: tuple[int, int] = (128, 1024),
         stride: int = 10,
+        norm_eps: float | None = None,
         layers: Layers = "last",
         trainable: Trainable = "all",
+        lora: LoRA | None = None,
         rows: Rows = "mean",
     ) -> None:
-        super().__init__(layers=layers, trainable=trainable, rows=rows)
+        super().__init__(layers=layers, trainable=trainable, lora=lora, rows=rows)
         self.width = width
         self.network = AST(
-            1, input_size=input_size, stride=stride, embed_dim=width, depth=depth, num_heads=num_heads
+            1,
+            input_size=input_size,
+            stride=stride,
+            embed_dim=width,
+            depth=depth,
+            num_heads=num_heads,
+            norm_eps=norm_eps,
         )
         del self.network.mlp_head
         self.num_rows = self.network.grid_size[0]
@@ -62,6 +72,16 @@ class ASTEncoder(Encoder):
     def blocks(self) -> list[nn.Module]:
         """The blocks from the input to the output."""
         return list(self.network.blocks)
+
+    @property
+    def after_blocks(self) -> list[nn.Module]:
+        """The last norm."""
+        return [self.network.norm]
+
+    @property
+    def shortest(self) -> tuple[int, ...]:
+        """Shape of the shortest features that it hears, (mel, frame)."""
+        return self.network.num_mel_bins, _PATCH
 
     def load_official(self, path: str | Path) -> Self:
         """Load what `AST.load_official` does, but for the head.
@@ -83,8 +103,8 @@ class ASTEncoder(Encoder):
         frames = inputs.shape[2]
         if length is not None and bool((length != frames).any()):
             raise ValueError(
-                f"clips of {int(length.min())} to {frames} frames in a batch: AST fits its positions to all of them; set"
-                " model.frontend.init_args.num_frames, to which clips are filled, or a batch size of 1"
+                f"clips of {int(length.min())} to {frames} frames in a batch: AST fits its positions to all of them:"
+                " set model.frontend.init_args.num_frames, to which clips are filled, or a batch size of 1"
             )
         patches = network.patch_embed(inputs.unsqueeze(1))  # (b, d, f, t)
         grid = (patches.shape[2], patches.shape[3])

@@ -15,8 +15,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from lightning_modules.networks.encoders.encoder import Layers, Rows, Stages, Trainable
+from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.patches import check_features, num_columns
 from lightning_modules.networks.encoders.published import Parts, PublishedEncoder, part, read
+from lightning_modules.networks.weights import read_file
 
 _PATCH = 16
 # What all published BEATs have in common, by the names of their configurations.
@@ -199,7 +201,7 @@ class BEATs(PublishedEncoder):
         num_buckets: Of relative positions.
         max_distance: From which on all distances are one, in tokens.
         dropout: Of what the blocks add, of their input and of attention, in training.
-        layers: Of `Encoder`, as are ``trainable`` and ``rows``.
+        layers: Of `Encoder`, as are ``trainable``, ``lora`` and ``rows``.
 
     Raises:
         ValueError: The file of weights has no configuration, or not that of a BEATs, or is of another network.
@@ -222,9 +224,10 @@ class BEATs(PublishedEncoder):
         dropout: float = 0.0,
         layers: Layers = "last",
         trainable: Trainable = "all",
+        lora: LoRA | None = None,
         rows: Rows = "mean",
     ) -> None:
-        super().__init__(layers=layers, trainable=trainable, rows=rows)
+        super().__init__(layers=layers, trainable=trainable, lora=lora, rows=rows)
         self.sizes = {
             "depth": depth,
             "width": width,
@@ -237,11 +240,10 @@ class BEATs(PublishedEncoder):
             "max_distance": max_distance,
         }
         if weights is not None:
-            self.sizes = configured_sizes(read(weights)[0], weights)
+            self.sizes = configured_sizes(read_file(weights), weights)
         self.num_mel_bins, self.num_rows = num_mel_bins, num_mel_bins // _PATCH
         self._build(**self.sizes, dropout=dropout)
-        if weights is not None:
-            self.load_official(weights)
+        self.begin_with(weights)
         self.choose()
 
     def _build(
@@ -303,10 +305,15 @@ class BEATs(PublishedEncoder):
         assert isinstance(block, BEATsBlock)
         return block.self_attn.relative_attention_bias
 
+    @property
+    def shortest(self) -> tuple[int, ...]:
+        """Shape of the shortest features that it hears, (mel, frame)."""
+        return self.num_mel_bins, _PATCH
+
     def choose(self) -> None:
         """Lets only that train which shall; the table of positions, which is of all blocks, with all of them."""
         super().choose()
-        self._positions.requires_grad_(self.trainable == "all" and self._chosen != [0])
+        self._positions.requires_grad_(self.trainable == "all" and self._top > 0)
 
     def encode(self, inputs: Tensor, length: Tensor | None, *, depth: int, last: bool) -> Stages:
         """Computes the hidden states of features (batch, mel, frame); see `Encoder.encode`."""
@@ -331,29 +338,29 @@ class BEATs(PublishedEncoder):
 
     def parts(self, path: str | Path) -> Parts:
         """Reads a published file, whose configuration must be that of this network."""
-        content, state = read(path)
-        found = configured_sizes(content, path)
+        found = configured_sizes(
+            read_file(str(path)), path
+        )  # of the file itself, if its tensors were read before
         for key, name in _SIZES.items():
             if found[name] != self.sizes[name]:
                 raise ValueError(
-                    f"{path}: cfg.{key}={found[name]}, and this BEATs was built with {name}={self.sizes[name]}:"
-                    " name the file in model.network.encoder.weights, from which it is built"
+                    f"{path}: cfg.{key}={found[name]}, and this BEATs has {name}={self.sizes[name]}: name the file in"
+                    " the encoder's init_args.weights, by which it is built"
                 )
-        return part(state, head={"predictor": ""})
+        return part(read(path), head={"predictor": ""})
 
 
-def configured_sizes(content: Mapping[str, Any], path: str | Path) -> dict[str, int]:
+def configured_sizes(content: Any, path: str | Path) -> dict[str, int]:
     """Arguments of `BEATs` by the configuration within a published file.
 
     Raises:
         ValueError: It is missing, or incomplete, or not that of a published BEATs.
     """
-    cfg = content.get("cfg")
+    cfg = content.get("cfg") if isinstance(content, Mapping) else None
     if not isinstance(cfg, Mapping):
         raise ValueError(
-            f"{path}: without cfg, the configuration that published BEATs carry beside model: take the original file, for"
-            " a network that is built by default values gives other embeddings without a word; and name it in"
-            " model.network.encoder.weights, which reads it"
+            f"{path}: no cfg, the configuration that published BEATs carry beside model: take the original file, as a"
+            " network of default values would give other embeddings"
         )
     missing = [key for key in [*_FIXED, *_SIZES] if key not in cfg]
     if missing:
@@ -361,7 +368,7 @@ def configured_sizes(content: Mapping[str, Any], path: str | Path) -> dict[str, 
     for key, value in _FIXED.items():
         if cfg[key] != value:
             raise ValueError(
-                f"{path}: cfg.{key}={cfg[key]}, where all published BEATs have {value}: the configuration is not that of"
-                " the weights; take the original file"
+                f"{path}: cfg.{key}={cfg[key]}, where all published BEATs have {value}: this configuration is not that"
+                " of the weights: take the original file"
             )
     return {name: cfg[key] for key, name in _SIZES.items()}

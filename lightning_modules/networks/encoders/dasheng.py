@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from lightning_modules.networks.encoders.encoder import Layers, Trainable
+from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.patches import LayerNorm, PatchEncoder, transformer_blocks
 from lightning_modules.networks.encoders.published import Parts, part, read
 
@@ -29,7 +30,7 @@ class Dasheng(PatchEncoder):
         num_heads: Heads of attention.
         num_mel_bins: Bands of the spectrogram.
         num_columns: Columns of 4 frames that the table of positions has.
-        layers: Of `Encoder`, as is ``trainable``.
+        layers: Of `Encoder`, as are ``trainable`` and ``lora``.
     """
 
     patch = stride = 4
@@ -45,8 +46,9 @@ class Dasheng(PatchEncoder):
         num_columns: int = 252,
         layers: Layers = "last",
         trainable: Trainable = "all",
+        lora: LoRA | None = None,
     ) -> None:
-        super().__init__(layers=layers, trainable=trainable)
+        super().__init__(layers=layers, trainable=trainable, lora=lora)
         self.width, self.num_mel_bins = width, num_mel_bins
         bands = nn.BatchNorm2d(num_mel_bins, momentum=0.01)
         self.init_bn = nn.ModuleDict({"1": bands})  # the second of three in the published sequence
@@ -60,9 +62,13 @@ class Dasheng(PatchEncoder):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        if weights is not None:
-            self.load_official(weights)
+        self.begin_with(weights)
         self.choose()
+
+    @property
+    def after_blocks(self) -> list[nn.Module]:
+        """The last norm."""
+        return [self.norm]
 
     @property
     def window(self) -> int:
@@ -85,5 +91,5 @@ class Dasheng(PatchEncoder):
 
     def parts(self, path: str | Path) -> Parts:
         """Reads a published file; left are the tables of the published front end."""
-        _, state = read(path)
+        state = read(path)
         return part(state, head={}, dropped=r"front_end\.")

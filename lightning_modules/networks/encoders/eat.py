@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from lightning_modules.networks.encoders.encoder import Layers, Rows, Trainable
+from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.patches import LayerNorm, PatchEncoder
 from lightning_modules.networks.encoders.published import Parts, part, read
 
@@ -31,8 +32,9 @@ class EATBlock(nn.Module):
     """
 
     def __init__(self, width: int, num_heads: int, *, drop_path: float = 0.0) -> None:
-        from timm.layers import DropPath, Mlp
         from timm.layers.attention import Attention
+        from timm.layers.drop import DropPath
+        from timm.layers.mlp import Mlp
 
         super().__init__()
         self.attn = Attention(width, num_heads, qkv_bias=True)
@@ -50,9 +52,9 @@ class EATBlock(nn.Module):
 class EAT(PatchEncoder):
     """Patches of 16 x 16, fixed positions and a class token; the plain constructor gives EAT-base and SSLAM.
 
-    EAT-large is ``depth=24, width=1024, num_heads=16``. There is no norm after the last block: `last` is what it gives.
-    The published code pads clips with silence to 1024 frames and hears it like sound; so does this encoder what its front
-    end padded. Its table lasts 2 minutes.
+    EAT-large is ``depth=24, width=1024, num_heads=16``. There is no norm after the last block: ``last`` is what it
+    gives. The published code pads clips with silence to 1024 frames and hears it like sound, and so does this encoder
+    what its front end padded (`ASTFbank`). The table of positions lasts 2 minutes.
 
     Args:
         weights: A folder or file of Hugging Face's layout, or a file of fairseq's; null begins at random.
@@ -62,7 +64,7 @@ class EAT(PatchEncoder):
         num_mel_bins: Bands of the spectrogram.
         num_columns: Columns of 16 frames that the table of positions has.
         drop_path: Share of clips that the last block passes by in training, falling to none at the first.
-        layers: Of `Encoder`, as are ``trainable`` and ``rows``.
+        layers: Of `Encoder`, as are ``trainable``, ``lora`` and ``rows``.
     """
 
     num_class_tokens = 1
@@ -79,9 +81,10 @@ class EAT(PatchEncoder):
         drop_path: float = 0.0,
         layers: Layers = "last",
         trainable: Trainable = "all",
+        lora: LoRA | None = None,
         rows: Rows = "mean",
     ) -> None:
-        super().__init__(layers=layers, trainable=trainable, rows=rows)
+        super().__init__(layers=layers, trainable=trainable, lora=lora, rows=rows)
         self.width, self.num_mel_bins = width, num_mel_bins
         self.num_rows = num_mel_bins // self.patch
         self.local_encoder = nn.Sequential(OrderedDict(proj=nn.Conv2d(1, width, self.patch, self.patch)))
@@ -94,8 +97,7 @@ class EAT(PatchEncoder):
         rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
         self.add_module("blocks", nn.ModuleList(EATBlock(width, num_heads, drop_path=rate) for rate in rates))
         self._initialize()
-        if weights is not None:
-            self.load_official(weights)
+        self.begin_with(weights)
         self.choose()
 
     @property
@@ -119,7 +121,7 @@ class EAT(PatchEncoder):
 
     def parts(self, path: str | Path) -> Parts:
         """Reads a file of Hugging Face's layout or of fairseq's; left are decoder and average of pre-training."""
-        _, state = read(path)
+        state = read(path)
         named = {}
         for name, tensor in state.items():
             name = name.removeprefix("model.")

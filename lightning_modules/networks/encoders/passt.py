@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from lightning_modules.networks.encoders.encoder import Layers, Rows, Trainable
+from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.patches import LayerNorm, PatchEncoder, transformer_blocks
 from lightning_modules.networks.encoders.published import Parts, part, read
 
@@ -32,7 +33,7 @@ class PaSST(PatchEncoder):
         num_columns: Columns of patches that the table of positions has.
         stride: From patch to patch, in bands and in frames.
         patchout: Columns that training leaves out at random of every batch.
-        layers: Of `Encoder`, as are ``trainable`` and ``rows``.
+        layers: Of `Encoder`, as are ``trainable``, ``lora`` and ``rows``.
     """
 
     num_class_tokens = 2
@@ -50,9 +51,10 @@ class PaSST(PatchEncoder):
         patchout: int = 0,
         layers: Layers = "last",
         trainable: Trainable = "all",
+        lora: LoRA | None = None,
         rows: Rows = "mean",
     ) -> None:
-        super().__init__(layers=layers, trainable=trainable, rows=rows)
+        super().__init__(layers=layers, trainable=trainable, lora=lora, rows=rows)
         self.width, self.num_mel_bins, self.stride, self.patchout = width, num_mel_bins, stride, patchout
         self.num_rows = (num_mel_bins - self.patch) // stride + 1
         self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(1, width, self.patch, stride)))
@@ -64,9 +66,13 @@ class PaSST(PatchEncoder):
         self.add_module("blocks", transformer_blocks(depth, width, num_heads))
         self.norm = LayerNorm(width)
         self._initialize()
-        if weights is not None:
-            self.load_official(weights)
+        self.begin_with(weights)
         self.choose()
+
+    @property
+    def after_blocks(self) -> list[nn.Module]:
+        """The last norm."""
+        return [self.norm]
 
     @property
     def window(self) -> int:
@@ -91,7 +97,7 @@ class PaSST(PatchEncoder):
 
     def parts(self, path: str | Path) -> Parts:
         """Reads a published file; left is the head of the distillation token, which the published code never reads."""
-        _, state = read(path)
+        state = read(path)
         state = {name.removeprefix("net."): tensor for name, tensor in state.items()}
         return part(state, head={"head.0": "norm", "head.1": ""}, dropped=r"head_dist\.|device_proxy$")
 

@@ -113,7 +113,14 @@ class PatchEncoder(PublishedEncoder):
     @property
     def blocks(self) -> list[nn.Module]:
         """The blocks, which stand under this name in published files, from the input to the output."""
-        return list(self.__getattr__("blocks"))  # the module, as if there were no property
+        blocks = self.__getattr__("blocks")  # the module, as if there were no property
+        assert isinstance(blocks, nn.ModuleList)
+        return list(blocks)
+
+    @property
+    def shortest(self) -> tuple[int, ...]:
+        """Shape of the shortest features that it hears, (mel, frame)."""
+        return self.num_mel_bins, self.patch
 
     @property
     @abstractmethod

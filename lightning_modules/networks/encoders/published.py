@@ -5,12 +5,12 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from torch import Tensor
 
 from lightning_modules.networks.encoders.encoder import Encoder
-from lightning_modules.networks.weights import load_strictly, named_tensors, read_file
+from lightning_modules.networks.weights import fingerprint, load_strictly, named_tensors, read_file
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,17 @@ class PublishedEncoder(Encoder):
             ValueError: The file is damaged, or of another network.
         """
 
+    def begin_with(self, weights: str | None) -> None:
+        """Loads the weights that the constructor was given, if any, and notes their fingerprint."""
+        if weights is not None:
+            self.load_official(weights)
+            path = Path(weights)
+            self.weights_sha256 = fingerprint(
+                *(sorted(path.glob("*.safetensors")) if path.is_dir() else [path])
+            )
+
     def load_official(self, path: str | Path) -> Self:
-        """Load published weights, or what this project wrote; the log names what of a file is left.
+        """Load published weights; the log names what of a file is left.
 
         Raises:
             ValueError: The file is damaged, or of another network, or holds tensors that nothing here expects.
@@ -54,8 +63,8 @@ class PublishedEncoder(Encoder):
         return self
 
 
-def read(path: str | Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
-    """What a file or folder holds, and its tensors by name.
+def read(path: str | Path) -> dict[str, Tensor]:
+    """Tensors of a file or folder by name.
 
     Raises:
         ValueError: It is damaged, or holds no tensors by name.
@@ -65,7 +74,7 @@ def read(path: str | Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
     if isinstance(model, Mapping):  # fairseq keeps an average of the weights among them
         own = {name: value for name, value in model.items() if name != "_ema"}
         content = {**content, "model": own}
-    return content, named_tensors(content, path)
+    return named_tensors(content, path)
 
 
 def part(state: Mapping[str, Tensor], *, head: Mapping[str, str], dropped: str = r"(?!)") -> Parts:
