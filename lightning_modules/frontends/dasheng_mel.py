@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lightning_modules.frontends.length import continue_mirrored, single_channel
+from lightning_modules.frontends.length import single_channel
 from lightning_modules.frontends.mel_decibel import MelDecibel
 
 
@@ -44,7 +44,8 @@ class DashengMel(MelDecibel):
         """Analyse clips.
 
         Args:
-            waveform: (batch, 1, time).
+            waveform: (batch, 1, time); clips shorter than the longest are continued by their mirror image
+                (``padding: mirror``), so that their own frames are those of the clip alone.
             length: int64 (batch,), samples of each clip; None where all are whole.
 
         Returns:
@@ -53,8 +54,4 @@ class DashengMel(MelDecibel):
         Raises:
             ValueError: For clips of several channels, and those shorter than half a window.
         """
-        clips = single_channel(waveform)
-        wanted = 1 + clips.shape[1] // self.hop_length
-        if length is not None:
-            clips = continue_mirrored(clips, length, self.n_fft // 2)
-        return super().forward(clips, length)[..., :wanted]
+        return super().forward(single_channel(waveform), length)

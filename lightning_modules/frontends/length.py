@@ -1,6 +1,5 @@
 """Which clips a front end can analyse."""
 
-import torch
 from torch import Tensor
 
 
@@ -27,21 +26,3 @@ def single_channel(waveform: Tensor) -> Tensor:
     if waveform.dim() != 3 or waveform.shape[1] != 1:
         raise ValueError(f"waveform {tuple(waveform.shape)}: expected (batch, 1, time); set data.mono: true")
     return waveform.squeeze(1)
-
-
-def continue_mirrored(waveform: Tensor, length: Tensor, num_samples: int) -> Tensor:
-    """Puts behind each clip its own mirror image, as a centred analysis of the clip alone hears it.
-
-    Args:
-        waveform: (batch, time).
-        length: int64 (batch,), samples of each clip, more than `num_samples`.
-        num_samples: Of the image; what follows it is arbitrary.
-
-    Returns:
-        (batch, time + num_samples).
-    """
-    place = torch.arange(waveform.shape[-1] + num_samples, device=waveform.device)
-    last = length[:, None] - 1
-    return waveform.gather(
-        1, torch.where(place <= last, place, 2 * last - place).clamp(0, waveform.shape[-1] - 1)
-    )

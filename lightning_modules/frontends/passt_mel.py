@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 from torchaudio.functional import spectrogram
 
-from lightning_modules.frontends.length import check_length, continue_mirrored, single_channel
+from lightning_modules.frontends.length import check_length, single_channel
 from lightning_modules.frontends.spec_augment import SpecAugment
 
 
@@ -56,10 +56,11 @@ class PaSSTMel(nn.Module):
 
         Args:
             waveform: (batch, 1, time).
-            length: int64 (batch,), samples of each clip; None where all are whole.
+            length: Unused: what a clip was filled with is heard; of its mirror image (``padding: mirror``) its own
+                frames are those of the clip alone, and `num_frames` counts them.
 
         Returns:
-            float32 (batch, num_mel_bins, frame); `num_frames` tells which are a clip's own.
+            float32 (batch, num_mel_bins, frame).
 
         Raises:
             ValueError: For clips of several channels, and those shorter than half a transform.
@@ -68,9 +69,6 @@ class PaSSTMel(nn.Module):
         clips = single_channel(waveform).to(self.window.dtype)
         with torch.autocast(waveform.device.type, enabled=False):
             clips = clips[:, 1:] - 0.97 * clips[:, :-1]
-            wanted = 1 + clips.shape[1] // self.hop_length
-            if length is not None:
-                clips = continue_mirrored(clips, length - 1, self.n_fft // 2)
             power = spectrogram(
                 clips,
                 pad=0,
@@ -80,7 +78,7 @@ class PaSSTMel(nn.Module):
                 win_length=len(self.window),
                 power=2.0,
                 normalized=False,
-            )[..., :wanted]
+            )
             features = (self.filters @ power).add_(1e-5).log_()
             return (self.spec_augment(features) + 4.5) / 5
 

@@ -1,5 +1,6 @@
 """An encoder and a back end as one network."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -38,6 +39,11 @@ class EncoderClassifier(nn.Module):
         self.embedding_dim = back_end.embedding_dim
         if num_classes is not None and num_classes != back_end.num_classes:
             back_end.reset_classifier(num_classes)
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The encoder's, to compute anew or to shard."""
+        return self.encoder.blocks
 
     @property
     def num_classes(self) -> int:
