@@ -10,7 +10,6 @@ LONGEST = 10
 MOST_FILES = 26
 HEAVY = {"av", "matplotlib", "pyroomacoustics", "sklearn", "timm", "wandb"}
 WITH_TORCH = {
-    "encoders",
     "audio",
     "clips",
     "hearing",

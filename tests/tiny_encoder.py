@@ -11,6 +11,8 @@ HOP = 320  # samples of a time step
 class TinyEncoder(Encoder):
     """Hears waveforms (batch, 1, time)."""
 
+    shortest = (1, HOP)
+
     def __init__(
         self,
         width: int = 12,
@@ -31,6 +33,10 @@ class TinyEncoder(Encoder):
     @property
     def blocks(self) -> nn.ModuleList:
         return self.layers_
+
+    @property
+    def after_blocks(self) -> tuple[nn.Module]:
+        return (self.norm,)
 
     def encode(self, inputs: Tensor, length: Tensor | None, *, depth: int, last: bool) -> Stages:
         steps = inputs.shape[-1] // HOP

@@ -5,6 +5,7 @@ from lightning_modules.networks.ast import AST
 from lightning_modules.networks.audio_slowfast import AudioSlowFast
 from lightning_modules.networks.autoencoder import Autoencoder
 from lightning_modules.networks.datar import DATAR
+from lightning_modules.networks.encoder_classifier import EncoderClassifier
 from lightning_modules.networks.input_adaptor import InputAdaptor, NoiseAdaptor
 from lightning_modules.networks.lcnn import LCNN
 from lightning_modules.networks.lstm_denoiser import LSTMDenoiser
@@ -31,6 +32,7 @@ __all__ = [
     "TCN",
     "AudioSlowFast",
     "Autoencoder",
+    "EncoderClassifier",
     "InputAdaptor",
     "LSTMDenoiser",
     "NearestExamples",

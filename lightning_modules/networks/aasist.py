@@ -5,7 +5,7 @@ Source: Jung et al., "AASIST: Audio anti-spoofing using integrated spectro-tempo
 Shape letters: b clip, c channel, f frequency node, t time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.convolution import Convolution
-from lightning_modules.networks.graph_attention import GraphAttention, GraphPool, HeterogeneousGraphAttention
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.sinc import former_sinc_filters, sinc_filters
+from lightning_modules.networks.spectro_temporal_graphs import SpectroTemporalGraphs
 from lightning_modules.networks.weights import is_of_this_project, load_strictly, named_tensors, read_file
 
 
@@ -27,10 +27,12 @@ class ResidualBlock(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
+        pooling: Of how many time steps one, the largest, is kept.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, pooling: int = 3) -> None:
         super().__init__()
+        self.pooling = pooling
         if in_channels > 1:
             # The published code computes this and throws it away. Its keys stay for the checkpoints; without
             # gradients, distributed training does not wait for them.
@@ -43,13 +45,22 @@ class ResidualBlock(nn.Module):
             self.conv_downsample = Convolution(in_channels, out_channels, (1, 3), padding=(0, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve (b, c, f, t) to (b, c', f, t // 3)."""
+        """Convolve (b, c, f, t) to (b, c', f, t // pooling)."""
         out = self.conv2(F.selu(self.bn2(self.conv1(x)), inplace=True))
         out += x if self.conv_downsample is None else self.conv_downsample(x)
-        return F.max_pool2d(out, (1, 3))
+        return F.max_pool2d(out, (1, self.pooling)) if self.pooling > 1 else out
 
 
-class AASIST(nn.Module):
+def residual_blocks(channels: Sequence[int], *, pooling: int = 3) -> nn.Sequential:
+    """Blocks one after the other, from maps of one channel; under the published names."""
+    pairs = zip((1, *channels), channels, strict=False)
+    blocks = nn.Sequential(*(nn.Sequential(ResidualBlock(*pair, pooling=pooling)) for pair in pairs))
+    # With channels last, the convolutions of a training step take about 2/3 of the time on a CPU, the pooling 1/5.
+    convert_conv2d_weight_memory_format(blocks, torch.channels_last)
+    return blocks
+
+
+class AASIST(SpectroTemporalGraphs):
     """Spectro-temporal graph attention network on raw speech.
 
     Logit 1 is bona fide, logit 0 is spoof; the published score of a clip is ``logits[:, 1]``.
@@ -78,43 +89,15 @@ class AASIST(nn.Module):
         sample_rate: int = 16000,
     ) -> None:
         super().__init__()
-        node_dim, joint_dim = graph_dims
         num_bands = num_filters // 3
         self._bank = {"num_filters": num_filters, "length": filter_length, "sample_rate": sample_rate}
         # Pooling by three never looks at what is left over of the filters (the 70th).
         self.register_buffer("sinc", sinc_filters(**self._bank)[: 3 * num_bands, None])
         self.first_bn = nn.BatchNorm2d(1)
-        self.encoder = nn.Sequential(
-            *(
-                nn.Sequential(ResidualBlock(in_channels, out_channels))
-                for in_channels, out_channels in zip((1, *channels), channels, strict=False)
-            )
+        self.encoder = residual_blocks(channels)
+        self.build_graphs(
+            num_bands, channels[-1], dims=graph_dims, pool_ratios=pool_ratios, temperatures=temperatures
         )
-        # With channels last, the convolutions of a training step take about 2/3 of the time on a CPU, the pooling 1/5.
-        convert_conv2d_weight_memory_format(self.encoder, torch.channels_last)
-
-        self.pos_S = nn.Parameter(torch.randn(1, num_bands, channels[-1]))
-        self.GAT_layer_S = GraphAttention(channels[-1], node_dim, temperature=temperatures[0])
-        self.GAT_layer_T = GraphAttention(channels[-1], node_dim, temperature=temperatures[1])
-        self.pool_S = GraphPool(node_dim, ratio=pool_ratios[0])
-        self.pool_T = GraphPool(node_dim, ratio=pool_ratios[1])
-
-        def joint_graph(in_dim: int) -> HeterogeneousGraphAttention:
-            return HeterogeneousGraphAttention(in_dim, joint_dim, temperature=temperatures[2])
-
-        self.master1 = nn.Parameter(torch.randn(1, 1, node_dim))
-        self.master2 = nn.Parameter(torch.randn(1, 1, node_dim))
-        self.HtrgGAT_layer_ST11 = joint_graph(node_dim)
-        self.HtrgGAT_layer_ST12 = joint_graph(joint_dim)
-        self.HtrgGAT_layer_ST21 = joint_graph(node_dim)
-        self.HtrgGAT_layer_ST22 = joint_graph(joint_dim)
-        self.pool_hS1 = GraphPool(joint_dim, ratio=pool_ratios[2])
-        self.pool_hT1 = GraphPool(joint_dim, ratio=pool_ratios[2])
-        self.pool_hS2 = GraphPool(joint_dim, ratio=pool_ratios[2])
-        self.pool_hT2 = GraphPool(joint_dim, ratio=pool_ratios[2])
-        self.drop_way = nn.Dropout(0.2)
-        self.drop = nn.Dropout(0.5)
-        self.embedding_dim = 5 * joint_dim
         self.out_layer = nn.Linear(self.embedding_dim, 2)
 
     @classmethod
@@ -157,16 +140,9 @@ class AASIST(nn.Module):
             ValueError: For clips of several channels, or too short to leave one time step.
         """
         encoded = self.encoder(self._bands(waveform)).abs()  # (b, c, f, t)
-        spectral = encoded.amax(dim=3).transpose(1, 2) + self.pos_S
+        spectral = encoded.amax(dim=3).transpose(1, 2)
         temporal = encoded.amax(dim=2).transpose(1, 2)
-        spectral = self.pool_S(self.GAT_layer_S(spectral))
-        temporal = self.pool_T(self.GAT_layer_T(temporal))
-        temporal, spectral, master = (
-            torch.maximum(self.drop_way(first), self.drop_way(second))
-            for first, second in zip(*self._branches(temporal, spectral), strict=True)
-        )
-        pooled = [stat for x in (temporal, spectral) for stat in (x.abs().amax(dim=1), x.mean(dim=1))]
-        embedding = torch.cat([*pooled, master.squeeze(1)], dim=1)
+        embedding = self.join(spectral, temporal)
         return Output(embedding, self.out_layer(self.drop(embedding)))
 
     def _bands(self, waveform: Tensor) -> Tensor:
@@ -187,14 +163,3 @@ class AASIST(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):
             bands = F.conv1d(waveform.to(self.sinc.dtype), self.sinc).abs_()
             return F.selu(self.first_bn(F.max_pool2d(bands.unsqueeze(1), 3)))
-
-    def _branches(self, temporal: Tensor, spectral: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Two branches of two heterogeneous graphs each: temporal, spectral and master nodes."""
-        for master, graph1, pool_spectral, pool_temporal, graph2 in (
-            (self.master1, self.HtrgGAT_layer_ST11, self.pool_hS1, self.pool_hT1, self.HtrgGAT_layer_ST12),
-            (self.master2, self.HtrgGAT_layer_ST21, self.pool_hS2, self.pool_hT2, self.HtrgGAT_layer_ST22),
-        ):
-            t, s, m = graph1(temporal, spectral, master)
-            s, t = pool_spectral(s), pool_temporal(t)
-            t_more, s_more, m_more = graph2(t, s, m)
-            yield t + t_more, s + s_more, m + m_more

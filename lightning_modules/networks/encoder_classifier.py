@@ -1,6 +1,6 @@
 """An encoder and a back end as one network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +11,12 @@ from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.networks.encoders.published import PublishedEncoder
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
+
+_PUBLISHED = (
+    "ssl_model.model.",  # SSL_Anti-spoofing, SLS, Nes2Net
+    "m_ssl.model.",  # AntiDeepfake
+)
+"""With what the names of the encoder begin in published detectors; the rest are the back end's."""
 
 
 class EncoderClassifier(nn.Module):
@@ -50,6 +56,40 @@ class EncoderClassifier(nn.Module):
         """Number of logits."""
         return self.back_end.num_classes
 
+    def load_official(self, path: str | Path) -> Self:
+        """Load an encoder that was published with what classifies by it, or weights that this project wrote.
+
+        A head for other classes, or of other parts than the back end's, is left out.
+
+        Raises:
+            ValueError: The file holds another encoder or another back end.
+        """
+        state = read_weights(path)
+        prefix = next((each for each in _PUBLISHED if any(name.startswith(each) for name in state)), None)
+        if prefix is None and isinstance(self.encoder, PublishedEncoder) and not _is_ours(state):
+            self._load_with_head(self.encoder, path)
+            return self
+        if prefix is None:
+            load_strictly(self, state, path)
+            return self
+        encoder = {name: tensor for name, tensor in state.items() if name.startswith(prefix)}
+        back_end = {
+            name.removeprefix("back_end."): tensor for name, tensor in state.items() if name not in encoder
+        }
+        head = f"{self.back_end.classifier}."
+        load_strictly(self.back_end, keep_own_head(self.back_end, back_end, head, path), path)
+        self.encoder.load_state({name.removeprefix(prefix): encoder[name] for name in encoder}, path)
+        return self
+
+    def _load_with_head(self, encoder: PublishedEncoder, path: str | Path) -> None:
+        """Loads a published encoder, and its head into a back end that has the same parts."""
+        encoder.load_official(path)
+        head = {
+            name if name.startswith("norm.") else f"{self.back_end.classifier}.{name}": tensor
+            for name, tensor in encoder.parts(path).head.items()
+        }
+        load_strictly(self.back_end, keep_own_head(self.back_end, head, "", path), path)
+
     def forward(self, inputs: Tensor, length: Tensor | None = None) -> Output:
         """Classify clips.
 
@@ -63,26 +103,6 @@ class EncoderClassifier(nn.Module):
         """Replace the classifier by an untrained one of other classes."""
         self.back_end.reset_classifier(num_classes)
 
-    def load_official(self, path: str | Path) -> Self:
-        """Load an encoder that was published with its head, or weights that this project wrote.
 
-        The head goes into a back end that has the same parts; else that stays as it is, and the log says so.
-
-        Raises:
-            ValueError: The file is damaged, or of another network.
-        """
-        state = read_weights(path)
-        if any(name.startswith("back_end.") for name in state):  # ours
-            load_strictly(self, state, path)
-            return self
-        if not isinstance(self.encoder, PublishedEncoder):
-            raise ValueError(
-                f"{path}: no weights of an {type(self).__name__}: name those of the encoder in its init_args.weights"
-            )
-        self.encoder.load_official(path)
-        head = {
-            name if name.startswith("norm.") else f"{self.back_end.classifier}.{name}": tensor
-            for name, tensor in self.encoder.parts(path).head.items()
-        }
-        load_strictly(self.back_end, keep_own_head(self.back_end, head, "", path), path)
-        return self
+def _is_ours(state: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith("back_end.") for name in state)

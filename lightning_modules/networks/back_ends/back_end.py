@@ -60,8 +60,3 @@ def heard(hidden: Hidden) -> Tensor:
     """Which time steps are of a clip and not of padding: bool (batch, time)."""
     steps = torch.arange(hidden.states.shape[2], device=hidden.states.device)
     return steps < hidden.length[:, None]
-
-
-def only_layer(hidden: Hidden) -> Tensor:
-    """States (batch, time, dim) of an encoder that gives one of a time step."""
-    return hidden.states.squeeze(1)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -16,6 +17,7 @@ from lightning_modules.networks.encoders.lora import (
     merge_lora,
     refuse_without_effect,
 )
+from lightning_modules.networks.weights import load_strictly
 
 Layers = Literal["last", "blocks", "all"] | int | list[int]
 Trainable = Literal["none", "all", "lora"] | int
@@ -184,6 +186,18 @@ class Encoder(nn.Module, ABC):
             parameter = next(self.parameters())
             clip = torch.zeros(1, *self.shortest, dtype=parameter.dtype, device=parameter.device)
             refuse_without_effect(self, self(clip).states)
+
+    def load_state(self, tensors: dict[str, Tensor], path: str | Path) -> None:
+        """Load the encoder of a published detector, every tensor of it.
+
+        Args:
+            tensors: By the names of the encoder's own published code, which a subclass translates.
+            path: Where they are from, for messages.
+
+        Raises:
+            ValueError: They are of another encoder.
+        """
+        load_strictly(self, tensors, path)
 
     def train(self, mode: bool = True) -> Self:
         """Sets the mode of what trains; the rest stays in that of evaluation."""

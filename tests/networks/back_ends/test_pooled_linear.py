@@ -1,9 +1,7 @@
 import pytest
 import torch
-from tiny_encoder import TinyEncoder
 
 from lightning_modules.networks.back_ends import PooledLinear
-from lightning_modules.networks.encoder_classifier import EncoderClassifier
 from lightning_modules.networks.encoders import Hidden
 
 LENGTH = torch.tensor([7, 3])
@@ -88,29 +86,3 @@ def test_half_precision_ties_no_scores():
     given = hidden()._replace(states=torch.randn(2, 1, 7, 6))
     with torch.autocast("cpu", torch.bfloat16):
         assert back_end(given).logits.dtype == torch.float32
-
-
-def test_reset_classifier_makes_a_head_of_other_classes():
-    network = EncoderClassifier(TinyEncoder(), PooledLinear(dim=12), num_classes=5).double()
-    assert network.num_classes == 5
-    assert network(torch.randn(2, 1, 1600, dtype=torch.float64)).logits.shape == (2, 5)
-    network.reset_classifier(3)
-    assert network.num_classes == 3
-    assert {weight.dtype for weight in network.parameters()} == {torch.float64}
-    assert network.embedding_dim == 12
-
-
-def test_back_end_of_another_width_or_number_of_layers_is_refused():
-    with pytest.raises(
-        ValueError, match=r"back_end\.dim=1024: TinyEncoder gives 12 with layers=last: set back"
-    ):
-        EncoderClassifier(TinyEncoder(), PooledLinear())
-    with pytest.raises(ValueError, match=r"back_end\.num_layers=1: TinyEncoder gives 3 with layers=all: set"):
-        EncoderClassifier(TinyEncoder(layers="all"), PooledLinear(dim=12))
-
-
-def test_scores_of_a_clip_alone_are_those_in_a_batch():
-    network = EncoderClassifier(TinyEncoder(layers="all"), PooledLinear(dim=12, num_layers=3)).double().eval()
-    waveform = torch.randn(2, 1, 3200, dtype=torch.float64)
-    together = network(waveform, torch.tensor([3200, 960])).logits
-    torch.testing.assert_close(network(waveform[1:, :, :960]).logits, together[1:], atol=1e-14, rtol=0)
