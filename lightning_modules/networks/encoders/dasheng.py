@@ -81,9 +81,9 @@ class Dasheng(PatchEncoder):
         return rearrange(self.patch_embed(bands.unsqueeze(1)), "b d f t -> b t f d")
 
     def place(self, patches: Tensor) -> Tensor:
-        """Adds positions."""
+        """Adds positions to a window of patches (batch, column, 1, width)."""
         positions = self.time_pos_embed[..., : patches.shape[1]] + self.freq_pos_embed
-        return (patches + rearrange(positions, "1 d f t -> 1 t f d")).flatten(1, 2)
+        return patches + rearrange(positions, "1 d f t -> 1 t f d")
 
     def finish(self, tokens: Tensor) -> Tensor:
         """The norm after the last block."""

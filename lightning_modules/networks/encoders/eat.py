@@ -114,10 +114,12 @@ class EAT(PatchEncoder):
         return rearrange(self.local_encoder(features.mT.unsqueeze(1)), "b d t f -> b t f d")
 
     def place(self, patches: Tensor) -> Tensor:
-        """Adds positions, puts the class token before the patches, and norms."""
-        patches = patches.flatten(1, 2)
-        patches = patches + self._positions[:, : patches.shape[1]]
-        return self.pre_norm(torch.cat([self.extra_tokens.expand(len(patches), -1, -1), patches], dim=1))
+        """Adds positions to a window of patches (batch, column, row, width)."""
+        return patches + self._positions.unflatten(1, (-1, self.num_rows))[:, : patches.shape[1]]
+
+    def begin(self, tokens: Tensor) -> Tensor:
+        """Puts the class token before the patches, and norms."""
+        return self.pre_norm(torch.cat([self.extra_tokens.expand(len(tokens), -1, -1), tokens], dim=1))
 
     def parts(self, path: str | Path) -> Parts:
         """Reads a file of Hugging Face's layout or of fairseq's; left are decoder and average of pre-training."""

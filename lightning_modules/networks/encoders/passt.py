@@ -32,7 +32,7 @@ class PaSST(PatchEncoder):
         num_mel_bins: Bands of the spectrogram.
         num_columns: Columns of patches that the table of positions has.
         stride: From patch to patch, in bands and in frames.
-        patchout: Columns that training leaves out at random of every batch.
+        patchout: Columns that training leaves out at random of every batch, the structured patchout in time.
         layers: Of `Encoder`, as are ``trainable``, ``lora`` and ``rows``.
     """
 
@@ -84,11 +84,20 @@ class PaSST(PatchEncoder):
         return rearrange(self.patch_embed(features.unsqueeze(1)), "b d f t -> b t f d")
 
     def place(self, patches: Tensor) -> Tensor:
-        """Adds positions, and puts class and distillation token before the patches."""
+        """Adds positions to a window of patches (batch, column, row, width)."""
         columns = self.time_new_pos_embed[..., : patches.shape[1]]
-        positions = rearrange(columns + self.freq_new_pos_embed, "1 d f t -> 1 t f d")
+        return patches + rearrange(columns + self.freq_new_pos_embed, "1 d f t -> 1 t f d")
+
+    def kept(self, num_columns: int) -> Tensor | None:
+        """Leaves out columns in training, of a short window all but one at most."""
+        if not (self.training and self.patchout):
+            return None
+        places = torch.randperm(num_columns, device=self.cls_token.device)
+        return places[: max(num_columns - self.patchout, 1)].sort().values
+
+    def begin(self, tokens: Tensor) -> Tensor:
+        """Puts class and distillation token before the patches."""
         classes = torch.cat([self.cls_token, self.dist_token], dim=1) + self.new_pos_embed
-        tokens = (patches + positions).flatten(1, 2)
         return torch.cat([classes.expand(len(tokens), -1, -1), tokens], dim=1)
 
     def finish(self, tokens: Tensor) -> Tensor:

@@ -55,10 +55,12 @@ class Windows(NamedTuple):
     Attributes:
         patches: (batch * window, column, row, width).
         own: int64 (batch, window), columns of the clip itself; 0 where it ended before.
+        total: Columns of the longest clip of the batch.
     """
 
     patches: Tensor
     own: Tensor
+    total: int
 
     @classmethod
     def of(cls, patches: Tensor, columns: Tensor, size: int) -> Self:
@@ -69,7 +71,15 @@ class Windows(NamedTuple):
         patches = nn.functional.pad(patches, (0, 0, 0, 0, 0, count * size - total))
         begins = torch.arange(count, device=columns.device) * size
         own = (columns[:, None] - begins).clamp(0, size)
-        return cls(rearrange(patches, "b (n t) f d -> (b n) t f d", n=count), own)
+        return cls(rearrange(patches, "b (n t) f d -> (b n) t f d", n=count), own, total)
+
+    def keep(self, places: Tensor) -> Self:
+        """Leaves out all columns of each window but some, int64 (column,) in their order."""
+        size, count = self.patches.shape[1], self.own.shape[1]
+        last = self.total - (count - 1) * size
+        total = (count - 1) * len(places) + int((places < last).sum())
+        own = (places < self.own.unsqueeze(2)).sum(dim=2)
+        return self._replace(patches=self.patches[:, places], own=own, total=total)
 
     def mask(self, num_class_tokens: int) -> Tensor:
         """Which tokens are heard, bool (batch * window, 1, 1, token); a window past the end hears itself."""
@@ -78,18 +88,18 @@ class Windows(NamedTuple):
         heard = num_class_tokens + self.own.clamp(min=1).flatten() * rows
         return (places < heard[:, None])[:, None, None]
 
-    def join(self, tokens: Tensor, num_class_tokens: int, total: int) -> Tensor:
-        """Puts windows (batch * window, token, width) side by side: (batch, token, width) of `total` columns.
+    def join(self, tokens: Tensor, num_class_tokens: int) -> Tensor:
+        """Puts windows (batch * window, token, width) side by side: (batch, token, width).
 
         Class tokens become their mean, in which each window counts by its columns.
         """
-        if self.own.shape[1] == 1:
-            return tokens
         count, rows = self.own.shape[1], self.patches.shape[2]
+        if count == 1:
+            return tokens
         tokens = tokens.unflatten(0, (-1, count))
         share = (self.own / self.own.sum(dim=1, keepdim=True)).to(tokens.dtype)
         classes = torch.einsum("bnkd,bn->bkd", tokens[:, :, :num_class_tokens], share)
-        patches = tokens[:, :, num_class_tokens:].flatten(1, 2)[:, : total * rows]
+        patches = tokens[:, :, num_class_tokens:].flatten(1, 2)[:, : self.total * rows]
         return torch.cat([classes, patches], dim=1)
 
 
@@ -111,11 +121,9 @@ class PatchEncoder(PublishedEncoder):
     stride: int = 16
 
     @property
-    def blocks(self) -> list[nn.Module]:
+    def blocks(self) -> Any:
         """The blocks, which stand under this name in published files, from the input to the output."""
-        blocks = self.__getattr__("blocks")  # the module, as if there were no property
-        assert isinstance(blocks, nn.ModuleList)
-        return list(blocks)
+        return self.__getattr__("blocks")  # the module, as if there were no property
 
     @property
     def shortest(self) -> tuple[int, ...]:
@@ -133,7 +141,15 @@ class PatchEncoder(PublishedEncoder):
 
     @abstractmethod
     def place(self, patches: Tensor) -> Tensor:
-        """What the first block reads of a window: (batch, column, row, width) -> (batch, token, width)."""
+        """Adds positions to a window of patches (batch, column, row, width)."""
+
+    def kept(self, num_columns: int) -> Tensor | None:
+        """Which columns of a window are encoded, int64 (column,); None is all."""
+        return None
+
+    def begin(self, tokens: Tensor) -> Tensor:
+        """What the first block reads of tokens (batch, token, width): class tokens come first."""
+        return tokens
 
     def finish(self, tokens: Tensor) -> Tensor:
         """What follows the last block."""
@@ -143,17 +159,19 @@ class PatchEncoder(PublishedEncoder):
         """Computes the hidden states of features (batch, mel, frame); see `Encoder.encode`."""
         check_features(inputs, self.num_mel_bins, self.patch, type(self).__name__)
         patches = self.embed(inputs)
-        total = patches.shape[1]
-        columns = torch.full((len(inputs),), total, device=inputs.device)
+        columns = torch.full((len(inputs),), patches.shape[1], device=inputs.device)
         if length is not None:
-            columns = num_columns(length, self.patch, self.stride).clamp(max=total)
+            columns = num_columns(length, self.patch, self.stride).clamp(max=patches.shape[1])
         windows = Windows.of(patches, columns, self.window)
+        windows = windows._replace(patches=self.place(windows.patches))
+        if (kept := self.kept(windows.patches.shape[1])) is not None:
+            windows = windows.keep(kept)
         is_full = length is None and windows.own.shape[1] == 1
         mask = None if is_full else windows.mask(self.num_class_tokens)
-        states: list[Tensor] = [self.place(windows.patches)]
+        states = [self.begin(windows.patches.flatten(1, 2))]
         for block in self.blocks[:depth]:
             states.append(block(states[-1], attn_mask=mask))
         if last:
             states.append(self.finish(states[-1]))
-        states = [windows.join(tokens, self.num_class_tokens, total) for tokens in states]
-        return Stages(states, states.pop() if last else None, columns)
+        states = [windows.join(tokens, self.num_class_tokens) for tokens in states]
+        return Stages(states, states.pop() if last else None, windows.own.sum(dim=1))
