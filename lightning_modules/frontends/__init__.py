@@ -2,6 +2,8 @@
 
 from lightning_modules.frontends.ast_fbank import ASTFbank
 from lightning_modules.frontends.band_pass_mask import BandPassMask
+from lightning_modules.frontends.beats_fbank import BEATsFbank
+from lightning_modules.frontends.dasheng_mel import DashengMel
 from lightning_modules.frontends.dereverberation import BlindDereverberation
 from lightning_modules.frontends.descriptors import Descriptors
 from lightning_modules.frontends.fbank import Fbank
@@ -10,6 +12,7 @@ from lightning_modules.frontends.log_mel import LogMel
 from lightning_modules.frontends.mel_decibel import MelDecibel
 from lightning_modules.frontends.nmf import NMF, NMU, NNE
 from lightning_modules.frontends.panotti_melgram import PanottiMelgram
+from lightning_modules.frontends.passt_mel import PaSSTMel
 from lightning_modules.frontends.precomputed import Precomputed
 from lightning_modules.frontends.rawboost import RawBoost
 from lightning_modules.frontends.slowfast_log_mel import SlowFastLogMel
@@ -26,12 +29,15 @@ __all__ = [
     "NNE",
     "WPE",
     "ASTFbank",
+    "BEATsFbank",
     "BandPassMask",
     "BlindDereverberation",
+    "DashengMel",
     "Descriptors",
     "Fbank",
     "LogMel",
     "MelDecibel",
+    "PaSSTMel",
     "PanottiMelgram",
     "Precomputed",
     "RawBoost",

@@ -30,6 +30,8 @@ class ASTFbank(nn.Module):
         sample_rate: In Hz.
         num_mel_bins: Number of bands.
         num_frames: Frames of every clip, cut or padded at its end; None keeps those of the batch.
+        multiple: Where `num_frames` is None, the batch is padded to a multiple of so many frames: 16 fills the last
+            patch of EAT.
         mean: Of the features of the training clips.
         std: Their standard deviation.
         band_width: Widest band that training masks; 0 masks none.
@@ -47,6 +49,7 @@ class ASTFbank(nn.Module):
         *,
         num_mel_bins: int = 128,
         num_frames: int | None = 1024,
+        multiple: int = 1,
         mean: float = -4.2677393,
         std: float = 4.5689974,
         band_width: int = 48,
@@ -59,7 +62,8 @@ class ASTFbank(nn.Module):
             raise ValueError(f"pad {pad!r}: expected one of {', '.join(get_args(Pad))}")
         if std <= 0 or (num_frames is not None and num_frames < 1):
             raise ValueError(f"std={std} and num_frames={num_frames} must be positive; null keeps all frames")
-        self.num_frames = num_frames
+        self._num_frames = num_frames
+        self.multiple = multiple
         self.mean = mean
         self.std = std
         self.pad = pad
@@ -90,17 +94,26 @@ class ASTFbank(nn.Module):
         win_length, hop_length = self.fbank.win_length, self.fbank.hop_length
         # Kaldi subtracts the mean of every frame, but its quiet bands remember the rounding of AST's subtraction.
         waveform = centre(waveform.to(self.fbank.window.dtype), length)[:, 0]
-        if self.num_frames is not None:
-            waveform = waveform[:, : (self.num_frames - 1) * hop_length + win_length]
+        if self._num_frames is not None:
+            waveform = waveform[:, : (self._num_frames - 1) * hop_length + win_length]
         features = self.fbank(F.pad(waveform, (0, max(win_length - waveform.shape[1], 0))))
-        own = None if length is None else ((length - win_length) // hop_length + 1).clamp(min=1)
+        own = None if length is None else self._own_frames(length)
         features = self._fill(features, own)
         return (self.spec_augment(features) - self.mean) / (2 * self.std)
+
+    def num_frames(self, length: Tensor) -> Tensor:
+        """Frames that clips of `length` samples (batch,) have, padding that is heard like sound included."""
+        if self._num_frames is not None:
+            return torch.full_like(length, self._num_frames)
+        return -(-self._own_frames(length) // self.multiple) * self.multiple
+
+    def _own_frames(self, length: Tensor) -> Tensor:
+        return ((length - self.fbank.win_length) // self.fbank.hop_length + 1).clamp(min=1)
 
     def _fill(self, features: Tensor, own: Tensor | None) -> Tensor:
         """Bring (batch, mel, frame), of which `own` (batch,) frames are each clip's, to `num_frames`."""
         available = features.shape[2]
-        wanted = available if self.num_frames is None else self.num_frames
+        wanted = self._num_frames or -(-available // self.multiple) * self.multiple
         place = torch.arange(wanted, device=features.device)
         if self.pad == "repeat" and (own is not None or wanted > available):
             source = place % (available if own is None else own.clamp(max=available).unsqueeze(1))

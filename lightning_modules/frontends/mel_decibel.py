@@ -1,5 +1,7 @@
 """Mel spectrogram in decibels, as librosa computes it and anomalous sound detection uses it."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks, spectrogram
@@ -25,6 +27,7 @@ class MelDecibel(nn.Module):
         f_max: Upper edge of the highest band in Hz; None is half the sample rate.
         unit_variance: Divide every clip by the standard deviation of its samples first; the mean stays.
         top_db: Dynamic range of a clip in decibels; None keeps all of it.
+        mel_scale: ``slaney`` has bands of equal area, ``htk`` bands of another scale and of equal height.
     """
 
     window: Tensor
@@ -41,6 +44,7 @@ class MelDecibel(nn.Module):
         f_max: float | None = None,
         unit_variance: bool = True,
         top_db: float | None = 80.0,
+        mel_scale: Literal["slaney", "htk"] = "slaney",
     ) -> None:
         super().__init__()
         self.n_fft = n_fft
@@ -53,8 +57,8 @@ class MelDecibel(nn.Module):
             f_max or sample_rate / 2,
             n_mels,
             sample_rate,
-            norm="slaney",
-            mel_scale="slaney",
+            norm="slaney" if mel_scale == "slaney" else None,
+            mel_scale=mel_scale,
         )
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         self.register_buffer("filters", filters.T.contiguous(), persistent=False)  # (mel, bin)

@@ -1,5 +1,6 @@
 """An encoder and a back end as one network."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.networks.back_ends.back_end import BackEnd
 from lightning_modules.networks.encoders.encoder import Encoder
+from lightning_modules.networks.encoders.published import PublishedEncoder
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.weights import keep_own_head, load_strictly, read_weights
 
@@ -45,20 +47,28 @@ class EncoderClassifier(nn.Module):
             back_end.reset_classifier(num_classes)
 
     @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The encoder's, to compute anew or to shard."""
+        return self.encoder.blocks
+
+    @property
     def num_classes(self) -> int:
         """Number of logits."""
         return self.back_end.num_classes
 
     def load_official(self, path: str | Path) -> Self:
-        """Load a published detector that was fine-tuned with its encoder, or weights that this project wrote.
+        """Load an encoder that was published with what classifies by it, or weights that this project wrote.
 
-        A head for other classes is left out.
+        A head for other classes, or of other parts than the back end's, is left out.
 
         Raises:
             ValueError: The file holds another encoder or another back end.
         """
         state = read_weights(path)
         prefix = next((each for each in _PUBLISHED if any(name.startswith(each) for name in state)), None)
+        if prefix is None and isinstance(self.encoder, PublishedEncoder) and not _is_ours(state):
+            self._load_with_head(self.encoder, path)
+            return self
         if prefix is None:
             load_strictly(self, state, path)
             return self
@@ -70,6 +80,15 @@ class EncoderClassifier(nn.Module):
         load_strictly(self.back_end, keep_own_head(self.back_end, back_end, head, path), path)
         self.encoder.load_state({name.removeprefix(prefix): encoder[name] for name in encoder}, path)
         return self
+
+    def _load_with_head(self, encoder: PublishedEncoder, path: str | Path) -> None:
+        """Loads a published encoder, and its head into a back end that has the same parts."""
+        encoder.load_official(path)
+        head = {
+            name if name.startswith("norm.") else f"{self.back_end.classifier}.{name}": tensor
+            for name, tensor in encoder.parts(path).head.items()
+        }
+        load_strictly(self.back_end, keep_own_head(self.back_end, head, "", path), path)
 
     def forward(self, inputs: Tensor, length: Tensor | None = None) -> Output:
         """Classify clips.
@@ -83,3 +102,7 @@ class EncoderClassifier(nn.Module):
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by an untrained one of other classes."""
         self.back_end.reset_classifier(num_classes)
+
+
+def _is_ours(state: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith("back_end.") for name in state)

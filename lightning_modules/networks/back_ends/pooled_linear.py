@@ -23,18 +23,27 @@ class PooledLinear(BackEnd):
         dim: Width of a hidden state.
         num_layers: Number of hidden states of a time step, which are summed by learnt weights.
         pooling: The ``mean`` over time, that of the encoder's ``class_tokens``, or `AttentiveStatistics`.
+        norm_eps: Added to the variance by a norm before the linear layer, as heads of transformers have it; None is
+            without a norm.
     """
 
     classifier = "proj_fc"
 
     def __init__(
-        self, num_classes: int = 2, *, dim: int = 1024, num_layers: int = 1, pooling: Pooling = "mean"
+        self,
+        num_classes: int = 2,
+        *,
+        dim: int = 1024,
+        num_layers: int = 1,
+        pooling: Pooling = "mean",
+        norm_eps: float | None = None,
     ) -> None:
         super().__init__(dim=dim, num_layers=num_layers)
         self.pooling: Pooling = pooling
         self.layer_sum = LayerSum(num_layers)
         self.statistics = AttentiveStatistics(dim) if pooling == "attentive_statistics" else None
         self.embedding_dim = dim if self.statistics is None else 2 * dim
+        self.norm = None if norm_eps is None else nn.LayerNorm(self.embedding_dim, eps=norm_eps)
         self.proj_fc = nn.Linear(self.embedding_dim, num_classes)
 
     def forward(self, hidden: Hidden) -> Output:
@@ -44,7 +53,7 @@ class PooledLinear(BackEnd):
             ValueError: The encoder has no class tokens.
         """
         embedding = self._pooled(hidden)
-        return Output(embedding, self.logits(embedding))
+        return Output(embedding, self.logits(embedding if self.norm is None else self.norm(embedding)))
 
     def _pooled(self, hidden: Hidden) -> Tensor:
         if self.pooling == "class_tokens":
