@@ -185,7 +185,7 @@ def test_a_pointer_instead_of_weights_is_refused(tmp_path):
     folder = write_huggingface(tmp_path / "encoder")
     for path in (tmp_path / "xlsr.pt", folder / "model.safetensors"):
         path.write_text(text)
-        refused(path, "a git-LFS pointer instead of weights: fetch them with git lfs pull")
+        refused(path, "a pointer of git-lfs in the place of the weights: run `git lfs pull`")
     refused(folder, "a git-LFS pointer")
 
 
