@@ -15,6 +15,7 @@ from torch.nn import Parameter
 
 from lightning_modules import optimization
 from lightning_modules.metrics.row_table import RowTable
+from lightning_modules.run import encoder_weights
 from lightning_modules.run.fitted import Fitted
 from lightning_modules.run.pretrained import Pretrained, Weights, read_pretrained
 from lightning_modules.run.rows import Report
@@ -161,6 +162,18 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         scorer = self.scorer()
         assert scorer is not None, "a method without a scorer has a score of its own"
         return scorer(batch.waveform, batch.length)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what commands need beside the weights; leaves out weights that encoders have of files for good."""
+        encoder_weights.leave_out(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores what `on_save_checkpoint` keeps.
+
+        Raises:
+            ValueError: The checkpoint leaves out weights that are not there.
+        """
+        encoder_weights.require_same(self, encoder_weights.left_out(checkpoint))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Collects scores; `report` evaluates them."""

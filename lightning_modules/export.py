@@ -4,6 +4,7 @@ Examples:
     python -m lightning_modules.export --ckpt_path runs/ssd_aasist/3f2a/checkpoints/last.ckpt
     python -m lightning_modules.export --ckpt_path last.ckpt --into detector --torch_export --onnx
     python -m lightning_modules.export --ckpt_path last.ckpt --calibration calibration.json   # calibrate --json's
+    python -m lightning_modules.export --ckpt_path last.ckpt --push owner/name   # new ones are private, for a start
     python -m lightning_modules.predict --package detector recordings/
 
 The folder holds model.safetensors, package.json, README.md and config.yaml, and the graphs that were asked for, from
@@ -13,6 +14,7 @@ range of its scores, or of 1 where that is less. Other arguments are settings of
 
 import hashlib
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,10 @@ from datamodules.hearing import Listening
 from lightning_modules.callbacks.fitted_state import origin_of, run_of, training_clips
 from lightning_modules.commands.workflow import load_chosen_weights
 from lightning_modules.config import cli
+from lightning_modules.hub.sources import fetched
+from lightning_modules.hub.upload import push
 from lightning_modules.metrics.functional import Calibration
+from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.package.card import model_card
 from lightning_modules.package.classes import describe
 from lightning_modules.package.folder import Package, read_package, write_package
@@ -77,6 +82,8 @@ def main() -> None:
     for name, share in about["parity"].items():
         print(f"{name}: differs from the checkpoint by at most {share:.1e} of the range of its scores")
     print(f"{into}: written; python -m lightning_modules.predict --package {into} FILES")
+    if arguments.push:
+        print(f"{push(into, arguments.push)}: pushed; load_model({f'hf://{arguments.push}'!r}) takes it")
 
 
 def export(
@@ -104,7 +111,7 @@ def export(
         ValueError: A form of the model cannot be written, or does not score as the checkpoint does.
     """
     model, data = platform.model.eval(), platform.datamodule
-    scorer: Scorer = model.scorer().eval()
+    scorer: Scorer = plain(model.scorer().eval())
     listening = Listening.of(data)
     any_length = any_length or listening.crop_s is None
     about = {
@@ -144,6 +151,17 @@ def export(
         )
         write_text_atomically(folder / "README.md", card)
     return about
+
+
+def plain(scorer: Scorer) -> Scorer:
+    """Returns a scorer whose adapted encoders are plain ones; itself where there are none."""
+    if not any(isinstance(module, Encoder) and module.lora for module in scorer.modules()):
+        return scorer
+    scorer = deepcopy(scorer)
+    for module in list(scorer.modules()):
+        if isinstance(module, Encoder) and module.lora:
+            module.merge()
+    return scorer
 
 
 def _fitted(platform: cli.Platform, ckpt_path: str | Path | None) -> Fitted:
@@ -198,6 +216,7 @@ def _provenance(platform: cli.Platform, ckpt_path: str | Path | None) -> dict[st
     known = {name: str(value) for name, value in made_by(run, ckpt_path, seed).items()}
     if ckpt_path is not None:
         known["checkpoint_sha256"] = hashlib.sha256(Path(ckpt_path).read_bytes()).hexdigest()
+    known |= {source: f"commit {commit}" for source, commit in fetched().items()}
     return known | {"torch": torch.__version__}
 
 
@@ -219,6 +238,9 @@ def _parser() -> CommandParser:
     add("--onnx", action="store_true", help="write model.onnx")
     add("--any_length", action="store_true", help="let graphs take any length, where the network does")
     add("--calibration", help="file of calibrate --json: predict then gives log likelihood ratios too")
+    add(
+        "--push", metavar="OWNER/NAME", help="upload the folder to this repository of Hugging Face's hub, too"
+    )
     add("--channels", type=int, default=1, help="of the clips that are compared")
     return parser
 

@@ -68,7 +68,7 @@ def configure(
         ValueError: It waits for a value of validation, and there is none; see also `require_monitor`.
     """
     trainable = parameters if parameters is not None else (p for p in module.parameters() if p.requires_grad)
-    built = optimizer(trainable)
+    built = fused_on_cpu(optimizer(trainable))
     if lr_scheduler is None:
         return {"optimizer": built}
     schedule = lr_scheduler(built)
@@ -83,6 +83,24 @@ def configure(
         if schedule.monitor.startswith("val/"):
             settings["frequency"] = _epochs_between_validations(module.trainer, schedule.monitor)
     return {"optimizer": built, "lr_scheduler": settings}
+
+
+def fused_on_cpu(optimizer: Optimizer) -> Optimizer:
+    """Lets an optimizer step by one kernel where all parameters are on the CPU and nothing else was asked for.
+
+    It is the same formula, in a quarter of the time. Whether it does is part of the state of an optimizer, so that a
+    run that began without goes on without.
+    """
+    options = ("fused", "foreach", "differentiable", "capturable")
+    groups = optimizer.param_groups
+    parameters = [each for group in groups for each in group["params"]]
+    if "fused" in optimizer.defaults and all(
+        type(each) is Parameter and each.device.type == "cpu" for each in parameters
+    ):
+        for settings in (optimizer.defaults, *groups):
+            if not any(settings.get(name) for name in options) and settings["fused"] is None:
+                settings["fused"] = True
+    return optimizer
 
 
 def require_monitor(schedule: Any) -> None:

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
-from lightning_modules.optimization import CosineDecay, configure
+from lightning_modules.optimization import CosineDecay, configure, fused_on_cpu
 
 
 def rates(schedule, optimizer, steps):
@@ -91,3 +91,29 @@ def test_a_plateau_is_not_looked_for_where_epochs_may_have_no_validation():
         on_a_plateau("val/top1", check_val_every_n_epoch=None)
     found = on_a_plateau("train/loss", check_val_every_n_epoch=None)["lr_scheduler"]
     assert found["monitor"] == "train/loss"
+
+
+def test_on_a_cpu_one_kernel_makes_the_step_of_the_same_formula():
+    torch.manual_seed(0)
+    begin, gradients = torch.randn(40, 40), torch.randn(20, 40, 40)
+    stepped = []
+    for fused in (False, None):
+        parameter = torch.nn.Parameter(begin.clone())
+        adam = fused_on_cpu(torch.optim.AdamW([parameter], weight_decay=0.1, fused=fused))
+        assert adam.param_groups[0]["fused"] is (fused is None)
+        for gradient in gradients:
+            parameter.grad = gradient.clone()
+            adam.step()
+        stepped.append(parameter.detach())
+    torch.testing.assert_close(*stepped, rtol=1e-6, atol=1e-7)
+    assert not torch.equal(stepped[0], begin)
+
+
+def test_a_run_that_began_without_the_one_kernel_goes_on_without():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    before, after = torch.optim.Adam([parameter]), fused_on_cpu(torch.optim.Adam([parameter]))
+    after.load_state_dict(before.state_dict())
+    assert after.param_groups[0]["fused"] is None
+    asked = fused_on_cpu(torch.optim.Adam([parameter], foreach=True))
+    assert asked.param_groups[0]["fused"] is None
+    assert "fused" not in fused_on_cpu(torch.optim.Adadelta([parameter])).param_groups[0]

@@ -192,10 +192,12 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the order of the classes."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["instances"] = self.instances
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores the order of the classes, and what scoring fitted where an older checkpoint holds it."""
+        super().on_load_checkpoint(checkpoint)
         self.instances = list(checkpoint["instances"])
         if older := checkpoint.get("fitted"):
             with suppress(ValueError):  # of another backend: a test fits anew

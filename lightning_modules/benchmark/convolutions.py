@@ -21,9 +21,9 @@ from lightning_modules.networks.convolution import (
     can_shift,
     choose_forms,
     input_gradient,
-    rule_of_this_cpu,
     weight_gradient,
 )
+from lightning_modules.networks.cpu_rule import rule_of_this_cpu
 
 _HEADINGS = ("input", "weights", "gradient of", "PyTorch ms", "columns", "flipped or shifts", "taken")
 _CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""One rule for the gradients of convolutions as long as a run lives."""
+"""One rule for the layers of a network as long as a run lives."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class ConvolutionRule(Callback):
-    """Writes by which rule convolutions compute gradients into every checkpoint, and goes on by that of a checkpoint.
+    """Writes by which rule layers are trained on a CPU into every checkpoint, and goes on by that of a checkpoint.
 
     A run that goes on with another version or on another CPU so ends at the same bits. Checkpoints of versions before
     there were rules go on as PyTorch computes.
@@ -17,10 +17,7 @@ class ConvolutionRule(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Sets the rule."""
-        from lightning_modules.networks.convolution import (
-            rule_of_this_cpu,
-            use_rule,
-        )  # and with it all networks
+        from lightning_modules.networks.cpu_rule import rule_of_this_cpu, use_rule  # and with it all networks
 
         self._rule = self._rule or rule_of_this_cpu()
         use_rule(pl_module, self._rule)
@@ -39,7 +36,7 @@ class ConvolutionRule(Callback):
         Raises:
             ValueError: A later version knows it, this one does not.
         """
-        from lightning_modules.networks.convolution import RULES, use_rule
+        from lightning_modules.networks.cpu_rule import RULES, use_rule
 
         rule = checkpoint.get("convolution_rule", "torch")
         if rule not in RULES:

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from datamodules.files import write_text_atomically
 from lightning_modules.base import data_of
+from lightning_modules.hub.sources import fetched
 from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
 from lightning_modules.run.provenance import commit, data_hash, versions
@@ -46,6 +47,8 @@ class Provenance(Callback):
             "data_hash": before.get("data_hash", {}) | hashes,
             "packages": {"python": platform.python_version()} | versions(),
         }
+        if sources := fetched():
+            record["hub"] = before.get("hub", {}) | dict(sources)
         write_text_atomically(path, json.dumps(record, indent=2) + "\n")
         tags = [f"seed-{self._config.get('seed_everything')}", type(pl_module).__name__, type(data).__name__]
         for run in wandb_runs(trainer):
@@ -53,10 +56,10 @@ class Provenance(Callback):
             run.tags = tuple(dict.fromkeys([*run.tags, *tags]))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Adds by which rule convolutions are trained, which a checkpoint may have said."""
-        from lightning_modules.networks.convolution import Convolution  # and with it all networks
+        """Adds by which rule layers are trained on a CPU, which a checkpoint may have said."""
+        from lightning_modules.networks.cpu_rule import Ruled  # and with it all networks
 
-        rules = {each.rule for each in pl_module.modules() if isinstance(each, Convolution)}
+        rules = {each.rule for each in pl_module.modules() if isinstance(each, Ruled)}
         if trainer.is_global_zero and rules:
             path, rule = self._run.folder / "provenance.json", {"convolution_rule": rules.pop()}
             record = json.loads(path.read_text(encoding="utf-8")) | rule

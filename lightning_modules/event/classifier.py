@@ -199,10 +199,12 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the classes."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["heads"] = self.heads
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores the classes, and makes a head for them."""
+        super().on_load_checkpoint(checkpoint)
         self._set_heads({head: list(names) for head, names in checkpoint["heads"].items()})
 
     def report(self, datamodule: ClipDataModule, split: Split) -> Report:

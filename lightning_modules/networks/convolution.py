@@ -11,17 +11,13 @@ The forward pass is PyTorch's. Gradients are the same sums in another order, of 
 Shape letters: b clip, c input channel, o output channel, h row, w column.
 """
 
-from functools import cache
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Rule = Literal["torch", "avx2-1", "avx512-1"]
-"""By what forms are chosen; it never changes, for a run that goes on keeps its own: another one gets a new name."""
-
-RULES: tuple[Rule, ...] = get_args(Rule)
+from lightning_modules.networks.cpu_rule import Rule, Ruled, is_trained_on_cpu, rule_of_this_cpu
 
 _FEW_CHANNELS = 8  # below them, columns
 _LARGE_KERNEL = 9  # from which, without AVX-512, columns are faster for weights, too
@@ -45,20 +41,6 @@ class Forms(NamedTuple):
     of_weight: Literal["torch", "shifts", "columns"]
 
 
-@cache
-def rule_of_this_cpu() -> Rule:
-    """The rule that was measured on such CPUs; "torch" on others."""
-    by_capability: dict[str, Rule] = {"AVX2": "avx2-1", "AVX512": "avx512-1"}
-    return by_capability.get(torch.backends.cpu.get_cpu_capability(), "torch")
-
-
-def use_rule(network: nn.Module, rule: Rule) -> None:
-    """Lets all convolutions of a network go by one rule; see `Convolution`."""
-    for module in network.modules():
-        if isinstance(module, Convolution):
-            module.rule = rule
-
-
 def choose_forms(rule: Rule, x: Tensor, weight: Tensor, geometry: Geometry) -> Forms | None:
     """What is fastest for an input (b, c, h, w) and weights (o, c, kh, kw); None leaves all to PyTorch."""
     kernel = weight.shape[2:]
@@ -79,19 +61,16 @@ def can_shift(kernel: torch.Size, geometry: Geometry) -> bool:
     return geometry.stride == (1, 1) and min(_flipped_padding(kernel, geometry)) >= 0
 
 
-class Convolution(nn.Conv2d):
+class Convolution(nn.Conv2d, Ruled):
     """`nn.Conv2d` with gradients by the fastest forms; arguments, state and outputs are the same.
 
     Only what is trained on a CPU in float32 or float64 takes them. Under autocast, compiled, exported, with groups or
     other padding than zeros it is `nn.Conv2d`. Gradients of gradients are refused.
-
-    Attributes:
-        rule: Chooses the forms; begins as that of this CPU.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.rule: Rule = rule_of_this_cpu()
+        self.rule = rule_of_this_cpu()
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
         if self._is_eligible(input, weight):
@@ -103,17 +82,13 @@ class Convolution(nn.Conv2d):
 
     def _is_eligible(self, x: Tensor, weight: Tensor) -> bool:
         return (
-            torch.is_grad_enabled()
-            and not torch.compiler.is_compiling()
-            and x.device.type == weight.device.type == "cpu"
-            and x.dtype == weight.dtype
-            and x.dtype in (torch.float32, torch.float64)
-            and not torch.is_autocast_enabled("cpu")
+            is_trained_on_cpu(x)
+            and weight.device == x.device
+            and weight.dtype == x.dtype
             and self.groups == 1
             and self.padding_mode == "zeros"
             and not isinstance(self.padding, str)
             and x.ndim == 4
-            and x.numel() > 0
         )
 
 
@@ -131,7 +106,7 @@ class _WithOwnBackward(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "gradients of gradients: the fast backward pass of a Convolution has none; before training call"
-                ' lightning_modules.networks.convolution.use_rule(network, "torch")'
+                ' lightning_modules.networks.cpu_rule.use_rule(network, "torch")'
             )
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad[:3]

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_modules.hub.sources import local
+
 # Names before and since version 5 of transformers -> those of timm, and of AST's head.
 _NAMES = (
     (r"^(audio_spectrogram_transformer|deit|vit)\.", ""),
@@ -64,7 +66,8 @@ def read_settings(path: str | Path, name: str = "config.json") -> dict[str, Any]
     Raises:
         ValueError: It is damaged.
     """
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    place = local(path)
+    folder = place if place.is_dir() else place.parent
     try:
         found = json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:

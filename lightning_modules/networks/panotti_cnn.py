@@ -6,6 +6,7 @@ Source: github.com/drscotthawley/panotti, ``panotti/models.py`` (Hawley, MIT); H
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_modules.networks.elu import ELU
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.wavegan import initialise
 
@@ -57,7 +58,9 @@ class PanottiCNN(nn.Module):
         self.layers = nn.Sequential()
         for _ in range(3):
             convolution = nn.Conv2d(_FILTERS, _FILTERS, 3, padding=1)
-            self.layers.append(nn.Sequential(convolution, nn.MaxPool2d(2), nn.ELU(), nn.Dropout(dropout)))
+            self.layers.append(
+                nn.Sequential(convolution, nn.MaxPool2d(2), ELU(inplace=True), nn.Dropout(dropout))
+            )
         self.dense = nn.Linear(_FILTERS * (num_mels // _POOLED) * (num_frames // _POOLED), _EMBEDDING)
         self.dropout = nn.Dropout(embedding_dropout)
         self.classifier = nn.Linear(_EMBEDDING, num_classes)

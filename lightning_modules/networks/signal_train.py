@@ -11,6 +11,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_modules.networks.elu import ELU
+
 _SHORTEST = 8192  # samples of the input window at scale 1
 _RANK = 64
 
@@ -141,7 +143,7 @@ def _linear_elu(*sizes: int) -> nn.Sequential:
         linear = nn.Linear(inner, outer)
         nn.init.xavier_normal_(linear.weight)
         nn.init.zeros_(linear.bias)
-        layers += [linear, nn.ELU()]
+        layers += [linear, ELU(inplace=True)]
     return nn.Sequential(*layers)
 
 

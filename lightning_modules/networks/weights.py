@@ -2,6 +2,9 @@
 
 import hashlib
 import logging
+import pickle
+import re
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +13,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from lightning_modules.hub.sources import local
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +79,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     Args:
         path: A file of PyTorch or of safetensors, published or a checkpoint of this project, or the folder of a package
-            or of Hugging Face.
+            or of Hugging Face; or any of these on the hub, see `hub.sources`.
 
     Raises:
         ValueError: As `read_file` and `named_tensors`.
@@ -90,7 +95,7 @@ def read_file(path: str | Path) -> Any:
     """
     if isinstance(path, ReadTensors):
         return dict(path.tensors)
-    file = _file_of(Path(path))
+    file = _file_of(local(path))
     with file.open("rb") as opened:
         begin = opened.read(len(_LFS_POINTER))
     if begin == _LFS_POINTER:
@@ -101,19 +106,15 @@ def read_file(path: str | Path) -> Any:
     try:
         if begin[8:9] == b"{":  # of safetensors, behind the length of the header
             return load_file(file)
-        # The class of a configuration that DAT's files hold is read as a plain dictionary.
-        with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
+        # The class of a configuration that DAT's files hold is read as a plain dictionary; fairseq's hold a Namespace.
+        with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode"), Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        needed = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+        more = f", it needs {needed[1]}: save its tensors alone" if needed else ""
+        raise ValueError(f"{file}: not a checkpoint of plain tensors (UnpicklingError{more})") from error
     except Exception as error:  # damaged bytes can be anything to the unpickler
         raise ValueError(f"{file}: not a checkpoint of plain tensors ({type(error).__name__})") from error
-
-
-def _file_of(path: Path) -> Path:
-    """The weights of a folder; a file is itself."""
-    if not path.is_dir():
-        return path
-    before = path / _BEFORE_SAFETENSORS
-    return before if before.is_file() and not (path / PACKAGED).is_file() else path / PACKAGED
 
 
 def fingerprint(*files: Path) -> str:
@@ -124,6 +125,14 @@ def fingerprint(*files: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _file_of(path: Path) -> Path:
+    """The weights of a folder; a file is itself."""
+    if not path.is_dir():
+        return path
+    before = path / _BEFORE_SAFETENSORS
+    return before if before.is_file() and not (path / PACKAGED).is_file() else path / PACKAGED
 
 
 def named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:

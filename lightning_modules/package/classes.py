@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from lightning_modules.networks.encoders.encoder import Encoder
+
 # What lies in these imports neither Lightning nor a data set; anything else is not run.
 FLOORS = tuple(f"lightning_modules.{name}" for name in ("networks", "frontends", "package.scorers"))
 
@@ -35,9 +37,29 @@ def _describe_module(module: nn.Module, config: Mapping[str, Any] | None, name: 
         config = {"class_path": f"{type(module).__module__}.{type(module).__name__}"}
     find(config["class_path"], f"model.{name}")
     init_args = {**config.get("init_args", {}), **config.get("dict_kwargs", {})}
-    if hasattr(module, "reset_classifier"):  # the head is that of the data's classes
-        init_args["num_classes"] = module.num_classes
+    for part, value in init_args.items():
+        inner = getattr(module, part, None)
+        if isinstance(inner, nn.Module) and isinstance(value, Mapping):
+            init_args[part] = _describe_module(inner, value, f"{name}.init_args.{part}")
+    if hasattr(module, "reset_classifier") and hasattr(module, "num_classes"):
+        init_args["num_classes"] = module.num_classes  # the head is that of the data's classes
+    if isinstance(module, Encoder):
+        init_args |= module.as_packaged()
     return {"class_path": config["class_path"], "init_args": init_args}
+
+
+def without_weights(arguments: Any) -> Any:
+    """Arguments of modules, and of modules within them, without the files that these began with.
+
+    >>> without_weights({"encoder": {"init_args": {"weights": "xlsr2_300m.pt", "layers": "last"}}})
+    {'encoder': {'init_args': {'weights': None, 'layers': 'last'}}}
+    """
+    if isinstance(arguments, Mapping):
+        return {
+            name: None if name == "weights" and isinstance(each, str | Mapping) else without_weights(each)
+            for name, each in arguments.items()
+        }
+    return [without_weights(each) for each in arguments] if isinstance(arguments, list) else arguments
 
 
 def build(spec: Any, place: str) -> Any:

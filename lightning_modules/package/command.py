@@ -107,7 +107,9 @@ def _device(name: str | None) -> torch.device:
 
 def _parse() -> argparse.Namespace:
     parser = CommandParser("lightning_modules.predict", description=_DESCRIPTION)
-    parser.add_argument("--package", required=True, help="folder that lightning_modules.export wrote")
+    parser.add_argument(
+        "--package", required=True, help="folder that lightning_modules.export wrote, or hf://OWNER/NAME"
+    )
     parser.add_argument(
         "--output",
         help="CSV file of all scores, with a table of all files beside it; without it, lines are printed",

@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 from datamodules.files import write_bytes_atomically, write_text_atomically
 from datamodules.hearing import Listening
+from lightning_modules.hub.sources import local
 from lightning_modules.metrics.functional import Calibration
 from lightning_modules.networks.weights import PACKAGED, completed, describe_difference, read_file
 from lightning_modules.package.classes import build
@@ -64,7 +65,7 @@ def read_package(folder: str | Path) -> Package:
     Raises:
         ValueError: It is missing, damaged, of another version, or names other code.
     """
-    path = Path(folder) / JSON
+    path = local(folder) / JSON
     content = _read_json(path)
     try:
         listening = Listening(**content["listening"])

@@ -97,6 +97,7 @@ class Mapper(EvaluatedModule[Any]):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the examples and the names of inputs and outputs."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["mapping"] = {
             "input_names": self.input_names,
             "outputs": self.outputs,
@@ -105,6 +106,7 @@ class Mapper(EvaluatedModule[Any]):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores them, and makes parameters for them."""
+        super().on_load_checkpoint(checkpoint)
         mapping = checkpoint["mapping"]
         self.input_names, self.outputs = mapping["input_names"], mapping["outputs"]
         self.examples = mapping["examples"]

@@ -107,10 +107,12 @@ class PairModule(EvaluatedModule[PairDataModule]):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the sample rate."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["sample_rate"] = self.sample_rate
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores the sample rate."""
+        super().on_load_checkpoint(checkpoint)
         self.sample_rate = checkpoint["sample_rate"]
 
 

@@ -16,6 +16,7 @@ from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.specgan import SpecGAN
 from lightning_modules.networks.wavegan import WaveGAN
 from lightning_modules.objectives import adversarial
+from lightning_modules.optimization import fused_on_cpu
 from lightning_modules.production.synthesis_report import synthesis_report
 from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
@@ -73,7 +74,7 @@ class Synthesizer(EvaluatedModule[ClipDataModule]):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Builds one optimizer for the generator and one for the discriminator."""
         return [
-            self.optimizer_factory(part.parameters())
+            fused_on_cpu(self.optimizer_factory(part.parameters()))
             for part in (self.network.generator, self.network.discriminator)
         ]
 
@@ -177,8 +178,10 @@ class Synthesizer(EvaluatedModule[ClipDataModule]):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps whose turn it is, and what commands need to know of the audio."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["num_batches"], checkpoint["sample_rate"] = self.num_batches, self.sample_rate
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores whose turn it is."""
+        super().on_load_checkpoint(checkpoint)
         self.num_batches = checkpoint["num_batches"]

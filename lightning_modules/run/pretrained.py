@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
+from lightning_modules.hub.sources import local
+from lightning_modules.run.encoder_weights import left_out, require_same
 from lightning_modules.run.folder import checkpoint_of
 
 _DESCRIPTION = "package.json"
@@ -20,7 +22,8 @@ class Weights:
     """Where they come from, where a path alone does not say it.
 
     Attributes:
-        source: Published weights, a checkpoint, the folder of a run (its best checkpoint, or its last), or a package.
+        source: Published weights, a checkpoint, the folder of a run (its best checkpoint, or its last), or a package;
+            weights and packages of the hub as ``hf://owner/name[/file][@revision]``.
         averaged: Of a run that averages its weights (``overlays/ema.yaml``) take the average, which it is scored by;
             false takes those that the optimizer stepped.
         fresh: Parts of the network that stay as initialized, such as ``classifier``.
@@ -40,6 +43,7 @@ class Pretrained(NamedTuple):
         fresh: Parts that are not to be taken.
         heads: Head -> class names that its classifier was trained on; empty where the source tells none.
         is_ours: Whether this project wrote it, so that its names are those of the network.
+        encoders: Prefix of encoders of which it leaves out what a file has -> SHA-256 of that file.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class Pretrained(NamedTuple):
     fresh: Sequence[str]
     heads: Mapping[str, Sequence[str]]
     is_ours: bool
+    encoders: Mapping[str, str]
 
     def load_into(self, network: nn.Module) -> None:
         """Loads into a network; one line says how much of it was taken and names what was not.
@@ -57,6 +62,10 @@ class Pretrained(NamedTuple):
         from lightning_modules.networks.weights import ReadTensors, completed, load_network, not_taken
 
         tensors = completed(network, self.tensors) if self.is_ours else self.tensors
+        require_same(network, self.encoders)
+        for prefix in self.encoders:
+            own = network.get_submodule(prefix.rstrip(".")).state_dict(prefix=prefix)
+            tensors = own | dict(tensors)
         load_network(network, ReadTensors.of(self.path, tensors), fresh=self.fresh)
         if self.is_ours:
             left = not_taken(network, self.tensors)
@@ -77,7 +86,7 @@ def read_pretrained(weights: str | Weights) -> Pretrained:
     )
 
     wanted = Weights(source=weights) if isinstance(weights, str) else weights
-    path = checkpoint_of(wanted.source)
+    path = checkpoint_of(local(wanted.source))
     try:
         content = read_file(path)
     except FileNotFoundError:
@@ -97,6 +106,10 @@ def read_pretrained(weights: str | Weights) -> Pretrained:
         fresh=wanted.fresh,
         heads=content.get("heads", {}) if is_checkpoint else _packaged_heads(path) if is_package else {},
         is_ours=is_ours,
+        encoders={
+            prefix.removeprefix("network."): sha256
+            for prefix, sha256 in (left_out(content) if is_checkpoint else {}).items()
+        },
     )
 
 

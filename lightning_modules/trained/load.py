@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from lightning_modules.hub.sources import local
 from lightning_modules.networks.weights import PACKAGED, read_file
 from lightning_modules.package.files import package_score
 from lightning_modules.package.folder import JSON, read_package
@@ -24,7 +25,7 @@ def load_model(
     Args:
         source: A checkpoint of ``fit``, a folder that ``export`` wrote, or published weights, a file or a folder of
             Hugging Face, which are known by the names of their tensors and scored as the shipped configuration of their
-            network does.
+            network does. Packages and published weights may be on the hub: ``hf://owner/name[/file][@revision]``.
         config: One YAML file or several, later ones on top, in place of the configuration that the checkpoint carries
             or that is shipped for the published network.
         device: Where to score; None is a GPU where there is one.
@@ -37,7 +38,7 @@ def load_model(
         >>> load_model("AASIST.pth").score("call.wav")  # doctest: +SKIP
         3.1870250701904297
     """
-    path, place = Path(source).expanduser(), _device(device)
+    path, place = local(source).expanduser(), _device(device)
     configs = [config] if isinstance(config, str | Path) else list(config)
     if path.is_dir() and ((path / JSON).is_file() or not (path / "config.json").is_file()):
         return _of_package(path, configs, place).hearing(allow_truncated=allow_truncated)

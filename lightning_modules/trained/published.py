@@ -12,6 +12,7 @@ from lightning_modules.config.parts import Parts, build_parts, read_config
 from lightning_modules.event import EventClassifier
 from lightning_modules.networks.hugging_face import ast_settings, read_settings
 from lightning_modules.networks.weights import load_network
+from lightning_modules.package.classes import without_weights
 from lightning_modules.trained.recognition import (
     ACCEPTED,
     Recognised,
@@ -37,9 +38,7 @@ def published_parts(path: Path, state: Mapping[str, Tensor], configs: Sequence[s
     """
     found = None if configs else _recognised(path, state)
     config = read_config(*configs) if found is None else _shipped_config(found)
-    arguments = config["model"]["init_args"]
-    if "weights" in arguments:
-        arguments["weights"] = None
+    arguments = config["model"]["init_args"] = without_weights(config["model"]["init_args"])
     sizes, network = head_sizes(state), (arguments.get("network") or {}).get("init_args", {})
     if sizes and "num_classes" in network:
         network["num_classes"] = sum(sizes.values())

@@ -52,6 +52,29 @@ def head_sizes(state: State) -> dict[str, int]:
     return {match[1] or "class": len(tensor) for match, tensor in found if match}
 
 
+def _fine_tuned(state: State) -> Recognised:
+    """Detectors on wav2vec 2.0, by the first layer of their back ends."""
+    if "LL.weight" in state:
+        return Recognised(config="ssd_xlsr_aasist.yaml")
+    if "fc0.weight" in state:
+        return Recognised(config="ssd_xlsr_sls.yaml")
+    nest = "Nested_Res2Net_TDNN"
+    if f"{nest}.fc.weight" in state:
+        squeezed = state[f"{nest}.Build_in_Res2Nets.0.se.se.1.weight"]
+        is_attentive = f"{nest}.pooling.linear1.weight" in state
+        settings = {
+            "dim": len(state[f"{nest}.bn.weight"]),
+            "se_ratio": squeezed.shape[1] // squeezed.shape[0],
+            "pooling": "attentive_statistics" if is_attentive else "mean",
+        }
+        back_end = {"class_path": "lightning_modules.networks.back_ends.Nes2NetX", "init_args": settings}
+        return Recognised(config="ssd_xlsr_nes2net.yaml", network={"back_end": back_end})
+    raise ValueError(
+        "a detector on wav2vec 2.0 with another back end than AASIST, SLS or Nes2Net-X: name its configuration with"
+        " config="
+    )
+
+
 def _aasist(state: State) -> Recognised:
     is_light = state["pos_S"].shape[-1] == 24  # channels of the last block; else 64
     return Recognised(
@@ -153,6 +176,8 @@ def _resnet(state: State) -> Recognised:
 
 
 _MARKS: dict[str, Callable[[State], Recognised]] = {
+    "ssl_model.model.mask_emb": _fine_tuned,  # before those that have the same back end on the waveform
+    "m_ssl.model.mask_emb": _fine_tuned,
     "pos_S": _aasist,
     "m_transform.0.0.weight": _lcnn,
     "dist_token": _ast,
@@ -164,8 +189,8 @@ _MARKS: dict[str, Callable[[State], Recognised]] = {
 _HEAD = re.compile(r"(?:mlp_head\.1|cls_head|fc|head\.projection_?(\w*))\.weight")
 ACCEPTED = (
     "load_model takes a checkpoint of lightning_modules.fit, a folder that lightning_modules.export wrote, or published"
-    " weights of AASIST, AASIST-L, LCNN lstm_sum, AST (a folder of Hugging Face too), DAT, AudioSlowFast or VGGSound's"
-    " ResNets"
+    " weights of AASIST, AASIST-L, LCNN lstm_sum, XLS-R with AASIST, SLS or Nes2Net-X, AST (a folder of Hugging Face"
+    " too), DAT, AudioSlowFast or VGGSound's ResNets"
 )
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from lightning_modules.callbacks.convolution_rule import ConvolutionRule
 from lightning_modules.callbacks.provenance import Provenance
-from lightning_modules.networks.convolution import Convolution, rule_of_this_cpu
+from lightning_modules.networks.convolution import Convolution
+from lightning_modules.networks.cpu_rule import rule_of_this_cpu
 from lightning_modules.run.folder import Run
 
 

@@ -17,10 +17,9 @@ from lightning_modules.networks.convolution import (
     Geometry,
     choose_forms,
     input_gradient,
-    rule_of_this_cpu,
-    use_rule,
     weight_gradient,
 )
+from lightning_modules.networks.cpu_rule import rule_of_this_cpu, use_rule
 
 # (input, weight, stride, padding, dilation): kernels of the networks, and odd ones
 SHAPES = [

@@ -13,7 +13,7 @@ def network(*arguments, **settings) -> Any:
     torch.manual_seed(0)
     tcn = TCN(*arguments, **settings).double().eval()
     for module in tcn.modules():
-        if isinstance(module, torch.nn.BatchNorm1d) and module.running_mean is not None:
+        if isinstance(module, torch.nn.BatchNorm2d) and module.running_mean is not None:
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)  # pyright: ignore[reportOptionalMemberAccess]
     return tcn

@@ -90,6 +90,13 @@ def test_damaged_and_missing_files_are_named(tmp_path):
         read_weights(tmp_path)
 
 
+def test_fingerprint_is_of_the_bytes_of_all_files(tmp_path):
+    (tmp_path / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"two")
+    expected = hashlib.sha256(b"onetwo").hexdigest()
+    assert fingerprint(tmp_path / "a", tmp_path / "b") == expected
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "network.pth"])
 @pytest.mark.parametrize("load", [read_weights, read_pretrained, load_model])
 def test_a_pointer_of_git_lfs_is_told_from_weights(name, load, tmp_path):
@@ -103,10 +110,3 @@ def test_a_pointer_of_git_lfs_is_told_from_weights(name, load, tmp_path):
 def test_safetensors_are_known_by_their_bytes(tmp_path):
     save_file(contiguous(nn.Linear(3, 2)), tmp_path / "blob")
     assert read_weights(tmp_path / "blob").keys() == {"weight", "bias"}
-
-
-def test_fingerprint_is_of_the_bytes_of_all_files(tmp_path):
-    (tmp_path / "a").write_bytes(b"one")
-    (tmp_path / "b").write_bytes(b"two")
-    expected = hashlib.sha256(b"onetwo").hexdigest()
-    assert fingerprint(tmp_path / "a", tmp_path / "b") == expected

@@ -7,5 +7,20 @@ from lightning_modules.networks.encoders.eat import EAT
 from lightning_modules.networks.encoders.encoder import Encoder, Hidden, Stages
 from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.passt import PaSST
+from lightning_modules.networks.encoders.speech import Sizes, SpeechEncoder
+from lightning_modules.networks.encoders.time_mask import TimeMask
 
-__all__ = ["EAT", "ASTEncoder", "BEATs", "Dasheng", "Encoder", "Hidden", "LoRA", "PaSST", "Stages"]
+__all__ = [
+    "EAT",
+    "ASTEncoder",
+    "BEATs",
+    "Dasheng",
+    "Encoder",
+    "Hidden",
+    "LoRA",
+    "PaSST",
+    "Sizes",
+    "SpeechEncoder",
+    "Stages",
+    "TimeMask",
+]

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from einops import rearrange
@@ -183,7 +183,7 @@ class Encoder(nn.Module, ABC):
                 module.requires_grad_(False)
         self.train()
         if self.lora is not None:
-            parameter = next(self.parameters())
+            parameter = next(self.blocks[0].parameters())
             clip = torch.zeros(1, *self.shortest, dtype=parameter.dtype, device=parameter.device)
             refuse_without_effect(self, self(clip).states)
 
@@ -218,15 +218,29 @@ class Encoder(nn.Module, ABC):
     def from_weights(self) -> set[str]:
         """Names of what the file of weights tells and training leaves as it is, of the entries of the state.
 
-        A checkpoint may leave them out, where it notes `weights_sha256`; empty of an encoder that began anew.
+        A checkpoint may leave them out, where it notes `weights_sha256`; empty of an encoder that began anew or trains
+        as a whole.
         """
-        if self.weights_sha256 is None:
+        if self.weights_sha256 is None or self.trainable == "all":
             return set()
         changing = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        of_training = [self] if self.trainable == "all" else list(self._training_blocks)
-        statistics = {id(buffer) for module in of_training for buffer in module.buffers()}
+        statistics = {id(buffer) for module in self._training_blocks for buffer in module.buffers()}
         changing |= {name for name, buffer in self.named_buffers() if id(buffer) in statistics}
         return {name for name in self.state_dict() if name not in changing and ".lora_" not in name}
+
+    def former_state(self) -> dict[str, Tensor]:
+        """What checkpoints leave out; see `weights.completed`."""
+        left_out = self.from_weights()
+        return {name: tensor for name, tensor in self.state_dict().items() if name in left_out}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        for name, tensor in self.former_state().items():
+            state_dict.setdefault(prefix + name, tensor)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def as_packaged(self) -> dict[str, Any]:
+        """Arguments in place of the configuration's, with which a package builds the encoder that `merge` makes."""
+        return {"weights": None, "trainable": "none", "lora": None}
 
     def depth_of(self, name: str) -> int:
         """How deep a parameter lies: 0 before the blocks, then the number of its block, and one more after them."""

@@ -1,0 +1,1 @@
+"""Weights on the hub of Hugging Face."""

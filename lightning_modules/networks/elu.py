@@ -1,0 +1,78 @@
+"""ELU and SELU that are trained four times as fast on a CPU with AVX-512.
+
+PyTorch's own asks a library for ``exp(x) - 1``, whose form for AVX-512 is slow; here one is taken from PyTorch's own
+exponential function, which is not. What comes out differs by the rounding of a number of the size of one.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightning_modules.networks.cpu_rule import Ruled, is_trained_on_cpu, rule_of_this_cpu
+
+_PIECE = 1 << 16  # numbers a thread that stay in its cache from one operation to the next
+
+
+class ELU(nn.Module, Ruled):
+    """x above zero and ``exp(x) - 1`` below.
+
+    Without gradients, under other rules than "avx512-1", autocast, compiled or exported it is PyTorch's.
+
+    Args:
+        inplace: Whether the output takes the place of the input.
+    """
+
+    constants = (1.0, 1.0)  # alpha, of the negative part, and scale
+    plain = staticmethod(F.elu)
+
+    def __init__(self, *, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+        self.rule = rule_of_this_cpu()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        if self.rule == "avx512-1" and is_trained_on_cpu(x) and _is_dense(x):
+            return _ByExponential.apply(x, self.constants, self.inplace)  # pyright: ignore[reportReturnType]
+        return self.plain(x, inplace=self.inplace)
+
+
+class SELU(ELU):
+    """`ELU` scaled so that mean and variance are kept (Klambauer et al., NeurIPS 2017)."""
+
+    constants = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
+    plain = staticmethod(F.selu)
+
+
+def _is_dense(x: Tensor) -> bool:
+    return x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last))
+
+
+class _ByExponential(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, constants: tuple[float, float], inplace: bool) -> Tensor:
+        alpha, scale = constants
+        y = x if inplace else torch.empty_like(x)
+        for given, found in zip(_pieces(x), _pieces(y), strict=True):
+            below = given.clamp(max=0).exp_().sub_(1)
+            torch.clamp(given, min=0, out=found)
+            if scale != 1:
+                found.mul_(scale)
+            found.add_(below, alpha=alpha * scale)
+        if inplace:
+            ctx.mark_dirty(x)
+        ctx.constants = constants
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.elu_backward(grad, *ctx.constants, 1, True, y), None, None
+
+
+def _pieces(x: Tensor) -> tuple[Tensor, ...]:
+    """All numbers of a dense tensor in the order of its memory."""
+    return x.as_strided((x.numel(),), (1,), x.storage_offset()).split(_PIECE * torch.get_num_threads())

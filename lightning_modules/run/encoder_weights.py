@@ -1,0 +1,58 @@
+"""Checkpoints without the weights that files of encoders hold and no training changes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+_ENTRIES = ("state_dict", "current_model_state")  # the second beside averages of weights
+_RECORD = "encoder_weights"
+
+
+def leave_out(model: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Takes out of a checkpoint what never trains and came of a file, and records which file that was."""
+    files = {}
+    for prefix, encoder in _encoders(model):
+        if names := {f"{prefix}{name}" for name in encoder.from_weights()}:
+            files[prefix] = encoder.weights_sha256
+            for entry in _ENTRIES:
+                if entry in checkpoint:
+                    kept = checkpoint[entry].items()
+                    checkpoint[entry] = {name: value for name, value in kept if name not in names}
+    if files:
+        checkpoint[_RECORD] = files
+
+
+def left_out(checkpoint: Mapping[str, Any]) -> dict[str, str]:
+    """Prefix of each encoder of which a checkpoint leaves weights out -> SHA-256 of the file that has them."""
+    return checkpoint.get(_RECORD, {})
+
+
+def require_same(model: nn.Module, files: Mapping[str, str]) -> None:
+    """Sees that what a checkpoint leaves out is there.
+
+    Args:
+        model: With the encoders.
+        files: As `left_out` gives them.
+
+    Raises:
+        ValueError: The encoder's weights are another file's, or were not loaded.
+    """
+    encoders = dict(_encoders(model))
+    for prefix, sha256 in files.items():
+        own = encoders[prefix].weights_sha256 if prefix in encoders else None
+        if own != sha256:
+            there = "has none" if own is None else f"has another file's, SHA-256 {own[:16]}…"
+            raise ValueError(
+                f"the checkpoint holds only what trained, on an encoder of the weights with SHA-256 {sha256[:16]}…, and"
+                f" {prefix.rstrip('.')} {there}: name that file as its weights"
+            )
+
+
+def _encoders(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Prefix and encoder; none in a program that never built one."""
+    from lightning_modules.networks.encoders.encoder import Encoder
+
+    for name, module in model.named_modules():
+        if isinstance(module, Encoder):
+            yield f"{name}.", module
