@@ -28,7 +28,10 @@ WHOLE = [
     "ssd_aasist",
     "event_ast",
     "event_audio_slowfast",
+    "event_beats",
     "event_datar",
+    "event_eat",
+    "event_passt",
     "event_resnet",
     "production_tagger",
 ]
@@ -46,7 +49,7 @@ def ids(case) -> str:
 
 QUICK = [
     *("asd_arcface", "asd_autoencoder", "asd_maf", "asd_proxy_outlier", "ssd_aasist", "ssd_lcnn_lstm_sum"),
-    *("event_ast", "event_ast-whole", "event_datar", "production_tagger"),
+    *("event_ast", "event_ast-whole", "event_beats-whole", "event_datar", "production_tagger"),
 ]
 LIMITS = {"32-true": 1e-5, "64-true": 1e-10}
 
@@ -57,8 +60,9 @@ def roots(monkeypatch, demo_corpus, demo_machines, demo_events, request):
     monkeypatch.setenv("DCASE2020_ROOT", str(demo_machines))
     monkeypatch.setenv("VGGSOUND_ROOT", str(demo_events / "VGGSound"))
     monkeypatch.setenv("EPIC_ROOT", str(demo_events / "EPIC-KITCHENS-100"))
-    for variable in ("AST_WEIGHTS", "DAT_WEIGHTS", "ASF_WEIGHTS", "RESNET_WEIGHTS"):
-        monkeypatch.delenv(variable, raising=False)
+    for variable in list(os.environ):
+        if variable.endswith("_WEIGHTS"):
+            monkeypatch.delenv(variable)
     if "production_tagger" in request.node.name:
         monkeypatch.setenv("AUDIO_FOLDER_ROOT", str(request.getfixturevalue("one_shots")))
 

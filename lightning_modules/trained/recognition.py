@@ -43,12 +43,14 @@ def recognise(state: State) -> Recognised | None:
 
 def plain_names(state: State) -> dict[str, Tensor]:
     """Tensors by the names that networks are known by, without prefixes of published code."""
-    return {re.sub(r"^(v|audnet)\.", "", name): tensor for name, tensor in timm_names(state).items()}
+    return {_PREFIX.sub("", name): tensor for name, tensor in timm_names(state).items()}
 
 
 def head_sizes(state: State) -> dict[str, int]:
     """Head -> number of classes of a classifier; empty where there is none."""
-    found = ((_HEAD.fullmatch(name), tensor) for name, tensor in plain_names(state).items())
+    names = plain_names(state)
+    pattern = _AFTER_NORM if "fc_norm.weight" in names else _HEAD
+    found = ((pattern.fullmatch(name), tensor) for name, tensor in names.items())
     return {match[1] or "class": len(tensor) for match, tensor in found if match}
 
 
@@ -175,7 +177,74 @@ def _resnet(state: State) -> Recognised:
     return Recognised(config="event_resnet.yaml", network={"depth": depth})
 
 
+def _beats(state: State) -> Recognised:
+    _refuse_without_head(state, "predictor.weight")
+    direction = state["encoder.pos_conv.0.weight_v"]
+    num_buckets, num_heads = state["encoder.layers.0.self_attn.relative_attention_bias.weight"].shape
+    width, patch_width = state["post_extract_proj.weight"].shape
+    sizes = {
+        "depth": _count(state, r"encoder\.layers\.(\d+)\."),
+        "width": width,
+        "num_heads": num_heads,
+        "ffn_width": len(state["encoder.layers.0.fc1.weight"]),
+        "patch_width": patch_width,
+        "kernel_size": direction.shape[2],
+        "groups": width // direction.shape[1],
+        "num_buckets": num_buckets,
+    }
+    return _on_encoder("BEATs", sizes, pooling="mean")
+
+
+def _eat(state: State) -> Recognised:
+    _refuse_without_head(state, "head.weight")
+    return _on_encoder("EAT", _sizes(state), pooling="class_tokens", norm_eps=1e-6)
+
+
+def _passt(state: State) -> Recognised:
+    _refuse_without_head(state, "head.1.weight")
+    num_rows, num_columns = state["freq_new_pos_embed"].shape[2], state["time_new_pos_embed"].shape[3]
+    strides = {112 // stride + 1: stride for stride in (10, 12, 14, 16)}
+    if num_rows not in strides:
+        raise ValueError(f"PaSST of {num_rows} rows of patches: name its configuration with config=")
+    sizes = {**_sizes(state), "num_columns": num_columns, "stride": strides[num_rows]}
+    return _on_encoder("PaSST", sizes, pooling="class_tokens", norm_eps=1e-5)
+
+
+def _sizes(state: State) -> dict[str, int]:
+    """Of a transformer whose heads have 64 channels, as those of vision have."""
+    width = len(state["blocks.0.norm1.weight"])
+    return {"depth": _count(state, r"blocks\.(\d+)\."), "width": width, "num_heads": max(width // 64, 1)}
+
+
+def _refuse_without_head(state: State, head: str) -> None:
+    if head not in state:
+        raise ValueError(_NO_HEAD)
+
+
+def _on_encoder(name: str, sizes: Mapping[str, int], **pooled: Any) -> Recognised:
+    """A linear layer on the states of an encoder."""
+    rooms = "lightning_modules.networks"
+    return Recognised(
+        config=f"event_{name.lower()}.yaml",
+        network={
+            "encoder": {"class_path": f"{rooms}.encoders.{name}", "init_args": dict(sizes)},
+            "back_end": {
+                "class_path": f"{rooms}.back_ends.PooledLinear",
+                "init_args": {"dim": sizes["width"], **pooled},
+            },
+        },
+    )
+
+
+def _dasheng(state: State) -> Recognised:  # noqa: ARG001
+    raise ValueError(_NO_HEAD)
+
+
 _MARKS: dict[str, Callable[[State], Recognised]] = {
+    "patch_embedding.weight": _beats,
+    "extra_tokens": _eat,
+    "time_new_pos_embed": _passt,
+    "time_pos_embed": _dasheng,
     "ssl_model.model.mask_emb": _fine_tuned,  # before those that have the same back end on the waveform
     "m_ssl.model.mask_emb": _fine_tuned,
     "pos_S": _aasist,
@@ -186,11 +255,14 @@ _MARKS: dict[str, Callable[[State], Recognised]] = {
     "s1.pathway0_stem.conv.weight": _slowfast,
     "layer4.0.conv1.weight": _resnet,
 }
-_HEAD = re.compile(r"(?:mlp_head\.1|cls_head|fc|head\.projection_?(\w*))\.weight")
+_NO_HEAD = "an encoder without a head: train from it with model.network.encoder.weights"
+_PREFIX = re.compile(r"^(?:v|audnet|(?:model\.)?modality_encoders\.IMAGE|model|net)\.")
+_HEAD = re.compile(r"(?:mlp_head\.1|cls_head|fc|predictor|head\.1|head\.projection_?(\w*))\.weight")
+_AFTER_NORM = re.compile("()head.weight")  # of EAT; that of a vision transformer is for images
 ACCEPTED = (
     "load_model takes a checkpoint of lightning_modules.fit, a folder that lightning_modules.export wrote, or published"
     " weights of AASIST, AASIST-L, LCNN lstm_sum, XLS-R with AASIST, SLS or Nes2Net-X, AST (a folder of Hugging Face"
-    " too), DAT, AudioSlowFast or VGGSound's ResNets"
+    " too), DAT, AudioSlowFast, VGGSound's ResNets, or fine-tuned BEATs, EAT, SSLAM or PaSST"
 )
 
 

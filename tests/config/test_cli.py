@@ -33,6 +33,10 @@ LIKE_OTHERS = {  # and up to a minute each
     "production_effect_signaltrain.yaml",
     "ssd_aasist_inf_ini.yaml",
 }
+ENCODER = [
+    *("--model.network.encoder.depth=2", "--model.network.encoder.width=48"),
+    *("--model.network.encoder.num_heads=4", "--model.network.back_end.dim=48"),
+]
 SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn": ["--model.network.num_frames=126"],
     "ssd_lcnn_inf_ini": ["--model.network.num_frames=126"],
@@ -45,6 +49,9 @@ SHORT = {  # configuration -> what makes it fit clips of 1 s
         "--model.network.depths=[2,2,2,2]",
     ],
     "event_ast": ["--model.network.embed_dim=48", "--model.network.depth=2", "--model.network.num_heads=3"],
+    "event_beats": ENCODER,
+    "event_eat": ENCODER,
+    "event_passt": ENCODER,
 }
 
 

@@ -122,3 +122,16 @@ def test_user_errors_are_one_line():
     with pytest.raises(ValueError, match=r"std=0.0 and num_frames=1024 must be positive"):
         ASTFbank(std=0.0)
     assert not ASTFbank().state_dict()
+
+
+def test_frames_of_the_batch_fill_the_last_patch():
+    waveform, length = padded_batch(16_000, 8_000)  # 98 and 48 frames
+    front_end = ASTFbank(num_frames=None, multiple=16, band_width=0, span_width=0)
+    features = front_end(waveform, length)
+    assert features.shape == (2, 128, 112)
+    assert front_end.num_frames(length).tolist() == [112, 48]
+    torch.testing.assert_close(features[0], official(waveform[0, 0], num_frames=112), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        features[1], official(waveform[1, 0, :8000], num_frames=112), atol=1e-4, rtol=0
+    )
+    assert ASTFbank().num_frames(length).tolist() == [1024, 1024]

@@ -10,7 +10,11 @@ from trained_cases import CONFIGS
 
 from datamodules.event.vggsound import VGGSound
 from lightning_modules import load_model
+from lightning_modules.frontends import ASTFbank, BEATsFbank, PaSSTMel
 from lightning_modules.networks import AASIST, AST, DATAR, LCNN, AudioSlowFast, VGGSoundResNet
+from lightning_modules.networks.back_ends import PooledLinear
+from lightning_modules.networks.encoder_classifier import EncoderClassifier
+from lightning_modules.networks.encoders import EAT, BEATs, Dasheng, PaSST
 from lightning_modules.trained.recognition import recognise
 
 AST_SIZES: Any = {"embed_dim": 64, "depth": 1, "num_heads": 1}
@@ -189,6 +193,65 @@ def test_files_that_score_no_sound_are_refused(write, tmp_path):
         torch.save(content, tmp_path / "ast.pth")
         with pytest.raises(ValueError, match=rf"ast\.pth: {message}"):
             load_model(tmp_path / "ast.pth")
+
+
+def fine_tuned(name: str) -> tuple[dict[str, Tensor], nn.Module]:
+    """A file of an encoder with a head of 5 classes, and the network that it is of."""
+    torch.manual_seed(0)
+    width = 128
+    linear, norm = nn.Linear(width, 5), nn.LayerNorm(width, eps=1e-5 if name == "PaSST" else 1e-6)
+    sizes: Any = {"depth": 1, "width": width, "num_heads": 2}
+    if name == "BEATs":
+        encoder, back_end = BEATs(**sizes, ffn_width=64), PooledLinear(5, dim=width)
+        heads = {"predictor": linear}
+    else:
+        encoder = (EAT if name == "EAT" else PaSST)(**sizes)
+        back_end = PooledLinear(5, dim=width, pooling="class_tokens", norm_eps=norm.eps)
+        heads = {"fc_norm": norm, "head": linear} if name == "EAT" else {"head.0": norm, "head.1": linear}
+        back_end.norm = norm
+    back_end.proj_fc = linear
+    state = dict(encoder.state_dict())
+    for module, layer in heads.items():
+        state |= {f"{module}.{key}": tensor for key, tensor in layer.state_dict().items()}
+    return state, EncoderClassifier(encoder, back_end).eval()
+
+
+CFG = {
+    "encoder_layers": 1, "encoder_embed_dim": 128, "encoder_attention_heads": 2, "encoder_ffn_embed_dim": 64,
+    "embed_dim": 512, "conv_pos": 128, "conv_pos_groups": 16, "num_buckets": 320, "max_distance": 800,
+    "deep_norm": True, "layer_norm_first": False, "relative_position_embedding": True, "gru_rel_pos": True,
+    "activation_fn": "gelu", "input_patch_size": 16, "conv_bias": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["BEATs", "EAT", "PaSST"])
+def test_fine_tuned_encoders_score_with_their_heads(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VGGSOUND_ROOT", raising=False)
+    state, network = fine_tuned(name)
+    torch.save({"cfg": CFG, "model": state} if name == "BEATs" else state, tmp_path / "tuned.pt")
+    model = load_model(tmp_path / "tuned.pt", device="cpu")
+    assert model.classes == ["0", "1", "2", "3", "4"]
+    rate = 32000 if name == "PaSST" else 16000
+    sound = 0.1 * torch.randn(1, 1, rate * 1024 // 100 if name == "EAT" else rate * 10)
+    front_end = {"BEATs": BEATsFbank, "EAT": lambda: ASTFbank(mean=-4.268, std=4.569), "PaSST": PaSSTMel}[
+        name
+    ]()
+    with torch.no_grad():
+        expected = network(front_end.eval()(sound)).logits.softmax(1)[0]
+    found = torch.tensor(list(model.score(sound[0, 0]).values()))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["BEATs", "EAT", "PaSST", "Dasheng"])
+def test_encoders_without_a_head_score_nothing(name, tmp_path):
+    encoder: Any = {"BEATs": BEATs, "EAT": EAT, "PaSST": PaSST, "Dasheng": Dasheng}[name]
+    state = encoder(depth=1, width=64, num_heads=1).state_dict()
+    torch.save({"cfg": CFG, "model": state}, tmp_path / "encoder.pt")
+    with pytest.raises(
+        ValueError, match=r"encoder\.pt: an encoder without a head: train from it with model\.network"
+    ):
+        load_model(tmp_path / "encoder.pt")
 
 
 @pytest.mark.parametrize(("num_bins", "n_fft"), [(256, None), (257, 512)])

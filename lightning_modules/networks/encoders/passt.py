@@ -32,7 +32,8 @@ class PaSST(PatchEncoder):
         num_mel_bins: Bands of the spectrogram.
         num_columns: Columns of patches that the table of positions has.
         stride: From patch to patch, in bands and in frames.
-        patchout: Columns that training leaves out at random of every batch, the structured patchout in time.
+        patchout: Columns that training leaves out at random of every batch, of so many as the table has: the published
+            structured patchout in time. Of a shorter clip it is as large a share.
         layers: Of `Encoder`, as are ``trainable``, ``lora`` and ``rows``.
     """
 
@@ -89,11 +90,11 @@ class PaSST(PatchEncoder):
         return patches + rearrange(columns + self.freq_new_pos_embed, "1 d f t -> 1 t f d")
 
     def kept(self, num_columns: int) -> Tensor | None:
-        """Leaves out columns in training, of a short window all but one at most."""
+        """Leaves out columns in training."""
         if not (self.training and self.patchout):
             return None
-        places = torch.randperm(num_columns, device=self.cls_token.device)
-        return places[: max(num_columns - self.patchout, 1)].sort().values
+        left_out = round(num_columns * self.patchout / self.window)
+        return torch.randperm(num_columns, device=self.cls_token.device)[left_out:].sort().values
 
     def begin(self, tokens: Tensor) -> Tensor:
         """Puts class and distillation token before the patches."""
