@@ -26,6 +26,9 @@ import lightning_modules
 
 WHOLE = [
     "ssd_aasist",
+    "ssd_wavlm_mhfa",
+    "ssd_xlsr_aasist",
+    "ssd_xlsr_nes2net",
     "event_ast",
     "event_audio_slowfast",
     "event_datar",
@@ -46,6 +49,7 @@ def ids(case) -> str:
 
 QUICK = [
     *("asd_arcface", "asd_autoencoder", "asd_maf", "asd_proxy_outlier", "ssd_aasist", "ssd_lcnn_lstm_sum"),
+    *("ssd_wavlm_mhfa-whole", "ssd_xlsr_aasist"),
     *("event_ast", "event_ast-whole", "event_datar", "production_tagger"),
 ]
 LIMITS = {"32-true": 1e-5, "64-true": 1e-10}
@@ -57,7 +61,14 @@ def roots(monkeypatch, demo_corpus, demo_machines, demo_events, request):
     monkeypatch.setenv("DCASE2020_ROOT", str(demo_machines))
     monkeypatch.setenv("VGGSOUND_ROOT", str(demo_events / "VGGSound"))
     monkeypatch.setenv("EPIC_ROOT", str(demo_events / "EPIC-KITCHENS-100"))
-    for variable in ("AST_WEIGHTS", "DAT_WEIGHTS", "ASF_WEIGHTS", "RESNET_WEIGHTS"):
+    for variable in (
+        "XLSR_300M_WEIGHTS",
+        "WAVLM_BASE_WEIGHTS",
+        "AST_WEIGHTS",
+        "DAT_WEIGHTS",
+        "ASF_WEIGHTS",
+        "RESNET_WEIGHTS",
+    ):
         monkeypatch.delenv(variable, raising=False)
     if "production_tagger" in request.node.name:
         monkeypatch.setenv("AUDIO_FOLDER_ROOT", str(request.getfixturevalue("one_shots")))
