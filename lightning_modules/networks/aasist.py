@@ -7,16 +7,18 @@ Shape letters: b clip, c channel, f frequency node, t time.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from lightning_modules.networks.activations import selu_
 from lightning_modules.networks.convolution import Convolution
 from lightning_modules.networks.graph_attention import GraphAttention, GraphPool, HeterogeneousGraphAttention
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.pooling import max_pool
 from lightning_modules.networks.sinc import former_sinc_filters, sinc_filters
 from lightning_modules.networks.weights import is_of_this_project, load_strictly, named_tensors, read_file
 
@@ -28,6 +30,8 @@ class ResidualBlock(nn.Module):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
     """
+
+    norms: ClassVar[dict[str, str]] = {"conv1": "bn2"}  # see `inference.simplified`
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -44,9 +48,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (b, c, f, t) to (b, c', f, t // 3)."""
-        out = self.conv2(F.selu(self.bn2(self.conv1(x)), inplace=True))
+        out = self.conv2(selu_(self.bn2(self.conv1(x))))
         out += x if self.conv_downsample is None else self.conv_downsample(x)
-        return F.max_pool2d(out, (1, 3))
+        return max_pool(out, (1, 3))
 
 
 class AASIST(nn.Module):
