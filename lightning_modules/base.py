@@ -23,6 +23,7 @@ from lightning_modules.run.rows import Report
 if TYPE_CHECKING:  # what commands do without until something is built
     from datamodules.base import ClipDataModule
     from datamodules.loading.resumable import ResumableDataModule
+    from lightning_modules.package.eager import Eager
     from lightning_modules.package.scorers import Scorer
 
 Data = TypeVar("Data", bound="ResumableDataModule")
@@ -76,6 +77,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         self.encoder_lr = encoder_lr
         self.collected = table()
         self.gathered: tuple[Tensor, Tensor] | None = None
+        self._are_fixed, self._engine = False, None
         if weights is not None:
             self.begin_with(read_pretrained(weights))
 
@@ -165,9 +167,24 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
 
     def score(self, batch: Any) -> Tensor:
         """Returns what a clip is evaluated by, (batch,) or (batch, column)."""
+        return self.engine()(batch.waveform, batch.length)
+
+    def engine(self) -> "Scorer | Eager":
+        """Returns what computes scores: the scorer, in a loop with weights that do not change a faster form of it."""
+        if self._engine is not None:
+            return self._engine
         scorer = self.scorer()
         assert scorer is not None, "a method without a scorer has a score of its own"
-        return scorer(batch.waveform, batch.length)
+        if not self._are_fixed:
+            return scorer
+        from lightning_modules.package.eager import Eager
+
+        self._engine = Eager(scorer)
+        return self._engine
+
+    def scores_fixed_weights(self, are_fixed: bool) -> None:
+        """Is told where weights, from the first score on, stay as they are, and where they may change again."""
+        self._are_fixed, self._engine = are_fixed, None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what commands need beside the weights; leaves out weights that encoders have of files for good."""

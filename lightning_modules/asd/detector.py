@@ -146,7 +146,7 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
 
     def score(self, batch: Batch) -> Tensor:
         """Returns one float64 score a clip, (batch,)."""
-        return self.scorer()(batch.waveform, batch.length, self.instance_index(batch))
+        return self.engine()(batch.waveform, batch.length, self.instance_index(batch))
 
     @abstractmethod
     def scorer(self) -> Scorer:

@@ -19,6 +19,7 @@ from lightning_modules.callbacks.preemption import Preemption
 from lightning_modules.callbacks.provenance import Provenance
 from lightning_modules.callbacks.random_state import RandomState
 from lightning_modules.callbacks.ranks import Agreement, Ranks
+from lightning_modules.callbacks.scoring import FixedWeights
 from lightning_modules.callbacks.throughput import Throughput
 from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
@@ -87,6 +88,7 @@ def standard_callbacks(
         RandomState(),
         ConvolutionRule(),
         FiniteLoss(),
+        FixedWeights(),
         FittedState(run, config, checkpoint),
         *monitoring(run, config, evaluations),
         *([BestValue(settings.monitor, settings.mode)] if settings.monitor else []),

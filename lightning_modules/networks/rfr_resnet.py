@@ -7,7 +7,7 @@ Shape letters: b clip, c channel, f mel band, t frame.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,8 @@ class ResidualBlock(nn.Module):
         out_channels: Channels of the output.
         kernel_sizes: Of the two convolutions.
     """
+
+    norms: ClassVar[dict[str, str]] = {"conv1": "bn1", "conv2": "bn2"}  # see `inference.simplified`
 
     def __init__(self, in_channels: int, out_channels: int, kernel_sizes: tuple[int, int] = (1, 1)) -> None:
         super().__init__()
@@ -92,6 +94,8 @@ class RFRResNet(nn.Module):
         in_channels: Of the spectrogram.
         num_classes: Number of logits; 0 leaves the embedding alone, for objectives that classify it themselves.
     """
+
+    norms: ClassVar[dict[str, str]] = {"input_conv": "input_bn"}
 
     def __init__(
         self,
