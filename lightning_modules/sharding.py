@@ -1,6 +1,7 @@
 """Parameters, gradients and optimizer states spread over all ranks."""
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,8 +57,11 @@ class ShardedStrategy(ModelParallelStrategy):
                 )
         self._whole = copy.deepcopy(module.network)
         mesh = self.device_mesh["data_parallel"]
-        for block in blocks_of(module.network):
-            fully_shard(block, mesh=mesh)
+        blocks = list(blocks_of(module.network))
+        holders = Counter(part for block in blocks for part in block.modules())
+        shared = [part for part, count in holders.items() if count > 1]  # read before any block that holds it
+        for part in (*shared, *blocks):
+            fully_shard(part, mesh=mesh)
         fully_shard(module.network, mesh=mesh)
 
     def on_train_end(self) -> None:

@@ -13,7 +13,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lightning_modules import optimization
-from lightning_modules.networks import AST
+from lightning_modules.networks import AST, EncoderClassifier
+from lightning_modules.networks.back_ends import PooledLinear
+from lightning_modules.networks.encoders import BEATs
 from lightning_modules.run.checkpoints import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.sharding import ShardedStrategy
 
@@ -94,6 +96,19 @@ def test_one_rank_and_back(train):
     sharded_on, _ = train("sharded_on", ShardedStrategy(), steps=5, ckpt_path=plain)
     assert difference(plain_on, sharded_on) < 1e-6
     assert difference(plain, plain_on) > 1e-3
+
+
+def test_a_table_that_blocks_share_is_sharded_once(train):
+    """BEATs has one table of relative positions, under the name of every block."""
+
+    def network():
+        torch.manual_seed(0)
+        encoder = BEATs(depth=2, width=32, num_heads=4, ffn_width=64, patch_width=8, num_mel_bins=16)
+        return EncoderClassifier(encoder, PooledLinear(3, dim=32))
+
+    plain, _ = train("plain", "auto", steps=3, network=network())
+    sharded, _ = train("sharded", ShardedStrategy(), steps=3, network=network())
+    assert difference(plain, sharded) < 1e-6
 
 
 def test_networks_without_blocks_are_refused(train):

@@ -9,7 +9,9 @@ from torch import nn
 
 from lightning_modules.benchmark.cost_counters import peak_bytes
 from lightning_modules.callbacks.network import ActivationCheckpointing, CompileNetwork
-from lightning_modules.networks import AST, DATAR
+from lightning_modules.networks import AST, DATAR, EncoderClassifier
+from lightning_modules.networks.back_ends import PooledLinear
+from lightning_modules.networks.encoders import BEATs, PaSST
 
 
 def set_up(callback, **parts):
@@ -23,13 +25,19 @@ def step(network, features):
     network(features).logits.square().mean().backward()
 
 
+def on(encoder):
+    return EncoderClassifier(encoder, PooledLinear(3, dim=32))
+
+
 @pytest.mark.parametrize(
     ("plain", "size"),
     [
         (AST(3, input_size=(16, 136), embed_dim=24, depth=6, num_heads=3), (16, 136)),
         (DATAR(3, input_size=(32, 64), dim=32, group_dim=32, drop_path_rate=0.5), (32, 64)),
+        (on(BEATs(depth=6, width=32, num_heads=4, ffn_width=64, patch_width=8, dropout=0.1)), (128, 128)),
+        (on(PaSST(depth=6, width=32, num_heads=4)), (128, 136)),
     ],
-    ids=["AST", "DATAR"],
+    ids=["AST", "DATAR", "BEATs", "PaSST"],
 )
 def test_checkpointing_keeps_gradients_and_saves_memory(plain, size):
     checkpointed = copy.deepcopy(plain)

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from lightning_modules.networks.encoders.encoder import Layers, Rows, Stages, Trainable
 from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.patches import check_features, num_columns
-from lightning_modules.networks.encoders.published import Parts, PublishedEncoder, part, read
-from lightning_modules.networks.weights import read_file
+from lightning_modules.networks.encoders.published import Parts, PublishedEncoder, content_of, part, read
 
 _PATCH = 16
 # What all published BEATs have in common, by the names of their configurations.
@@ -240,7 +239,7 @@ class BEATs(PublishedEncoder):
             "max_distance": max_distance,
         }
         if weights is not None:
-            self.sizes = configured_sizes(read_file(weights), weights)
+            self.sizes = configured_sizes(content_of(weights), weights)
         self.num_mel_bins, self.num_rows = num_mel_bins, num_mel_bins // _PATCH
         self._build(**self.sizes, dropout=dropout)
         self.begin_with(weights)
@@ -338,9 +337,8 @@ class BEATs(PublishedEncoder):
 
     def parts(self, path: str | Path) -> Parts:
         """Reads a published file, whose configuration must be that of this network."""
-        found = configured_sizes(
-            read_file(str(path)), path
-        )  # of the file itself, if its tensors were read before
+        content = content_of(str(path))  # of the file itself, if its tensors were read before
+        found = configured_sizes(content, path)
         for key, name in _SIZES.items():
             if found[name] != self.sizes[name]:
                 raise ValueError(

@@ -5,7 +5,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
@@ -63,13 +63,27 @@ class PublishedEncoder(Encoder):
         return self
 
 
+def content_of(path: str | Path) -> Any:
+    """What a file or folder holds.
+
+    Raises:
+        ValueError: It is missing or damaged.
+    """
+    try:
+        return read_file(path)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{error.filename}: no such file: name published weights, or null, in the encoder's init_args.weights"
+        ) from None
+
+
 def read(path: str | Path) -> dict[str, Tensor]:
     """Tensors of a file or folder by name.
 
     Raises:
-        ValueError: It is damaged, or holds no tensors by name.
+        ValueError: It is missing or damaged, or holds no tensors by name.
     """
-    content = read_file(path)
+    content = content_of(path)
     model = content.get("model") if isinstance(content, Mapping) else None
     if isinstance(model, Mapping):  # fairseq keeps an average of the weights among them
         own = {name: value for name, value in model.items() if name != "_ema"}

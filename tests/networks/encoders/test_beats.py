@@ -34,7 +34,9 @@ def write(path, network, cfg=CFG, **more):
 def test_sizes_are_the_published_ones():
     with torch.device("meta"):
         network = BEATs()
+        adapted = BEATs(trainable="lora", lora=LoRA(targets=["q_proj", "v_proj"], rank=64))
     numbers = sum(parameter.numel() for parameter in network.parameters())
+    assert sum(p.numel() for p in adapted.parameters() if p.requires_grad) == 2_359_296
     assert numbers == 90_311_792
     assert len(network.state_dict()) == 250
     assert numbers + PooledLinear(527, dim=768).proj_fc.weight.numel() + 527 == 90_717_055

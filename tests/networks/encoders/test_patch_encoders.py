@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_modules.networks import AST
 from lightning_modules.networks.back_ends import PooledLinear
 from lightning_modules.networks.encoder_classifier import EncoderClassifier
-from lightning_modules.networks.encoders import EAT, ASTEncoder, Dasheng, LoRA, PaSST
+from lightning_modules.networks.encoders import EAT, ASTEncoder, BEATs, Dasheng, LoRA, PaSST
 from lightning_modules.networks.encoders.eat import sinusoids
 
 SMALL: Any = {"depth": 2, "width": 32, "num_heads": 4}
@@ -225,6 +225,14 @@ def test_dasheng_leaves_the_tables_of_the_front_end(tmp_path, caplog):
     )
     assert "left in" in caplog.text
     assert "front_end.0.spectrogram.window" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [*FRAMES, BEATs])
+def test_a_missing_file_is_told_in_one_line(kind, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"gone.pt: no such file: name published weights, or null, in the encoder's"
+    ):
+        kind(str(tmp_path / "gone.pt"))
 
 
 @pytest.mark.parametrize("kind", FRAMES)
