@@ -68,7 +68,7 @@ class Clips(NamedTuple):
 
 
 def probe(
-    method: EvaluatedModule, datamodule: ClipDataModule, embedder: Embedder, settings: Mapping[str, Any]
+    method: EvaluatedModule, datamodule: Any, embedder: Embedder, settings: Mapping[str, Any]
 ) -> list[Probed]:
     """Fits probes to the training clips and evaluates them on validation and test; nothing random is in them.
 
@@ -84,6 +84,11 @@ def probe(
     Raises:
         ValueError: The method has no embedding, or there is nothing to tell apart.
     """
+    if not isinstance(datamodule, ClipDataModule):
+        raise ValueError(
+            f"{type(method).__name__} on {type(datamodule).__name__}: probes are of clips with classes: set data to a"
+            " data set of speech, machines, events or tags"
+        )
     datamodule.setup()
     of_machines = any("instance" in rows[0].attributes for rows in datamodule.rows.values() if rows)
     evaluated: Sequence[Split] = [each for each in ("validation", "test") if datamodule.rows.get(each)]

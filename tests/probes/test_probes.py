@@ -41,14 +41,10 @@ data:
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, demo_corpus, demo_machines, demo_events):
+def run(monkeypatch, tmp_path):
     """Runs the command in an empty folder; returns the rows of its file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setenv("ASVSPOOF2019_LA_ROOT", str(demo_corpus))
-    monkeypatch.setenv("VGGSOUND_ROOT", str(demo_events / "VGGSound"))
-    roots = {"speech": demo_corpus, "machines": demo_machines}
-    (tmp_path / "tiny.yaml").write_text(ENCODER.replace("ROOT", str(demo_corpus)))
 
     def command(*words):
         monkeypatch.setattr(sys, "argv", ["probe", *words, "--output=probes.csv"])
@@ -56,8 +52,12 @@ def run(monkeypatch, tmp_path, demo_corpus, demo_machines, demo_events):
         with Path("probes.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
-    command.roots = roots
     return command
+
+
+@pytest.fixture
+def events(demo_events, monkeypatch) -> None:
+    monkeypatch.setenv("VGGSOUND_ROOT", str(demo_events / "VGGSound"))
 
 
 def other_data(kind: str, root: Path) -> list[str]:
@@ -74,7 +74,7 @@ def probes(rows) -> list[str]:
     return list(dict.fromkeys(row["probe"].partition(",")[0] for row in rows))
 
 
-def test_ast_on_events_a_second_time_is_not_asked_and_gives_the_same_bytes(run, monkeypatch, capsys):
+def test_ast_on_events_a_second_time_is_not_asked_and_gives_the_same_bytes(run, events, monkeypatch, capsys):
     calls = []
     forward = AST.forward
     monkeypatch.setattr(AST, "forward", lambda self, x: calls.append(len(x)) or forward(self, x))
@@ -92,11 +92,14 @@ def test_ast_on_events_a_second_time_is_not_asked_and_gives_the_same_bytes(run, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "figure", "expected"),
-    [("speech", "eer", ["linear", "k-NN", "baseline"]), ("machines", "auc", ["k-NN", "baseline"])],
+    ("kind", "corpus", "figure", "expected"),
+    [
+        ("speech", "demo_corpus", "eer", ["linear", "k-NN", "baseline"]),
+        ("machines", "demo_machines", "auc", ["k-NN", "baseline"]),
+    ],
 )
-def test_data_of_other_tasks_are_probed_in_their_figures(run, kind, figure, expected):
-    rows = run(*other_data(kind, run.roots[kind]))
+def test_data_of_other_tasks_are_probed_in_their_figures(run, request, kind, corpus, figure, expected):
+    rows = run(*other_data(kind, request.getfixturevalue(corpus)))
     assert probes(rows) == expected
     assert all(0 <= float(row[figure]) <= 1 for row in rows)
 
@@ -108,14 +111,17 @@ def test_tags_and_a_tagger_without_encoder(run, tmp_path):
     assert all(0 <= float(row["accuracy"]) <= 1 for row in rows)
 
 
-def test_layers_of_an_encoder_each(run, monkeypatch):
+def test_layers_of_an_encoder_each(run, demo_corpus, monkeypatch):
+    Path("tiny.yaml").write_text(ENCODER.replace("ROOT", str(demo_corpus)))
     monkeypatch.setattr(TinyEncoder, "calls", 0)
     rows = run("--config=tiny.yaml", "--layers", "--pooling=class")
     assert list(dict.fromkeys(row["layer"] for row in rows)) == ["0", "1", "2", ""]
     neighbours = {
-        (row["layer"], row["split"]): float(row["cllr"]) for row in rows if row["probe"] == "k-NN, k=5"
+        (row["layer"], row["split"]): float(row["eer"]) for row in rows if row["probe"] == "k-NN, k=5"
     }
-    assert neighbours["0", "test"] == 1.0  # the class token of the input is the same of all clips
+    assert (
+        neighbours["0", "test"] == 1.0
+    )  # the input's class token is that of all clips, whose scores are all tied
     assert neighbours["2", "test"] != 1.0
     calls = TinyEncoder.calls
     assert run("--config=tiny.yaml", "--layers", "--pooling=class") == rows
@@ -129,7 +135,7 @@ def test_wrong_use_is_told_in_one_line(run, capsys):
     assert "--layers: AST has one embedding: it is for networks of an encoder" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(f"--config={CONFIGS}/production_denoiser.yaml")
-    assert "no embedding is known for Denoiser" in capsys.readouterr().err
+    assert "Denoiser on NoisyMixtures: probes are of clips with classes" in capsys.readouterr().err
 
 
 def test_what_differs_is_told_apart(run, tmp_path):
