@@ -42,6 +42,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
             says more, see `run.pretrained.Weights`. Null begins anew.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+        encoder_lr: How much more slowly the network's pretrained encoder learns; null learns all at one rate.
 
     Attributes:
         heads: Head -> class names by index of scores (clip, class); empty where a clip has one score.
@@ -65,11 +66,13 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
+        encoder_lr: optimization.EncoderRate | None = None,
     ) -> None:
         super().__init__()
         self.network: Any = network
         self.frontend: Any = frontend
         self.optimizer_factory, self.lr_scheduler_factory = optimizer, lr_scheduler
+        self.encoder_lr = encoder_lr
         self.collected = table()
         self.gathered: tuple[Tensor, Tensor] | None = None
         if weights is not None:
@@ -128,8 +131,11 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
 
     def configure_optimizers(self) -> Any:
         """Builds the optimizer and its schedule."""
+        groups = self.parameter_groups()
+        if self.encoder_lr is not None:
+            groups = optimization.at_rates(self, groups, self.encoder_lr)
         return optimization.configure(
-            self, self.optimizer_factory, self.lr_scheduler_factory, parameters=self.parameter_groups()
+            self, self.optimizer_factory, self.lr_scheduler_factory, parameters=groups
         )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
