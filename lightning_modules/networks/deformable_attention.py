@@ -46,9 +46,19 @@ def _sample(maps: Tensor, points: Tensor) -> Tensor:
     return F.grid_sample(maps, points, align_corners=True)
 
 
-def _project(layer: nn.Conv2d, cells: Tensor) -> Tensor:
-    """A 1x1 convolution of cells (b, h, w, c), in whose order attention reads them."""
-    return F.linear(cells, layer.weight.flatten(1), layer.bias)
+class CellConvolution(nn.Conv2d):
+    """A 1x1 convolution of cells (b, h, w, c), in whose order attention reads them.
+
+    Args:
+        dim: Channels c.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, dim, 1)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Project each cell."""
+        return F.linear(input, self.weight.flatten(1), self.bias)
 
 
 class DeformableAttention(nn.Module):
@@ -103,10 +113,10 @@ class DeformableAttention(nn.Module):
                 nn.GELU(),
                 nn.Conv2d(group_dim, 2, 1, bias=False),  # a bias would move all keys alike
             )
-        self.proj_q = nn.Conv2d(dim, dim, 1)
-        self.proj_k = nn.Conv2d(dim, dim, 1)
-        self.proj_v = nn.Conv2d(dim, dim, 1)
-        self.proj_out = nn.Conv2d(dim, dim, 1)
+        self.proj_q = CellConvolution(dim)
+        self.proj_k = CellConvolution(dim)
+        self.proj_v = CellConvolution(dim)
+        self.proj_out = CellConvolution(dim)
         self.rpe_table = nn.Parameter(torch.empty(num_heads, 2 * map_size[0] - 1, 2 * map_size[1] - 1))
         nn.init.trunc_normal_(self.rpe_table, std=0.01)
 
@@ -134,7 +144,7 @@ class DeformableAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend."""
         size = x.shape[2:]
-        queries = _project(self.proj_q, x.movedim(1, -1))  # (b, h, w, c)
+        queries = self.proj_q(x.movedim(1, -1))  # (b, h, w, c)
         positions = self.positions(queries.movedim(-1, 1))
         with torch.autocast(x.device.type, enabled=False):
             groups = rearrange(x.to(positions.dtype), "b (g c) h w -> (b g) c h w", g=self.num_groups)
@@ -143,11 +153,11 @@ class DeformableAttention(nn.Module):
         sampled = rearrange(sampled, "(b g) c h w -> b h w (g c)", g=self.num_groups)
         q, k, v = (
             rearrange(t, "b h w (head c) -> b head (h w) c", head=self.num_heads)
-            for t in (queries, _project(self.proj_k, sampled), _project(self.proj_v, sampled))
+            for t in (queries, self.proj_k(sampled), self.proj_v(sampled))
         )
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         out = rearrange(out, "b head (h w) c -> b h w (head c)", h=size[0])
-        return _project(self.proj_out, out).movedim(-1, 1)
+        return self.proj_out(out).movedim(-1, 1)
 
     def _bias(self, positions: Tensor, size: torch.Size) -> Tensor:
         """Bias of each query and key by their displacement: (b, heads, h * w, kh * kw)."""

@@ -88,9 +88,14 @@ class LocalAttention(nn.Module):
 
     def _qkv(self, x: Tensor) -> Tensor:
         """Queries, keys and values of whole windows, (b, h', w', 3 c); those of the padding are the bias."""
+        _, height, width, _ = x.shape
+        qkv = self.proj_qkv(x)
         if not any(padding := self._padding(x)):
-            return self.proj_qkv(x)
-        return F.pad(F.linear(x, self.proj_qkv.weight), padding) + self.proj_qkv.bias
+            return qkv
+        padded = self.proj_qkv.bias.to(qkv.dtype).expand(len(x), height + padding[5], width + padding[3], -1)
+        padded = padded.clone()
+        padded[:, :height, :width] = qkv
+        return padded
 
     def _padding(self, x: Tensor) -> tuple[int, ...]:
         """What (b, h, w, c) lacks to whole windows, for `F.pad`."""
