@@ -45,6 +45,11 @@ def simplified(module: Module) -> Module:
     return copy
 
 
+def is_compiled(module: nn.Module) -> bool:
+    """Whether calls go through torch.compile, which simplifies by itself."""
+    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+
+
 def _named(part: nn.Module) -> Iterator[tuple[str, str]]:
     yield from getattr(part, "norms", {}).items()
 

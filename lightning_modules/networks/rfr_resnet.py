@@ -16,6 +16,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.convolution import Convolution
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.shared_windows import Layers
 
 # Sizes of both kernels of the first stage's blocks; all kernels of the other stages are 1x1.
 _KERNELS = {
@@ -157,8 +158,21 @@ class RFRResNet(nn.Module):
         if len(size) != 2 or num_channels != self.in_channels or min(size) < self.min_size:
             expected = f"(batch, {self.in_channels}, mel, frame) with at least {self.min_size} of each"
             raise ValueError(f"spectrogram {tuple(spectrogram.shape)}: this RFRResNet expects {expected}")
+        return self.of_maps(self._first_maps(spectrogram))
+
+    @property
+    def first_layers(self) -> Layers:
+        """What windows of a spectrogram that overlap have in common; `of_maps` goes on. Half of all operations."""
+        return Layers(lambda spectrogram: self._first_maps(spectrogram.unsqueeze(1)), stride=4, margin=12)
+
+    def _first_maps(self, spectrogram: Tensor) -> Tensor:
+        """Up to the first pooling."""
         maps = F.relu(self.input_bn(self.input_conv(spectrogram)), inplace=True)
-        maps = self.stage3(self.stage2(self.stage1(maps)))
+        return self.stage1[:2](maps)
+
+    def of_maps(self, maps: Tensor) -> Output:
+        """What comes after `first_layers`."""
+        maps = self.stage3(self.stage2(self.stage1[2:](maps)))
         embedding = _average(maps)
         if not self.num_classes:
             return Output(embedding, embedding[:, :0])

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.networks.inference import simplified
+from lightning_modules.networks.inference import is_compiled, simplified
 from lightning_modules.package.scorers import Scorer
 
 _SAMPLES = 1 << 18
@@ -48,5 +48,5 @@ def _is_plain(scorer: nn.Module) -> bool:
         and all(each.device.type == "cpu" for each in weights)
         and all(each.dtype in kinds for each in weights if each.is_floating_point())
         and all(type(each) in (nn.Parameter, Tensor) for each in weights)
-        and not any(hasattr(each, "_orig_mod") for each in scorer.modules())
+        and not any(is_compiled(each) for each in scorer.modules())
     )
