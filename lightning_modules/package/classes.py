@@ -93,7 +93,9 @@ def _settings(constructor: Callable[..., nn.Module]) -> dict[str, type]:
     """Arguments that are of a dataclass, or None, which a description has as plain values."""
     function = constructor.__init__ if isclass(constructor) else constructor
     kinds = {name: get_args(kind) or (kind,) for name, kind in get_type_hints(function).items()}
-    return {name: each for name, found in kinds.items() for each in found if is_dataclass(each)}
+    return {
+        name: each for name, found in kinds.items() for each in found if isclass(each) and is_dataclass(each)
+    }
 
 
 def find(path: Any, place: str) -> Callable[..., nn.Module]:

@@ -9,28 +9,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from datamodules.clips import Batch
+from lightning_modules.networks.back_ends import PooledLinear
 from lightning_modules.networks.encoder_classifier import EncoderClassifier
 from lightning_modules.networks.encoders import LoRA, SpeechEncoder
-from lightning_modules.networks.output import Output
 from lightning_modules.objectives import InterFrequency, InterInstance
 from lightning_modules.ssd import SyntheticSpeechDetector
 
 LORA = LoRA(targets=["q_proj", "v_proj"], rank=2)
-
-
-class MeanOverTime(nn.Module):
-    """A back end of one linear layer."""
-
-    num_layers = 1
-
-    def __init__(self, dim):
-        super().__init__()
-        self.dim = self.embedding_dim = dim
-        self.classifier = nn.Linear(dim, 2)
-
-    def forward(self, hidden):
-        embedding = hidden.states[:, 0].mean(dim=1)
-        return Output(embedding, self.classifier(embedding))
 
 
 def batches(count):
@@ -65,7 +50,7 @@ def dense(network, momentum, waveform, masked, target, bank):
 def test_terms_and_gradients_are_those_of_eq_6_written_out(name, trainable):
     torch.manual_seed(0)
     encoder = small(name, trainable=trainable, lora=LORA if trainable == "lora" else None)
-    network = EncoderClassifier(encoder, MeanOverTime(64)).double()
+    network = EncoderClassifier(encoder, PooledLinear(dim=64)).double()
     for parameter in network.parameters():
         if parameter.requires_grad:
             nn.init.normal_(parameter, std=0.2)
@@ -106,7 +91,7 @@ def test_the_momentum_copy_holds_only_what_trains():
     lora = LoRA(targets=["q_proj", "v_proj"], rank=16)
     with torch.device("meta"):
         encoder = SpeechEncoder("xlsr_300m", trainable="lora", lora=lora)
-        network = EncoderClassifier(encoder, MeanOverTime(1024))
+        network = EncoderClassifier(encoder, PooledLinear())
         objective = InterInstance(bank_size=4)
         objective.bind(network)
     theirs = {id(parameter) for parameter in network.parameters()}
