@@ -185,8 +185,8 @@ class SpeechEncoder(Encoder):
             ValueError: Clips are shorter, or have several channels.
         """
         waveform = _mono(inputs)
-        time = waveform.shape[1]
-        samples = torch.full((len(waveform),), time, device=waveform.device) if length is None else length
+        batch, time = waveform.shape
+        samples = torch.full((batch,), time, device=waveform.device) if length is None else length
         is_padded = length is not None and bool((length < time).any())
         if min(time, int(samples.min()) if is_padded else time) < _SHORTEST:
             raise ValueError(

@@ -17,6 +17,7 @@ from lightning_modules.networks.weights import named_tensors, read_file
 CONFIG = "config.json"
 ORDER = "order"  # in a safetensors file's own notes: names as JSON, for such files sort what they hold
 _FILES = ("model.safetensors", "pytorch_model.bin")
+_SUFFIXES = (".safetensors", ".bin")
 
 
 class SpeechFile(NamedTuple):
@@ -54,7 +55,7 @@ def read_speech(path: Path) -> SpeechFile:
         tensors |= named_tensors(content, file)
         settings = content
     beside = (path if path.is_dir() else path.parent) / CONFIG
-    if path.is_dir() or (path.suffix == ".safetensors" and beside.is_file()):
+    if path.is_dir() or (path.suffix in _SUFFIXES and beside.is_file()):
         return SpeechFile(_in_stored_order(tensors, files), _of_huggingface(beside), files)
     return SpeechFile(tensors, _of_fairseq(settings, tensors, path), files)
 

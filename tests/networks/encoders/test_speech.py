@@ -281,3 +281,25 @@ def test_depth_of_its_parameters():
     assert depths["model.encoder.layers.1.attention.q_proj.weight"] == 2
     assert depths["model.encoder.layer_norm.weight"] == 3
     assert small("wav2vec2_base").depth_of("model.encoder.layer_norm.weight") == 0  # which comes first there
+
+
+@pytest.mark.parametrize("name", ["wav2vec2_base", "wavlm_large"])
+@pytest.mark.parametrize("layers", ["last", "blocks", [0, 1]])
+@pytest.mark.parametrize("trainable", ["all", 1, "lora"])
+def test_all_that_trains_has_a_gradient(name, layers, trainable):
+    """For which ranks would wait."""
+    lora = LoRA(targets=["q_proj", "out_proj", "intermediate_dense"]) if trainable == "lora" else None
+    encoder = small(name, layers=layers, trainable=trainable, lora=lora)
+    encoder(CLIPS).states.square().sum().backward()
+    gradients = {key: parameter.grad is not None for key, parameter in encoder.named_parameters()}
+    assert gradients == {key: parameter.requires_grad for key, parameter in encoder.named_parameters()}
+    assert any(gradients.values())
+
+
+def test_graphs_take_any_batch_and_length():
+    encoder = small("wavlm_large", trainable="none", layers="blocks", normalize=True).eval()
+    sizes = ({0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC},)
+    with torch.no_grad():
+        graph = torch.export.export(encoder, (CLIPS,), dynamic_shapes=sizes).module()
+        clips = torch.randn(3, 1, 7001)
+        torch.testing.assert_close(graph(clips).states, encoder(clips).states, rtol=1e-5, atol=1e-5)

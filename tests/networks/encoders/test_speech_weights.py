@@ -61,16 +61,17 @@ def test_folders_of_huggingface(tmp_path, name, parts, binary):
     assert_is_small(loaded(folder, name), name)
 
 
-def test_a_file_of_a_folder_agrees_with_its_configuration(tmp_path):
-    folder = write_huggingface(tmp_path / "encoder")
-    assert_is_small(loaded(folder / "model.safetensors"))
-    lone = tmp_path / "lone.safetensors"
-    lone.write_bytes((folder / "model.safetensors").read_bytes())
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_a_file_of_a_folder_agrees_with_its_configuration(tmp_path, file):
+    folder = write_huggingface(tmp_path / "encoder", binary=file.endswith("bin"))
+    assert_is_small(loaded(folder / file))
+    lone = tmp_path / file
+    lone.write_bytes((folder / file).read_bytes())
     assert_is_small(loaded(lone))
     settings = json.loads((folder / "config.json").read_text()) | {"num_attention_heads": 2}
     (folder / "config.json").write_text(json.dumps(settings))
     refused(
-        folder / "model.safetensors",
+        folder / file,
         "its configuration says heads=2 instead of 4: set name and sizes to the file's",
     )
 
