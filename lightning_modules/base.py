@@ -23,6 +23,7 @@ from lightning_modules.run.rows import Report
 if TYPE_CHECKING:  # what commands do without until something is built
     from datamodules.base import ClipDataModule
     from datamodules.loading.resumable import ResumableDataModule
+    from lightning_modules.package.eager import Eager
     from lightning_modules.package.scorers import Scorer
 
 Data = TypeVar("Data", bound="ResumableDataModule")
@@ -43,6 +44,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
             says more, see `run.pretrained.Weights`. Null begins anew.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+        encoder_lr: How much more slowly the network's pretrained encoder learns; null learns all at one rate.
 
     Attributes:
         heads: Head -> class names by index of scores (clip, class); empty where a clip has one score.
@@ -66,13 +68,16 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
+        encoder_lr: optimization.EncoderRate | None = None,
     ) -> None:
         super().__init__()
         self.network: Any = network
         self.frontend: Any = frontend
         self.optimizer_factory, self.lr_scheduler_factory = optimizer, lr_scheduler
+        self.encoder_lr = encoder_lr
         self.collected = table()
         self.gathered: tuple[Tensor, Tensor] | None = None
+        self._are_fixed, self._engine = False, None
         if weights is not None:
             self.begin_with(read_pretrained(weights))
 
@@ -129,8 +134,11 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
 
     def configure_optimizers(self) -> Any:
         """Builds the optimizer and its schedule."""
+        groups = self.parameter_groups()
+        if self.encoder_lr is not None:
+            groups = optimization.at_rates(self, groups, self.encoder_lr)
         return optimization.configure(
-            self, self.optimizer_factory, self.lr_scheduler_factory, parameters=self.parameter_groups()
+            self, self.optimizer_factory, self.lr_scheduler_factory, parameters=groups
         )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -159,9 +167,24 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
 
     def score(self, batch: Any) -> Tensor:
         """Returns what a clip is evaluated by, (batch,) or (batch, column)."""
+        return self.engine()(batch.waveform, batch.length)
+
+    def engine(self) -> "Scorer | Eager":
+        """Returns what computes scores: the scorer, in a loop with weights that do not change a faster form of it."""
+        if self._engine is not None:
+            return self._engine
         scorer = self.scorer()
         assert scorer is not None, "a method without a scorer has a score of its own"
-        return scorer(batch.waveform, batch.length)
+        if not self._are_fixed:
+            return scorer
+        from lightning_modules.package.eager import Eager
+
+        self._engine = Eager(scorer)
+        return self._engine
+
+    def scores_fixed_weights(self, are_fixed: bool) -> None:
+        """Is told where weights, from the first score on, stay as they are, and where they may change again."""
+        self._are_fixed, self._engine = are_fixed, None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what commands need beside the weights; leaves out weights that encoders have of files for good."""

@@ -1,20 +1,25 @@
 """Optimizers and learning-rate schedules, from the factories of a config to what Lightning expects."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning_utilities.core.rank_zero import rank_zero_warn
+from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as schedules
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
+_SCALE = "lr_scale"  # of a parameter group: what the rates of its schedule are multiplied by
 
-class CosineDecay(LRScheduler):
-    """Half a cosine from the base rate to ``min_lr``, stepped once per optimizer step over the whole run.
+
+class WholeRun(LRScheduler, ABC):
+    """A curve of rates over the whole run, stepped once per optimizer step.
 
     The first ``warmup_steps`` steps rise linearly to the base rate.
 
@@ -22,10 +27,7 @@ class CosineDecay(LRScheduler):
         total_steps: Length of the run in optimizer steps; `configure` sets it from the trainer.
     """
 
-    def __init__(
-        self, optimizer: Optimizer, min_lr: float = 0.0, warmup_steps: int = 0, total_steps: int | None = None
-    ):
-        self.min_lr = min_lr
+    def __init__(self, optimizer: Optimizer, warmup_steps: int = 0, total_steps: int | None = None):
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps
         super().__init__(optimizer)
@@ -36,8 +38,15 @@ class CosineDecay(LRScheduler):
             return [float(base) * (self.last_epoch + 1) / self.warmup_steps for base in self.base_lrs]
         decay_steps = max((self.total_steps or 0) - self.warmup_steps, 1)
         progress = min((self.last_epoch - self.warmup_steps) / decay_steps, 1.0)
-        cosine = 0.5 * (1 + math.cos(math.pi * progress))
-        return [self.min_lr + (float(base) - self.min_lr) * cosine for base in self.base_lrs]
+        scales = [group.get(_SCALE, 1.0) for group in self.optimizer.param_groups]
+        return [
+            scale * self.rate(float(base) / scale, progress)
+            for base, scale in zip(self.base_lrs, scales, strict=True)
+        ]
+
+    @abstractmethod
+    def rate(self, base: float, progress: float) -> float:
+        """The rate at a share of the steps after warm-up, of parameters whose rate is not scaled."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes back a checkpoint's curve and the place on it; warns where a run of this length would have another."""
@@ -51,6 +60,103 @@ class CosineDecay(LRScheduler):
         super().load_state_dict(state_dict)
 
 
+class CosineDecay(WholeRun):
+    """Half a cosine from the base rate to ``min_lr``, see `WholeRun`."""
+
+    def __init__(
+        self, optimizer: Optimizer, min_lr: float = 0.0, warmup_steps: int = 0, total_steps: int | None = None
+    ):
+        self.min_lr = min_lr
+        super().__init__(optimizer, warmup_steps, total_steps)
+
+    def rate(self, base: float, progress: float) -> float:
+        """Of half a cosine."""
+        return self.min_lr + (base - self.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class ExponentialDecay(WholeRun):
+    """From the base rate by the same factor each step to the share ``final`` of it, see `WholeRun`; 1 stays there."""
+
+    def __init__(
+        self, optimizer: Optimizer, final: float = 0.01, warmup_steps: int = 0, total_steps: int | None = None
+    ):
+        if not 0 < final <= 1:
+            raise ValueError(f"lr_scheduler.final={final} must be in (0, 1], a share of the base rate")
+        self.final = final
+        super().__init__(optimizer, warmup_steps, total_steps)
+
+    def rate(self, base: float, progress: float) -> float:
+        """Of a power."""
+        return base * self.final**progress
+
+
+@dataclass(kw_only=True)
+class EncoderRate:
+    """How much more slowly the pretrained encoder of a network learns than the rest.
+
+    Attributes:
+        scale: Of the rate of its uppermost part.
+        layer_decay: By which the rate of each block is that of the one above it.
+    """
+
+    scale: float = 1.0
+    layer_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("scale", self.scale), ("layer_decay", self.layer_decay)):
+            if not value > 0:
+                raise ValueError(
+                    f"model.encoder_lr.{name}={value} must be above 0; trainable: none learns nothing"
+                )
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A network that knows how deep its parameters lie."""
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """From the input to the output."""
+        ...
+
+    def depth_of(self, name: str) -> int:
+        """0 before the blocks, then the number of the block, and one more after them."""
+        ...
+
+
+def at_rates(
+    network: nn.Module, parameters: Iterable[Parameter] | Iterable[dict[str, Any]], rate: EncoderRate
+) -> list[dict[str, Any]]:
+    """Divides parameters, or groups of them, by how fast they learn; first what learns fastest.
+
+    Raises:
+        ValueError: The network has no encoder.
+    """
+    encoders = [each for each in network.modules() if isinstance(each, Layered)]
+    if not encoders:
+        raise ValueError(
+            f"model.encoder_lr: this {type(network).__name__} has no pretrained encoder: leave it out"
+        )
+    scales: dict[Parameter, float] = {}
+    for encoder in encoders:
+        top = len(encoder.blocks) + 1
+        for name, parameter in encoder.named_parameters():  # pyright: ignore[reportAttributeAccessIssue]
+            scales[parameter] = rate.scale * rate.layer_decay ** (top - encoder.depth_of(name))
+    found = []
+    for group in _grouped(parameters):
+        parts: dict[float, list[Parameter]] = {}
+        for parameter in group["params"]:
+            parts.setdefault(scales.get(parameter, 1.0), []).append(parameter)
+        found += [group | {"params": parts[scale], _SCALE: scale} for scale in sorted(parts, reverse=True)]
+    return found
+
+
+def _grouped(parameters: Iterable[Parameter] | Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    given = list(parameters)
+    groups = [each for each in given if isinstance(each, dict)]
+    return groups or [{"params": given}]
+
+
 def configure(
     module: LightningModule,
     optimizer: OptimizerCallable,
@@ -60,23 +166,31 @@ def configure(
 ) -> dict[str, Any]:
     """Returns what ``LightningModule.configure_optimizers`` owes: the optimizer and when its schedule steps.
 
-    `CosineDecay` steps with the optimizer and learns the run's length; ``OneCycleLR`` steps with the optimizer;
+    A `WholeRun` steps with the optimizer and learns the run's length; ``OneCycleLR`` steps with the optimizer;
     ``ReduceLROnPlateau`` steps on its monitored value, after each validation where that is one of validation; any
     other schedule steps once an epoch. Methods that make several steps a batch step the first two once a batch.
 
     Raises:
-        ValueError: It waits for a value of validation, and there is none; see also `require_monitor`.
+        ValueError: It waits for a value of validation, and there is none, or gives all parameters one rate where they
+            shall have several; see also `require_monitor`.
     """
     trainable = parameters if parameters is not None else (p for p in module.parameters() if p.requires_grad)
     built = fused_on_cpu(optimizer(trainable))
+    for group in built.param_groups:
+        group["lr"] *= group.get(_SCALE, 1.0)
     if lr_scheduler is None:
         return {"optimizer": built}
     schedule = lr_scheduler(built)
     require_monitor(schedule)
     settings: dict[str, Any] = {"scheduler": schedule, "interval": "epoch"}
-    if isinstance(schedule, CosineDecay | OneCycleLR):
+    if isinstance(schedule, WholeRun | OneCycleLR):
         settings["interval"] = "step"
-    if isinstance(schedule, CosineDecay) and schedule.total_steps is None:
+    if isinstance(schedule, OneCycleLR) and any(_SCALE in group for group in built.param_groups):
+        raise ValueError(
+            "lr_scheduler: OneCycleLR gives all parameters one rate, and model.encoder_lr several: take"
+            " lightning_modules.optimization.CosineDecay with warmup_steps, or leave encoder_lr out"
+        )
+    if isinstance(schedule, WholeRun) and schedule.total_steps is None:
         schedule.total_steps = int(module.trainer.estimated_stepping_batches)
     if isinstance(schedule, ReduceLROnPlateau):
         settings["monitor"] = schedule.monitor

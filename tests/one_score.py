@@ -35,6 +35,11 @@ SEED = 0
 
 _AASIST = ["--model.network.channels=[8,8,8,8,8,8]", "--data.eval_crop_s=0.8"]
 _LCNN = ["--model.network.num_frames=101", "--data.eval_crop_s=0.8", "--data.batch_size=8"]
+_ENCODER = [
+    f"--config={CONFIGS}/overlays/ssd_small_encoder.yaml",
+    "--data.root=${oc.env:ASVSPOOF2019_LA_ROOT}",
+    "--data.eval_crop_s=0.8",
+]
 _WINDOWS = ["--model.network.channels=8", "--model.window=18", "--data.batch_size=4"]
 _ENCODER = [
     *("--model.network.encoder.depth=1", "--model.network.encoder.width=48"),
@@ -47,6 +52,11 @@ SMALL = {
     "ssd_lcnn": _LCNN,
     "ssd_lcnn_inf_ini": _LCNN,
     "ssd_lcnn_lstm_sum": ["--data.batch_size=8"],
+    "ssd_wavlm_mhfa": _ENCODER,
+    "ssd_xlsr_aasist": _ENCODER,
+    "ssd_xlsr_aasist_inf_ini": _ENCODER,
+    "ssd_xlsr_nes2net": _ENCODER,
+    "ssd_xlsr_sls": [*_ENCODER, "--model.network.back_end.num_frames=39"],
     "asd_arcface": [*_WINDOWS, "--model.objective.embedding_dim=32"],
     "asd_autoencoder": ["--data.batch_size=4"],
     "asd_frontend_ensemble": [
@@ -82,6 +92,16 @@ _LENGTHS = ("--data.", "--model.window", "--model.front_ends.dereverberation.tap
 FULL = {
     name: [each for each in settings if each.startswith(_LENGTHS) and "crop" not in each]
     for name, settings in SMALL.items()
+}
+FULL |= {  # whose width is full
+    "ssd_wavlm_mhfa": ["--model.network.encoder.sizes.depth=2", "--model.network.back_end.num_layers=3"],
+    "ssd_xlsr_aasist": ["--model.network.encoder.sizes.depth=2"],
+    "ssd_xlsr_aasist_inf_ini": ["--model.network.encoder.sizes.depth=2"],
+    "ssd_xlsr_nes2net": ["--model.network.encoder.sizes.depth=2"],
+    "ssd_xlsr_sls": [
+        *("--model.network.encoder.sizes.depth=2", "--model.network.back_end.num_layers=2"),
+        *("--model.network.back_end.num_frames=39", "--data.eval_crop_s=0.8"),
+    ],
 }
 """What lets a configuration of full size take these clips."""
 

@@ -26,6 +26,9 @@ import lightning_modules
 
 WHOLE = [
     "ssd_aasist",
+    "ssd_wavlm_mhfa",
+    "ssd_xlsr_aasist",
+    "ssd_xlsr_nes2net",
     "event_ast",
     "event_audio_slowfast",
     "event_beats",
@@ -49,6 +52,7 @@ def ids(case) -> str:
 
 QUICK = [
     *("asd_arcface", "asd_autoencoder", "asd_maf", "asd_proxy_outlier", "ssd_aasist", "ssd_lcnn_lstm_sum"),
+    *("ssd_wavlm_mhfa-whole", "ssd_xlsr_aasist"),
     *("event_ast", "event_ast-whole", "event_beats-whole", "event_datar", "production_tagger"),
 ]
 LIMITS = {"32-true": 1e-5, "64-true": 1e-10}

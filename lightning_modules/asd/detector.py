@@ -16,6 +16,7 @@ from lightning_modules.asd.machine_report import machine_report
 from lightning_modules.asd.thresholds import Rule, decision_threshold
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics import ScoreTable
+from lightning_modules.optimization import EncoderRate
 from lightning_modules.package.scorers import Scorer
 from lightning_modules.run.fitted import Fitted
 from lightning_modules.run.pretrained import Weights
@@ -34,6 +35,7 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         weights: What the network begins with, see `EvaluatedModule`.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+        encoder_lr: How much more slowly a pretrained encoder learns, see `EvaluatedModule`.
 
     Attributes:
         instances: Machine instances trained on, in the order of their class indices.
@@ -56,8 +58,16 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         weights: str | Weights | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
+        encoder_lr: EncoderRate | None = None,
     ) -> None:
-        super().__init__(network, frontend, weights=weights, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(
+            network,
+            frontend,
+            weights=weights,
+            optimizer=optimizer,
+            lr_scheduler=lr_scheduler,
+            encoder_lr=encoder_lr,
+        )
         self.threshold: Rule = threshold
         self.threshold_quantile = threshold_quantile
         self.instances: list[str] = []
@@ -136,7 +146,7 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
 
     def score(self, batch: Batch) -> Tensor:
         """Returns one float64 score a clip, (batch,)."""
-        return self.scorer()(batch.waveform, batch.length, self.instance_index(batch))
+        return self.engine()(batch.waveform, batch.length, self.instance_index(batch))
 
     @abstractmethod
     def scorer(self) -> Scorer:

@@ -11,6 +11,7 @@ from lightning_modules.asd.window_detector import WindowDetector
 from lightning_modules.frontends import MelDecibel
 from lightning_modules.frontends.windows import place_windows, random_windows, take_windows
 from lightning_modules.metrics.row_table import RowTable
+from lightning_modules.networks.output import Output
 from lightning_modules.package.scorers import WindowScorer
 from lightning_modules.package.scorers.scorer import at_least_float32
 from lightning_modules.run.fitted import Fitted
@@ -186,12 +187,14 @@ class EmbeddingScorer(WindowScorer):
         features = self.features(waveform, length)
         clip, first = place_windows(self.num_frames(features, length), self.window, self.hop)
         parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
-        embeddings = torch.cat(
-            [
-                at_least_float32(self.network(take_windows(features, *part, self.window)).embedding)
-                for part in parts
-            ]
-        )
+        shared = self.shared(features, first)
+
+        def output(*part: Tensor) -> Output:
+            if shared is not None:
+                return self.network.of_maps(shared.maps(*part))
+            return self.network(take_windows(features, *part, self.window))
+
+        embeddings = torch.cat([at_least_float32(output(*part).embedding) for part in parts])
         sums = embeddings.new_zeros(len(features), embeddings.shape[1]).index_add_(0, clip, embeddings)
         return nn.functional.normalize(sums, dim=1)
 

@@ -21,8 +21,17 @@ def standardized(train: Tensor, *others: Tensor) -> list[Tensor]:
     return [(each - mean) / scale for each in (train, *others)]
 
 
-def logistic_regression(train: Tensor, target: Tensor, test: Tensor, num_classes: int) -> Tensor:
-    """Logarithms of the probabilities that a multinomial logistic regression with an L2 penalty of 1 gives.
+def logistic_regression(
+    train: Tensor, target: Tensor, test: Tensor, num_classes: int, *, inverse_penalty: float = 1.0
+) -> Tensor:
+    """Logarithms of the probabilities that a multinomial logistic regression with an L2 penalty gives.
+
+    Args:
+        train: Statistics of training clips, which are standardised.
+        target: Their classes.
+        test: Statistics of others.
+        num_classes: Of the data.
+        inverse_penalty: Weight of the training clips beside the penalty, scikit-learn's C.
 
     Raises:
         ValueError: All training clips are of one class.
@@ -32,7 +41,7 @@ def logistic_regression(train: Tensor, target: Tensor, test: Tensor, num_classes
     if target.unique().numel() < 2:
         raise ValueError("the training clips are all of one class: nothing to tell apart")
     train, test = standardized(train, test)
-    fitted = LogisticRegression(max_iter=_MAX_STEPS).fit(train.numpy(), target.numpy())
+    fitted = LogisticRegression(C=inverse_penalty, max_iter=_MAX_STEPS).fit(train.numpy(), target.numpy())
     scores = torch.full((len(test), num_classes), -torch.inf, dtype=torch.float64)
     scores[:, torch.from_numpy(fitted.classes_)] = torch.from_numpy(fitted.predict_log_proba(test.numpy()))
     return scores

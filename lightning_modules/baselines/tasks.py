@@ -15,6 +15,7 @@ from lightning_modules.asd.machine_report import machine_report
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.baselines.classifiers import CLASSIFIERS, Classifier, logistic_regression
 from lightning_modules.baselines.distances import mahalanobis, nearest_normal
+from lightning_modules.baselines.labels import instance_numbers, labelled, targets
 from lightning_modules.baselines.regression import REGRESSIONS
 from lightning_modules.baselines.statistics import Described, LogMelStatistics, describe
 from lightning_modules.event import EventClassifier
@@ -53,7 +54,7 @@ def baselines(method: EvaluatedModule, datamodule: Any) -> dict[str, Report]:
 @baselines.register
 def _(method: SyntheticSpeechDetector, datamodule: ClipDataModule) -> dict[str, Report]:
     train, test = _described(method, datamodule)
-    train, target = _known(train, _targets(train)[:, 0])
+    train, target = labelled(train, targets(train)[:, 0])
 
     def score(classifier: Classifier) -> Tensor:
         spoof, bonafide = classifier(train.statistics, target, test.statistics, 2).unbind(dim=1)
@@ -87,8 +88,8 @@ def _probabilities(
 ) -> Tensor:
     """Of the classes of all heads, side by side: float64 (clip, class)."""
     parts = []
-    for target, classes in zip(_targets(train).unbind(dim=1), num_classes, strict=True):
-        known, labels = _known(train, target)
+    for target, classes in zip(targets(train).unbind(dim=1), num_classes, strict=True):
+        known, labels = labelled(train, target)
         parts.append(classifier(known.statistics, labels, test.statistics, classes).softmax(dim=1))
     return torch.cat(parts, dim=1)
 
@@ -97,8 +98,8 @@ def _probabilities(
 def _(method: AnomalousSoundDetector, datamodule: Any) -> dict[str, Report]:
     train, test = _described(method, datamodule)
     normal = torch.tensor([row.target == 0 for row in train.rows])
-    train, instances = _known(train, torch.where(normal, _instances(train, train), -1))
-    tested = _instances(test, train)
+    train, instances = labelled(train, torch.where(normal, instance_numbers(train, train), -1))
+    tested = instance_numbers(test, train)
 
     def of_instance(distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Distance of each clip from the normal ones of its machine instance, or from all of an unseen one."""
@@ -122,13 +123,6 @@ def _(method: AnomalousSoundDetector, datamodule: Any) -> dict[str, Report]:
         name: machine_report(test.rows, each, year=datamodule.year, thresholds={})
         for name, each in scores.items()
     }
-
-
-def _instances(clips: Described, train: Described) -> Tensor:
-    """int64 (clip,): machine instance of each clip among those that are trained on, -1 of another."""
-    names = sorted({row.attributes.get("instance", "") for row in train.rows if row.target == 0})
-    numbers = {name: number for number, name in enumerate(names)}
-    return torch.tensor([numbers.get(row.attributes.get("instance", ""), -1) for row in clips.rows])
 
 
 @baselines.register
@@ -185,15 +179,3 @@ def _described(method: EvaluatedModule, datamodule: ClipDataModule) -> tuple[Des
         describe(datamodule.reference_dataloader(), datamodule.rows["train"], **rates),
         describe(datamodule.test_dataloader(), datamodule.rows["test"], **rates),
     )
-
-
-def _targets(clips: Described) -> Tensor:
-    """int64 (clip, head)."""
-    return torch.tensor([row.target for row in clips.rows]).reshape(len(clips.rows), -1)
-
-
-def _known(clips: Described, target: Tensor) -> tuple[Described, Tensor]:
-    """The clips whose label (clip,) is known, not -1, and their labels."""
-    known = target >= 0
-    rows = [row for row, is_known in zip(clips.rows, known.tolist(), strict=True) if is_known]
-    return Described(rows, clips.statistics[known]), target[known]

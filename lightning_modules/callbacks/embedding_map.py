@@ -48,7 +48,7 @@ class EmbeddingMap(Callback):
         self._run, self._evaluations = run, evaluations
         self.min_clips = _MIN_CLIPS
         self._hook: RemovableHandle | None = None
-        self._embedding: Tensor | None = None  # of the last batch
+        self._heard: list[Tensor] = []  # of the last batch
         self._rows: list[Tensor] = []
         self._embeddings: list[Tensor] = []
         self._seen = 0
@@ -94,13 +94,15 @@ class EmbeddingMap(Callback):
             Output,  # and with it all networks, which a start does without
         )
 
-        self._embedding = output.embedding.detach() if isinstance(output, Output) else None
+        if isinstance(output, Output):
+            self._heard.append(output.embedding.detach())
 
     def _keep(self, trainer: Trainer, batch: Any) -> None:
         """Of every `_stride` clips one, of twice as many when there are too many; does not wait for the device."""
-        embedding, self._embedding = self._embedding, None
-        if embedding is None or not trainer.is_global_zero or len(embedding) != len(batch.index):
+        heard, self._heard = self._heard, []
+        if not trainer.is_global_zero or sum(map(len, heard)) != len(batch.index):
             return
+        embedding = torch.cat(heard)
         first = -self._seen % self._stride
         self._seen += len(embedding)
         self._rows.append(batch.index[first :: self._stride])

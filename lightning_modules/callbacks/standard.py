@@ -19,6 +19,7 @@ from lightning_modules.callbacks.preemption import Preemption
 from lightning_modules.callbacks.provenance import Provenance
 from lightning_modules.callbacks.random_state import RandomState
 from lightning_modules.callbacks.ranks import Agreement, Ranks
+from lightning_modules.callbacks.scoring import FixedWeights
 from lightning_modules.callbacks.throughput import Throughput
 from lightning_modules.run.evaluations import Evaluations
 from lightning_modules.run.folder import Run
@@ -32,12 +33,15 @@ class Checkpoints:
         monitor: Logged value that chooses the best checkpoint; null keeps and scores the last one.
         mode: Whether the smallest or the largest value is best.
         save_top_k: How many of the best to keep.
+        average_best: Of how many of the best, which are kept then, the mean of the weights is written as
+            ``best-average.ckpt`` at the end of training and scores from then on; null averages none.
         every_n_train_steps: How often ``last.ckpt`` is renewed within an epoch; it is at every epoch's end too.
     """
 
     monitor: str | None = "val/eer"
     mode: Literal["min", "max"] = "min"
     save_top_k: int = 1
+    average_best: int | None = None
     every_n_train_steps: int = 500
 
     def __post_init__(self) -> None:
@@ -45,6 +49,19 @@ class Checkpoints:
         for key, (value, least) in limits.items():
             if value < least:
                 raise ValueError(f"checkpoints.{key}: expected at least {least}, found {value}")
+        if self.average_best is None:
+            return
+        if self.average_best < 2:
+            raise ValueError(f"checkpoints.average_best: expected at least 2, found {self.average_best}")
+        if self.monitor is None:
+            raise ValueError(
+                "checkpoints.average_best: none is best without checkpoints.monitor: set both or none"
+            )
+
+    @property
+    def num_kept(self) -> int:
+        """How many of the best are kept, -1 for all."""
+        return self.save_top_k if self.save_top_k < 0 else max(self.save_top_k, self.average_best or 0)
 
 
 class ConfigInCheckpoint(Callback):
@@ -64,7 +81,7 @@ def best_checkpoint(run: Run, settings: Checkpoints) -> list[BestCheckpoint]:
     """What keeps the best checkpoints; none where nothing is monitored."""
     if settings.monitor is None:
         return []
-    return [BestCheckpoint(run, monitor=settings.monitor, mode=settings.mode, save_top_k=settings.save_top_k)]
+    return [BestCheckpoint(run, monitor=settings.monitor, mode=settings.mode, save_top_k=settings.num_kept)]
 
 
 def standard_callbacks(
@@ -87,6 +104,7 @@ def standard_callbacks(
         RandomState(),
         ConvolutionRule(),
         FiniteLoss(),
+        FixedWeights(),
         FittedState(run, config, checkpoint),
         *monitoring(run, config, evaluations),
         *([BestValue(settings.monitor, settings.mode)] if settings.monitor else []),

@@ -72,6 +72,10 @@ class Prediction(Callback):
             keep_windows=self._keep_windows,
         )
 
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Weights stay as they are."""
+        self._model.scores_fixed_weights(True)
+
     def loader(self) -> Batches:
         """What the loop runs over."""
         return self.scoring.batches
@@ -90,4 +94,5 @@ class Prediction(Callback):
             of_ranks: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(of_ranks, self.results)
             self.results = sorted(chain(*of_ranks), key=lambda result: result.end.row)
+        self._model.scores_fixed_weights(False)
         self.has_ended = True

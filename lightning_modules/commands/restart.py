@@ -9,7 +9,11 @@ import yaml
 from lightning_modules.run.checkpoints import carried_config, first_readable, read_checkpoint
 from lightning_modules.run.folder import Run
 
-_IN_CHECKPOINT = ("optimizer", "lr_scheduler")  # arguments of a model whose values a checkpoint brings along
+_IN_CHECKPOINT = (
+    "optimizer",
+    "lr_scheduler",
+    "encoder_lr",
+)  # arguments of a model whose values a checkpoint brings along
 
 
 class Restart(NamedTuple):
@@ -64,7 +68,7 @@ def find_restart(run: Run, named: str | None, config: str) -> Restart:
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Settings of a model's optimizer and schedule that differ, as ``key=value (formerly value)``.
 
-    A key without a value counts as none; a length that was the run's own is left to `CosineDecay`.
+    A key without a value counts as none; a length that was the run's own is left to `WholeRun`.
     """
     old, new = ({name: _init_args(each).get(name) for name in _IN_CHECKPOINT} for each in (before, now))
     if not _init_args(before):

@@ -19,7 +19,8 @@ from lightning_modules.config.cli import Platform
 from lightning_modules.figures.text import headline
 from lightning_modules.package.class_scores import ClassScores
 from lightning_modules.package.scored_files import ScoredFiles, Wanted
-from lightning_modules.run.checkpoints import load_weights
+from lightning_modules.run.average import average
+from lightning_modules.run.checkpoints import AtomicCheckpointIO, load_weights
 from lightning_modules.run.evaluations import LIMITS
 from lightning_modules.run.lock import probe, take
 from lightning_modules.run.provenance import data_hash
@@ -53,7 +54,7 @@ def train_and_test(platform: Platform) -> None:
     """Trains and tests the best checkpoint of the run, or the last where nothing is monitored."""
     train(platform)
     run, settings = platform.run_folder, platform.checkpoints
-    if settings.monitor and settings.save_top_k and run.best_checkpoint(settings.mode) is None:
+    if settings.monitor and settings.num_kept and run.best_checkpoint(settings.mode) is None:
         rank_zero_warn(
             f"{run.folder}: no checkpoint is best: {settings.monitor} was NaN in every validation, or there was none;"
             " last.ckpt counts. Validate on clips of all classes, or choose by another --checkpoints.monitor"
@@ -73,6 +74,7 @@ def train(platform: Platform) -> None:
     restart = find_restart(run, platform.ckpt_path, platform.dump())
     if trainer.is_global_zero:
         remove_leftovers(run.checkpoints)
+        run.average_checkpoint.unlink(missing_ok=True)  # of this run as it was before
         platform.save_config()
         for logger in trainer.loggers:
             if isinstance(logger, MetricsCSV):
@@ -93,6 +95,21 @@ def train(platform: Platform) -> None:
         rank_zero_info(f"{run.folder}: was trained to its end before; no step was made")
     if not run.last_checkpoint.is_file():  # no step was asked for: the untrained model is the run's result
         trainer.save_checkpoint(run.last_checkpoint)
+    _average_best(platform)
+
+
+def _average_best(platform: Platform) -> None:
+    """Writes the mean of the best checkpoints, if any is asked for."""
+    wanted, run = platform.checkpoints.average_best, platform.run_folder
+    if wanted is None:
+        return
+    if platform.trainer.is_global_zero and (
+        best := run.ranked_checkpoints(platform.checkpoints.mode)[:wanted]
+    ):
+        AtomicCheckpointIO().save_checkpoint(average(best), run.average_checkpoint)
+        few = f", for there are no {wanted}" if len(best) < wanted else ""
+        rank_zero_info(f"{run.average_checkpoint}: the mean of {', '.join(path.name for path in best)}{few}")
+    platform.trainer.strategy.barrier()
 
 
 def _tell_of_early_stop(platform: Platform) -> None:

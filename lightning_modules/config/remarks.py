@@ -18,6 +18,7 @@ _WARNINGS = (  # patterns
     "`srun` command is available",  # `launch` knows when it is missing
     "could not find the monitored key",  # epochs without validation
     "predict returned None",
+    r"module\(s\) in eval mode at the start of training",  # what of an encoder does not train is meant to be
     "custom batch sampler",  # ours repeats batches, `index` tells
     "across ranks is zero",  # a data set without validation split
     "overridden `on_before_batch_transfer`",  # the module's is meant

@@ -18,6 +18,7 @@ from lightning_modules.event.event_report import Heads, event_report, head_metri
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.output import Output
 from lightning_modules.objectives.mixup import Mixup, one_hot
+from lightning_modules.optimization import EncoderRate
 from lightning_modules.package.scorers import ClassScorer
 from lightning_modules.run.pretrained import Pretrained, Weights, listed
 from lightning_modules.run.rows import Report
@@ -40,6 +41,7 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters; biases, norms and position tables do not decay.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+        encoder_lr: How much more slowly a pretrained encoder learns, see `EvaluatedModule`.
 
     Attributes:
         heads: Head -> class names by index, from the data of training; checkpoints keep them.
@@ -60,6 +62,7 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
         compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
+        encoder_lr: EncoderRate | None = None,
     ) -> None:
         super().__init__(
             network,
@@ -68,6 +71,7 @@ class EventClassifier(EvaluatedModule[ClipDataModule]):
             weights=weights,
             optimizer=optimizer,
             lr_scheduler=lr_scheduler,
+            encoder_lr=encoder_lr,
         )
         self.objective, self.mixup, self.label_smoothing = objective, mixup, label_smoothing
         if compile_network:

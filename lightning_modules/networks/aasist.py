@@ -7,7 +7,7 @@ Shape letters: b clip, c channel, f frequency node, t time.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from lightning_modules.networks.convolution import Convolution
 from lightning_modules.networks.elu import SELU
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.pooling import max_pool
 from lightning_modules.networks.sinc import former_sinc_filters, sinc_filters
 from lightning_modules.networks.spectro_temporal_graphs import SpectroTemporalGraphs
 from lightning_modules.networks.weights import is_of_this_project, load_strictly, named_tensors, read_file
@@ -30,6 +31,8 @@ class ResidualBlock(nn.Module):
         out_channels: Channels of the output.
         pooling: Of how many time steps one, the largest, is kept.
     """
+
+    norms: ClassVar[dict[str, str]] = {"conv1": "bn2"}  # see `inference.simplified`
 
     def __init__(self, in_channels: int, out_channels: int, *, pooling: int = 3) -> None:
         super().__init__()
@@ -50,7 +53,7 @@ class ResidualBlock(nn.Module):
         """Convolve (b, c, f, t) to (b, c', f, t // pooling)."""
         out = self.conv2(self.selu(self.bn2(self.conv1(x))))
         out += x if self.conv_downsample is None else self.conv_downsample(x)
-        return F.max_pool2d(out, (1, self.pooling)) if self.pooling > 1 else out
+        return max_pool(out, (1, self.pooling)) if self.pooling > 1 else out
 
 
 def residual_blocks(channels: Sequence[int], *, pooling: int = 3) -> nn.Sequential:

@@ -38,12 +38,27 @@ def reference_points(height: int, width: int, dtype: torch.dtype, device: torch.
 
 
 def _sample(maps: Tensor, points: Tensor) -> Tensor:
-    """Values of maps (b, c, h, w) at points (b, m, n, 2) given as (y, x), interpolated: (b, c, m, n).
+    """Values of maps (b, c, h, w) at points (b, m, n, 2) given as (x, y), interpolated: (b, c, m, n).
 
     As published, -1 and 1 are here the centres of the outer cells: a reference point lies up to half a cell further
     inside than the centre of its cell.
     """
-    return F.grid_sample(maps, points.flip(-1), align_corners=True)
+    return F.grid_sample(maps, points, align_corners=True)
+
+
+class CellConvolution(nn.Conv2d):
+    """A 1x1 convolution of cells (b, h, w, c), in whose order attention reads them.
+
+    Args:
+        dim: Channels c.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, dim, 1)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Project each cell."""
+        return F.linear(input, self.weight.flatten(1), self.bias)
 
 
 class DeformableAttention(nn.Module):
@@ -98,10 +113,10 @@ class DeformableAttention(nn.Module):
                 nn.GELU(),
                 nn.Conv2d(group_dim, 2, 1, bias=False),  # a bias would move all keys alike
             )
-        self.proj_q = nn.Conv2d(dim, dim, 1)
-        self.proj_k = nn.Conv2d(dim, dim, 1)
-        self.proj_v = nn.Conv2d(dim, dim, 1)
-        self.proj_out = nn.Conv2d(dim, dim, 1)
+        self.proj_q = CellConvolution(dim)
+        self.proj_k = CellConvolution(dim)
+        self.proj_v = CellConvolution(dim)
+        self.proj_out = CellConvolution(dim)
         self.rpe_table = nn.Parameter(torch.empty(num_heads, 2 * map_size[0] - 1, 2 * map_size[1] - 1))
         nn.init.trunc_normal_(self.rpe_table, std=0.01)
 
@@ -129,25 +144,28 @@ class DeformableAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend."""
         size = x.shape[2:]
-        queries = self.proj_q(x)
-        positions = self.positions(queries)
+        queries = self.proj_q(x.movedim(1, -1))  # (b, h, w, c)
+        positions = self.positions(queries.movedim(-1, 1))
         with torch.autocast(x.device.type, enabled=False):
             groups = rearrange(x.to(positions.dtype), "b (g c) h w -> (b g) c h w", g=self.num_groups)
-            sampled = _sample(groups, positions).to(x.dtype)
+            sampled = _sample(groups, positions.flip(-1)).to(x.dtype)
             bias = self._bias(positions, size)
-        sampled = rearrange(sampled, "(b g) c h w -> b (g c) h w", g=self.num_groups)
+        sampled = rearrange(sampled, "(b g) c h w -> b h w (g c)", g=self.num_groups)
         q, k, v = (
-            rearrange(t, "b (head c) h w -> b head (h w) c", head=self.num_heads)
+            rearrange(t, "b h w (head c) -> b head (h w) c", head=self.num_heads)
             for t in (queries, self.proj_k(sampled), self.proj_v(sampled))
         )
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        return self.proj_out(rearrange(out, "b head (h w) c -> b (head c) h w", h=size[0]))
+        out = rearrange(out, "b head (h w) c -> b h w (head c)", h=size[0])
+        return self.proj_out(out).movedim(-1, 1)
 
     def _bias(self, positions: Tensor, size: torch.Size) -> Tensor:
         """Bias of each query and key by their displacement: (b, heads, h * w, kh * kw)."""
         places = reference_points(size[0], size[1], positions.dtype, positions.device)
         # Displacements reach from -2 to 2, the table from -1 to 1.
-        displacements = (places.flatten(0, 1) / 2)[:, None] - (positions.flatten(1, 2) / 2)[:, None]
+        displacements = (places.flip(-1).flatten(0, 1) / 2)[:, None] - (positions.flip(-1).flatten(1, 2) / 2)[
+            :, None
+        ]
         tables = rearrange(
             self.rpe_table.to(positions.dtype), "(g head) h w -> g head h w", g=self.num_groups
         )

@@ -65,6 +65,7 @@ class EncoderClassifier(nn.Module):
             ValueError: The file holds another encoder or another back end.
         """
         state = read_weights(path)
+        self.encoder.weights_sha256 = None  # what it holds is no longer that file's
         prefix = next((each for each in _PUBLISHED if any(name.startswith(each) for name in state)), None)
         if prefix is None and isinstance(self.encoder, PublishedEncoder) and not _is_ours(state):
             self._load_with_head(self.encoder, path)

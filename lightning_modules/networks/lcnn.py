@@ -44,6 +44,8 @@ class _LargerHalf(torch.autograd.Function):
 class MaxFeatureMap(nn.Module):
     """The larger of the first and the second half of the channels: (b, 2 c, ...) -> (b, c, ...)."""
 
+    is_of_maxima = True  # see `inference.simplified`
+
     def forward(self, x: Tensor) -> Tensor:
         """Compete half against half."""
         if self.training:

@@ -3,9 +3,12 @@
 Source: github.com/drscotthawley/panotti, ``panotti/models.py`` (Hawley, MIT); Hawley, "Trainable tools" (2018).
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from lightning_modules.networks.convolution import Convolution
 from lightning_modules.networks.elu import ELU
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.wavegan import initialise
@@ -50,14 +53,14 @@ class PanottiCNN(nn.Module):
         self.embedding_dim = _EMBEDDING
         self.input_size = (channels, num_mels, num_frames)
         self.first = nn.Sequential(
-            nn.Conv2d(channels, _FILTERS, 3, padding=1),
+            Convolution(channels, _FILTERS, 3, padding=1),
             nn.MaxPool2d(2),
             nn.ReLU(),
             nn.BatchNorm2d(_FILTERS, eps=1e-3, momentum=0.01),  # as Keras has them
         )
         self.layers = nn.Sequential()
         for _ in range(3):
-            convolution = nn.Conv2d(_FILTERS, _FILTERS, 3, padding=1)
+            convolution = Convolution(_FILTERS, _FILTERS, 3, padding=1)
             self.layers.append(
                 nn.Sequential(convolution, nn.MaxPool2d(2), ELU(inplace=True), nn.Dropout(dropout))
             )
@@ -65,6 +68,9 @@ class PanottiCNN(nn.Module):
         self.dropout = nn.Dropout(embedding_dropout)
         self.classifier = nn.Linear(_EMBEDDING, num_classes)
         self.apply(initialise)
+        convert_conv2d_weight_memory_format(
+            self, torch.channels_last
+        )  # pooling then takes 1/5 of the time on a CPU
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the head by an untrained one of other classes."""

@@ -7,7 +7,7 @@ Shape letters: b clip, c channel, f mel band, t frame.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.convolution import Convolution
 from lightning_modules.networks.output import Output
+from lightning_modules.networks.shared_windows import Layers
 
 # Sizes of both kernels of the first stage's blocks; all kernels of the other stages are 1x1.
 _KERNELS = {
@@ -42,6 +43,8 @@ class ResidualBlock(nn.Module):
         out_channels: Channels of the output.
         kernel_sizes: Of the two convolutions.
     """
+
+    norms: ClassVar[dict[str, str]] = {"conv1": "bn1", "conv2": "bn2"}  # see `inference.simplified`
 
     def __init__(self, in_channels: int, out_channels: int, kernel_sizes: tuple[int, int] = (1, 1)) -> None:
         super().__init__()
@@ -92,6 +95,8 @@ class RFRResNet(nn.Module):
         in_channels: Of the spectrogram.
         num_classes: Number of logits; 0 leaves the embedding alone, for objectives that classify it themselves.
     """
+
+    norms: ClassVar[dict[str, str]] = {"input_conv": "input_bn"}
 
     def __init__(
         self,
@@ -153,8 +158,21 @@ class RFRResNet(nn.Module):
         if len(size) != 2 or num_channels != self.in_channels or min(size) < self.min_size:
             expected = f"(batch, {self.in_channels}, mel, frame) with at least {self.min_size} of each"
             raise ValueError(f"spectrogram {tuple(spectrogram.shape)}: this RFRResNet expects {expected}")
+        return self.of_maps(self._first_maps(spectrogram))
+
+    @property
+    def first_layers(self) -> Layers:
+        """What windows of a spectrogram that overlap have in common; `of_maps` goes on. Half of all operations."""
+        return Layers(lambda spectrogram: self._first_maps(spectrogram.unsqueeze(1)), stride=4, margin=12)
+
+    def _first_maps(self, spectrogram: Tensor) -> Tensor:
+        """Up to the first pooling."""
         maps = F.relu(self.input_bn(self.input_conv(spectrogram)), inplace=True)
-        maps = self.stage3(self.stage2(self.stage1(maps)))
+        return self.stage1[:2](maps)
+
+    def of_maps(self, maps: Tensor) -> Output:
+        """What comes after `first_layers`."""
+        maps = self.stage3(self.stage2(self.stage1[2:](maps)))
         embedding = _average(maps)
         if not self.num_classes:
             return Output(embedding, embedding[:, :0])

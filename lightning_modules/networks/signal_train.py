@@ -98,22 +98,28 @@ class SignalTrain(nn.Module):
         missing = (self.frames_in - 1) * self.hop - self.window
         frames = F.pad(window, (missing, self.size)).unfold(-1, self.size, self.hop)  # (b, t, n)
         # half of each square basis is the other half mirrored and never used, as in the original
-        basis = torch.cat([weight[: self.size // 2 + 1] for weight in self.analysis])
-        real, imaginary = rearrange(frames @ basis.T, "b t (part f) -> part b f t", part=2)
+        basis = torch.cat([self._halves(weight)[0] for weight in self.analysis])
+        # with the basis first the product is laid out as what follows wants it
+        spectra = basis @ frames.reshape(-1, self.size).T
+        real, imaginary = rearrange(spectra, "(part f) (b t) -> part b f t", part=2, b=len(window))
         return real, imaginary
 
     def synthesise(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """(b, f, frames_out) twice -> (b, stride)."""
         # the mirrored half of a spectrum meets bases of its own: add those first, and multiply half as much
-        cosine, sine = self.synthesis
-        half = self.size // 2
-        cosine = torch.cat([cosine[:1], cosine[1:half] + cosine[half + 1 :].flip(0), cosine[half : half + 1]])
-        sine = torch.cat([sine[:1], sine[1:half] - sine[half + 1 :].flip(0), sine[half : half + 1]])
-        spectrum = torch.cat([real, imaginary], dim=1)
-        frames = torch.cat([cosine, sine]).T @ spectrum  # (b, n, t)
+        (cosine, mirrored_cosine), (sine, mirrored_sine) = map(self._halves, self.synthesis)
+        basis = torch.cat([cosine + mirrored_cosine, sine - mirrored_sine])
+        spectrum = rearrange(torch.cat([real, imaginary], dim=1), "b f t -> (b t) f")
+        frames = rearrange(spectrum @ basis, "(b t) n -> b n t", b=len(real))
         length = (self.frames_out - 1) * self.hop + self.size
         joined = F.fold(frames, (1, length), (1, self.size), stride=(1, self.hop))[:, 0, 0]
         return joined[:, self.size : -self.size]
+
+    def _halves(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """A basis (f, n) up to its highest frequency, and what mirrors it, turned round, with zeros for the ends."""
+        half = self.size // 2
+        basis, mirrored = weight.split([half + 1, half - 1])
+        return basis, F.pad(mirrored.flip(0), (0, 0, 1, 1))
 
 
 class TimeAutoencoder(nn.Module):

@@ -83,16 +83,31 @@ class LocalAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend."""
         _, _, height, width = x.shape
-        x = F.pad(x, (0, -width % self.window, 0, -height % self.window))
-        x = self._attend(rearrange(x, "b c h w -> b h w c"))
-        return rearrange(self.proj_out(x)[:, :height, :width], "b h w c -> b c h w")
+        x = self._attend(self._qkv(rearrange(x, "b c h w -> b h w c")))
+        return rearrange(self.proj_out(x[:, :height, :width]), "b h w c -> b c h w")
 
-    def _attend(self, x: Tensor) -> Tensor:
-        """Attend within the windows of (b, h, w, c)."""
+    def _qkv(self, x: Tensor) -> Tensor:
+        """Queries, keys and values of whole windows, (b, h', w', 3 c); those of the padding are the bias."""
+        _, height, width, _ = x.shape
+        qkv = self.proj_qkv(x)
+        if not any(padding := self._padding(x)):
+            return qkv
+        padded = self.proj_qkv.bias.to(qkv.dtype).expand(len(x), height + padding[5], width + padding[3], -1)
+        padded = padded.clone()
+        padded[:, :height, :width] = qkv
+        return padded
+
+    def _padding(self, x: Tensor) -> tuple[int, ...]:
+        """What (b, h, w, c) lacks to whole windows, for `F.pad`."""
         height, width = x.shape[1:3]
+        return 0, 0, 0, -width % self.window, 0, -height % self.window
+
+    def _attend(self, qkv: Tensor) -> Tensor:
+        """Attend within the windows of (b, h, w, 3 c)."""
+        height, width = qkv.shape[1:3]
         # Windows stand beside heads, so that one bias (1, window head, m, n) serves the whole batch.
         q, k, v = rearrange(
-            self.proj_qkv(x),
+            qkv,
             "b (r1 h1) (r2 w1) (three head c) -> three b (r1 r2 head) (h1 w1) c",
             three=3,
             head=self.num_heads,
@@ -135,6 +150,8 @@ class ShiftWindowAttention(LocalAttention):
             mask = _shift_mask(height, width, self.window, self.shift, self.attn_mask.device)
         return (mask[:, None] + self._position_bias()).flatten(0, 1).unsqueeze(0)
 
-    def _attend(self, x: Tensor) -> Tensor:
-        x = super()._attend(x.roll((-self.shift, -self.shift), dims=(1, 2)))
-        return x.roll((self.shift, self.shift), dims=(1, 2))
+    def _qkv(self, x: Tensor) -> Tensor:
+        return self.proj_qkv(F.pad(x, self._padding(x)).roll((-self.shift, -self.shift), dims=(1, 2)))
+
+    def _attend(self, qkv: Tensor) -> Tensor:
+        return super()._attend(qkv).roll((self.shift, self.shift), dims=(1, 2))

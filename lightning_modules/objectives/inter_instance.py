@@ -1,6 +1,7 @@
 """Inter-instance correlation: embeddings approach those of their class and leave those of the other."""
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -18,7 +19,8 @@ class InterInstance(nn.Module):
 
     The momentum encoder follows the network's parameters by eq. 3, takes its buffers (batch norm statistics)
     as they are, and works in evaluation mode: memory entries then carry neither dropout noise nor the
-    statistics of the batch they happened to be in.
+    statistics of the batch they happened to be in. Parameters that do not train it shares with the network: of an
+    encoder that is frozen or adapted by LoRA there is one, in memory and in checkpoints.
 
     Args:
         weight: Of the loss in the sum of all losses.
@@ -42,7 +44,7 @@ class InterInstance(nn.Module):
         self.bank_size = bank_size
 
     def bind(self, network: nn.Module) -> None:
-        """Build the momentum encoder and an empty memory.
+        """Build the momentum encoder and an empty memory; what the network trains is settled by then.
 
         Args:
             network: With an integer `embedding_dim` and a `forward` that returns an `Output`.
@@ -56,7 +58,13 @@ class InterInstance(nn.Module):
                 f"{type(network).__name__} has no integer attribute embedding_dim, which InterInstance "
                 "needs to size its memory; add it to the network or train without InterInstance"
             )
-        self.encoder = deepcopy(network).requires_grad_(False)
+        frozen = {id(each): each for each in network.parameters() if not each.requires_grad}
+        self.encoder = deepcopy(network, frozen).requires_grad_(False)
+        self._shared = [
+            f"encoder.{name}" for name, each in self.encoder.named_parameters() if id(each) in frozen
+        ]
+        self.register_state_dict_post_hook(_leave_out_shared)
+        self.register_load_state_dict_pre_hook(_keep_shared)
         self.register_buffer("bank", torch.zeros(self.bank_size, dim))  # unit vectors
         self.register_buffer("labels", torch.full((self.bank_size,), -1))  # -1: empty
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))  # oldest entry
@@ -104,10 +112,23 @@ class InterInstance(nn.Module):
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move the momentum encoder towards the network (eq. 3) and copy its buffers; once a step."""
-        step = get_ema_multi_avg_fn(self.momentum)
-        step(list(self.encoder.parameters()), list(network.parameters()), None)
+        pairs = zip(self.encoder.parameters(), network.parameters(), strict=True)
+        if moving := [(own, new) for own, new in pairs if own is not new]:
+            own, new = zip(*moving, strict=True)
+            get_ema_multi_avg_fn(self.momentum)(list(own), list(new), None)
         for buffer, source in zip(self.encoder.buffers(), network.buffers(), strict=True):
             buffer.copy_(source)
+
+
+def _leave_out_shared(module: InterInstance, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
+    for name in module._shared:
+        del state[prefix + name]
+
+
+def _keep_shared(module: InterInstance, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Takes what is shared from the network, whether or not a checkpoint of an earlier version holds it twice."""
+    for name in module._shared:
+        state[prefix + name] = module.get_parameter(name)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

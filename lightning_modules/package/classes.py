@@ -1,9 +1,10 @@
 """Modules as class paths and arguments, and back, of networks, front ends and scorers alone."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from inspect import isclass, ismethod, signature
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from torch import nn
 
@@ -76,10 +77,23 @@ def build(spec: Any, place: str) -> Any:
         return spec
     arguments = {name: build(value, f"{place}.{name}") for name, value in spec.get("init_args", {}).items()}
     constructor = find(spec["class_path"], place)
+    settings = _settings(constructor)
     try:
-        return constructor(**arguments)
+        return constructor(
+            **{
+                name: settings[name](**value) if name in settings and isinstance(value, dict) else value
+                for name, value in arguments.items()
+            }
+        )
     except TypeError as error:
         raise ValueError(f"{place}: {spec['class_path']} does not take these arguments ({error})") from None
+
+
+def _settings(constructor: Callable[..., nn.Module]) -> dict[str, type]:
+    """Arguments that are of a dataclass, or None, which a description has as plain values."""
+    function = constructor.__init__ if isclass(constructor) else constructor
+    kinds = {name: get_args(kind) or (kind,) for name, kind in get_type_hints(function).items()}
+    return {name: each for name, found in kinds.items() for each in found if is_dataclass(each)}
 
 
 def find(path: Any, place: str) -> Callable[..., nn.Module]:

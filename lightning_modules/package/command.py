@@ -20,6 +20,7 @@ from lightning_modules.package.predicted import predicted
 from lightning_modules.package.readings import Reading, read_out, readings
 from lightning_modules.package.scored_files import ScoredFiles, Wanted
 from lightning_modules.package.stream import open_source, score_stream
+from lightning_modules.processes.allocator import keep_freed_memory
 
 _DESCRIPTION = """Scores audio by an inference package, without Lightning, W&B or a data set.
 
@@ -48,6 +49,7 @@ def main() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    keep_freed_memory()
     package = read_package(arguments.package)
     if arguments.allow_truncated:
         package = replace(package, listening=replace(package.listening, allow_truncated=True))

@@ -19,6 +19,7 @@ from datamodules.clips.recordings import Decoded
 from datamodules.clips.search import clips_to_predict
 from datamodules.hearing import Listening
 from datamodules.loading.samplers import EvaluationBatchSampler
+from lightning_modules.package.eager import Eager
 from lightning_modules.package.folder import Package
 
 CLIPS_AT_ONCE = 16  # of one length
@@ -26,8 +27,8 @@ CLIPS_AT_ONCE = 16  # of one length
 
 def package_score(package: Package, device: torch.device) -> Callable[[Batch], Tensor]:
     """What scores a batch, on a device, to which the package goes."""
-    scorer = package.scorer.to(device)
-    return lambda batch: scorer(batch.waveform.to(device), batch.length.to(device))
+    score = Eager(package.scorer.to(device))
+    return lambda batch: score(batch.waveform.to(device), batch.length.to(device))
 
 
 @torch.inference_mode()

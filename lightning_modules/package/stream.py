@@ -13,6 +13,7 @@ from datamodules import audio
 from datamodules.audio.wav_stream import WavStream
 from datamodules.clips import pad
 from datamodules.hearing import Listening
+from lightning_modules.package.eager import Eager
 from lightning_modules.package.folder import Package
 
 
@@ -101,11 +102,11 @@ def score_stream(
         )
         raise ValueError(f"the package scores {wanted}")
     length_s = window_s or listening.crop_s or 0.0
-    scorer = package.scorer.to(device)
+    score = Eager(package.scorer.to(device))
     rate = listening.sample_rate
     for start_s, window in windows(source, window_s=length_s, hop_s=hop_s or length_s / 2, sample_rate=rate):
         waveform, length = _clip(window, source.rate, listening, round(length_s * rate))
-        yield start_s, scorer(waveform.to(device), length.to(device))[0].cpu()
+        yield start_s, score(waveform.to(device), length.to(device))[0].cpu()
 
 
 def _clip(window: Tensor, rate: int, listening: Listening, size: int) -> tuple[Tensor, Tensor]:

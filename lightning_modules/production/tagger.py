@@ -11,6 +11,7 @@ from lightning_modules.base import Split
 from lightning_modules.event.classifier import EventClassifier
 from lightning_modules.event.event_report import Heads
 from lightning_modules.networks.output import Output
+from lightning_modules.optimization import EncoderRate
 from lightning_modules.package.scorers import ClassScorer
 from lightning_modules.production.tag_report import tag_metrics, tag_report
 from lightning_modules.run.pretrained import Weights
@@ -32,6 +33,7 @@ class Tagger(EventClassifier):
         compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters; biases and norms do not decay. The default is Keras' Adadelta.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+        encoder_lr: How much more slowly a pretrained encoder learns, see `EvaluatedModule`.
 
     Attributes:
         heads: Head -> class names by index, from the data of training; checkpoints keep them.
@@ -47,6 +49,7 @@ class Tagger(EventClassifier):
         compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.Adadelta,
         lr_scheduler: LRSchedulerCallable | None = None,
+        encoder_lr: EncoderRate | None = None,
     ) -> None:
         super().__init__(
             network,
@@ -56,6 +59,7 @@ class Tagger(EventClassifier):
             compile_network=compile_network,
             optimizer=optimizer,
             lr_scheduler=lr_scheduler,
+            encoder_lr=encoder_lr,
         )
 
     @property

@@ -1,12 +1,23 @@
 """Checkpoints without the weights that files of encoders hold and no training changes."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 _ENTRIES = ("state_dict", "current_model_state")  # the second beside averages of weights
 _RECORD = "encoder_weights"
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What of `networks.encoders.Encoder` checkpoints ask."""
+
+    weights_sha256: str | None
+
+    def from_weights(self) -> set[str]:
+        """Names of what the file of weights tells and training leaves as it is."""
+        ...
 
 
 def leave_out(model: nn.Module, checkpoint: dict[str, Any]) -> None:
@@ -49,10 +60,8 @@ def require_same(model: nn.Module, files: Mapping[str, str]) -> None:
             )
 
 
-def _encoders(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Prefix and encoder; none in a program that never built one."""
-    from lightning_modules.networks.encoders.encoder import Encoder
-
+def _encoders(model: nn.Module) -> Iterator[tuple[str, Encoder]]:
+    """Prefix and encoder."""
     for name, module in model.named_modules():
         if isinstance(module, Encoder):
             yield f"{name}.", module

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOLDER = "fitted"
 # what of a configuration changes neither scores nor the clips that something is fitted to
 _WITHOUT_EFFECT = {
-    "model": {"optimizer", "lr_scheduler", "weights", "compile_network"},
+    "model": {"optimizer", "lr_scheduler", "encoder_lr", "weights", "compile_network"},
     "data": {
         "root",
         "predict",

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+_AVERAGE = "best-average.ckpt"
 WAITING = "wandb/waiting"  # what waits in a run's folder for `sync`
 _PLAIN_NAME = re.compile(r"[\w.-]+")
 
@@ -60,20 +61,28 @@ class Run:
         return self.checkpoints / "last-1.ckpt"
 
     @property
+    def average_checkpoint(self) -> Path:
+        """The mean of the best ones, see `run.average`; nothing goes on from it."""
+        return self.checkpoints / _AVERAGE
+
+    @property
     def restarts(self) -> list[Path]:
         """What a restart can continue from, the newest first; they need not exist."""
-        best = sorted(
-            self.checkpoints.glob("best*.ckpt"), key=lambda path: path.stat().st_mtime, reverse=True
-        )
+        kept = (path for path in self.checkpoints.glob("best*.ckpt") if path != self.average_checkpoint)
+        best = sorted(kept, key=lambda path: path.stat().st_mtime, reverse=True)
         return [self.last_checkpoint, self.previous_checkpoint, *best]
 
     def chosen_checkpoint(self, mode: str) -> Path | None:
-        """What scores: the best checkpoint, or the last one where none is best."""
+        """What scores: the mean of the best checkpoints, or the best one, or the last one where none is best."""
         return chosen_checkpoint(self.folder, mode)
 
     def best_checkpoint(self, mode: str) -> Path | None:
         """The best of `best_checkpoints`, if any."""
-        return _best_checkpoint(self.checkpoints, mode)
+        return next(iter(self.ranked_checkpoints(mode)), None)
+
+    def ranked_checkpoints(self, mode: str) -> list[Path]:
+        """All of `best_checkpoints`, the best first."""
+        return _ranked_checkpoints(self.checkpoints, mode)
 
     @property
     def best_checkpoints(self) -> list[Path]:
@@ -82,9 +91,11 @@ class Run:
 
 
 def chosen_checkpoint(folder: Path, mode: str) -> Path | None:
-    """What scores in a run's folder, wherever that was moved: the best checkpoint, or the last one."""
-    last = folder / "checkpoints" / "last.ckpt"
-    return _best_checkpoint(last.parent, mode) or (last if last.is_file() else None)
+    """What scores in a run's folder, wherever that was moved; see `Run.chosen_checkpoint`."""
+    checkpoints = folder / "checkpoints"
+    average, last = checkpoints / _AVERAGE, checkpoints / "last.ckpt"
+    ranked = _ranked_checkpoints(checkpoints, mode)
+    return next((path for path in (average, *ranked, last) if path.is_file()), None)
 
 
 def checkpoint_of(path: str | Path) -> Path:
@@ -104,9 +115,9 @@ def checkpoint_of(path: str | Path) -> Path:
     return found
 
 
-def _best_checkpoint(checkpoints: Path, mode: str) -> Path | None:
+def _ranked_checkpoints(checkpoints: Path, mode: str) -> list[Path]:
     found = sorted(_best_checkpoints(checkpoints), key=_score_in_name)
-    return (found[0] if mode == "min" else found[-1]) if found else None
+    return found if mode == "min" else found[::-1]
 
 
 def _best_checkpoints(checkpoints: Path) -> list[Path]:

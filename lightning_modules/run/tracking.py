@@ -207,7 +207,10 @@ class PatientWandbLogger(WandbLogger):
         seed = f"seed-{self.experiment.config.get('seed_everything')}"
         self._log_artifact(f"{prefix}-{name}-scores", "scores", [scores], ["last", seed])
         if name == "test":
-            best, fitted = run.best_checkpoints, sorted(run.folder.glob("fitted/*"))
+            best, fitted = (
+                [*run.best_checkpoints, run.average_checkpoint],
+                sorted(run.folder.glob("fitted/*")),
+            )
             for alias, paths in (("last", [run.last_checkpoint, *fitted]), ("best", [*best, *fitted])):
                 self._log_artifact(f"{prefix}-checkpoint", "model", paths, [alias, seed])
 

@@ -14,6 +14,7 @@ from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics.functional import equal_error_rate
 from lightning_modules.networks.output import Output
 from lightning_modules.objectives import InterFrequency, InterInstance
+from lightning_modules.optimization import EncoderRate
 from lightning_modules.package.scorers import SpoofingScorer
 from lightning_modules.run.pretrained import Weights
 from lightning_modules.run.rows import Report
@@ -42,6 +43,7 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         compile_network: Run the network through torch.compile.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
+        encoder_lr: How much more slowly a pretrained encoder learns, see `EvaluatedModule`.
     """
 
     training_only = ("inter_instance.", "inter_frequency.", "objective.")
@@ -62,9 +64,17 @@ class SyntheticSpeechDetector(EvaluatedModule[ClipDataModule]):
         compile_network: bool = False,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
+        encoder_lr: EncoderRate | None = None,
     ) -> None:
         frontend = frontend if frontend is not None else nn.Identity()
-        super().__init__(network, frontend, weights=weights, optimizer=optimizer, lr_scheduler=lr_scheduler)
+        super().__init__(
+            network,
+            frontend,
+            weights=weights,
+            optimizer=optimizer,
+            lr_scheduler=lr_scheduler,
+            encoder_lr=encoder_lr,
+        )
         if objective is not None and class_weights is not None:
             raise ValueError(
                 "model.class_weights weigh the cross entropy, which model.objective replaces: drop one"

@@ -45,6 +45,7 @@ def model_of_file(
 def _model(parts: Parts, path: Path, device: torch.device) -> TrainedModel:
     """What the method's test does with a batch, without a trainer."""
     method, data = parts.model.eval().to(device), parts.datamodule
+    method.scores_fixed_weights(True)
     scorer = method.scorer()
     if scorer is None:
         raise ValueError(

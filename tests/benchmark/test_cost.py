@@ -124,7 +124,7 @@ def giga_macs(network, num_frames):
 @pytest.mark.parametrize(
     ("network", "num_frames", "expected"),
     [
-        (DATAR.tiny, 1024, (12.743, 13.777)),
+        (DATAR.tiny, 1024, (11.461, 12.495)),
         (lambda: DATAR.tiny(windows=(8, 8, 8, 4)), 1024, (11.354, 12.364)),
         (lambda: AudioSlowFast(309), 512, (5.521, 5.521)),
         pytest.param(
@@ -133,13 +133,14 @@ def giga_macs(network, num_frames):
         pytest.param(
             lambda: DATAR.base(windows=(8, 8, 8, 4)), 1024, (39.542, 42.701), marks=pytest.mark.slow
         ),
-        pytest.param(DATAR.small, 1024, (25.302, 27.766), marks=pytest.mark.slow),
-        pytest.param(DATAR.base, 1024, (44.955, 48.239), marks=pytest.mark.slow),
+        pytest.param(DATAR.small, 1024, (22.364, 24.828), marks=pytest.mark.slow),
+        pytest.param(DATAR.base, 1024, (39.732, 43.016), marks=pytest.mark.slow),
         pytest.param(AST.base, 1024, (103.349, 130.514), marks=pytest.mark.slow),
     ],
 )
 def test_published_implementations_cost_as_much(network, num_frames, expected):
-    # the reference code of each network, by hooks and by torch.utils.flop_counter on naive attention
+    # the reference code of each network, by hooks and by torch.utils.flop_counter on naive attention; that of DATAR
+    # projects the padding of its windows of 7, too: 12.743, 25.302 and 44.955, with products 1.034, 2.463, 3.284 more
     assert giga_macs(network(), num_frames) == pytest.approx(expected, rel=1e-4)
 
 

@@ -192,7 +192,7 @@ def test_what_has_no_map_ends_no_run(embeddings, mapped, tmp_path, monkeypatch):
     data = SimpleNamespace(rows=rows, target_names={"class": ("a",)}, corpus="C")
     trainer: Any = SimpleNamespace(is_global_zero=True, num_test_batches=[1], datamodule=data, loggers=[])
     callback._run.folder.mkdir(parents=True)
-    callback._embedding = embeddings
+    callback._heard = list(embeddings.split(10))
     callback.on_test_batch_end(trainer, Toy(), None, SimpleNamespace(index=torch.arange(24)), 0)
     drawn = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
@@ -207,7 +207,7 @@ def test_map_takes_clips_at_equal_distances_whatever_the_batches(sizes, tmp_path
     trainer: Any = SimpleNamespace(is_global_zero=True)
     index = torch.arange(sum(sizes))
     for rows in index.split(sizes):
-        callback._embedding = rows[:, None].double()
+        callback._heard = [rows[:, None].double()]
         callback.on_test_batch_end(trainer, Toy(), None, SimpleNamespace(index=rows), 0)
     kept = torch.cat(callback._rows)
     stride = -(-len(index) // MAX_CLIPS)

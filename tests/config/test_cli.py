@@ -25,6 +25,7 @@ NEED_MORE = {  # overlays that this corpus or one process is not enough for, and
     "fsdp": "test_fsdp.py",
     "production_multi_tag": "test_tagger.py",
     "production_spectrograms": "tests/library",
+    "ssd_small_encoder": "test_check_passes_and_writes_nothing",
 }
 LONG = {"compile", "production_specgan"}  # half a minute each
 LIKE_OTHERS = {  # and up to a minute each
@@ -32,11 +33,15 @@ LIKE_OTHERS = {  # and up to a minute each
     "production_denoiser_wavenet.yaml",
     "production_effect_signaltrain.yaml",
     "ssd_aasist_inf_ini.yaml",
+    "ssd_xlsr_aasist.yaml",
+    "ssd_xlsr_nes2net.yaml",
+    "ssd_xlsr_sls.yaml",
 }
 ENCODER = [
     *("--model.network.encoder.depth=2", "--model.network.encoder.width=48"),
     *("--model.network.encoder.num_heads=4", "--model.network.back_end.dim=48"),
 ]
+ON_ENCODERS = ("ssd_xlsr", "ssd_wavlm")
 SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn": ["--model.network.num_frames=126"],
     "ssd_lcnn_inf_ini": ["--model.network.num_frames=126"],
@@ -113,6 +118,10 @@ def folder_state(folder):
 def test_check_passes_and_writes_nothing(config, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     short = [] if config.startswith("ssd") else SHORT.get(config.removesuffix(".yaml"), [])
+    if config.startswith(ON_ENCODERS):
+        short = [f"--config={REPOSITORY}/configs/overlays/ssd_small_encoder.yaml"]
+        short += ["--data.root=${oc.env:ASVSPOOF2019_LA_ROOT}"]
+        short += ["--model.network.back_end.num_frames=49"] if "sls" in config else []
     run(monkeypatch, fit, f"--config={REPOSITORY}/configs/{config}", *short, "--check")
     shown = capsys.readouterr().out
     assert "check passed" in shown

@@ -8,6 +8,8 @@ from tiny_encoder import HOP, TinyEncoder
 
 from lightning_modules.networks.back_ends import MHFA, SLS, AASISTBackEnd, BackEnd, Nes2NetX, PooledLinear
 from lightning_modules.networks.encoder_classifier import EncoderClassifier
+from lightning_modules.networks.encoders import Encoder, LoRA, Sizes, SpeechEncoder
+from lightning_modules.networks.encoders.speech_names import renamed
 from lightning_modules.networks.weights import load_network
 
 NUM_FRAMES = 12
@@ -136,3 +138,48 @@ def test_weights_of_this_project_load(tmp_path):
     torch.save({"state_dict": state, "config": {}}, tmp_path / "run.ckpt")
     ours.load_official(tmp_path / "run.ckpt")
     assert all(torch.equal(tensor, theirs.state_dict()[key]) for key, tensor in ours.state_dict().items())
+
+
+def speech_encoder(**settings) -> SpeechEncoder:
+    sizes = Sizes(width=16, depth=2, heads=2, feed_forward=16, conv_width=4)
+    return SpeechEncoder("xlsr_300m", sizes=sizes, **settings)
+
+
+def of_fairseq(encoder: Encoder) -> dict[str, torch.Tensor]:
+    """Tensors by the names of fairseq, with those of pre-training."""
+    assert isinstance(encoder, SpeechEncoder)
+    state = {
+        renamed(name, to="fairseq", layer_norm=True): each
+        for name, each in encoder.model.state_dict().items()
+    }
+    assert None not in state
+    return {str(name): each for name, each in state.items()} | {"final_proj.weight": torch.zeros(2, 2)}
+
+
+def test_a_published_detector_on_an_encoder_of_speech_scores_alike(tmp_path):
+    torch.manual_seed(0)
+    theirs, ours = (EncoderClassifier(speech_encoder(), Nes2NetX(dim=16, groups=2, scale=2)) for _ in "ab")
+    state = {f"ssl_model.model.{name}": each for name, each in of_fairseq(theirs.encoder).items()}
+    torch.save(state | theirs.back_end.state_dict(), tmp_path / "detector.pth")
+    ours.load_official(tmp_path / "detector.pth")
+    waveform = torch.randn(2, 1, 3200)
+    assert torch.equal(ours.eval()(waveform).logits, theirs.eval()(waveform).logits)
+    torch.save(
+        state | theirs.back_end.state_dict() | {"ssl_model.model.more": torch.zeros(1)}, tmp_path / "more.pth"
+    )
+    with pytest.raises(ValueError, match=r"1 unexpected \(more\)"):
+        ours.load_official(tmp_path / "more.pth")
+
+
+def test_what_was_fine_tuned_is_adapted_by_lora(tmp_path):
+    torch.manual_seed(0)
+    theirs = EncoderClassifier(speech_encoder(), PooledLinear(dim=16))
+    adapted = speech_encoder(trainable="lora", lora=LoRA(targets=["q_proj", "v_proj"], rank=2))
+    ours = EncoderClassifier(adapted, PooledLinear(dim=16))
+    adapted.weights_sha256 = "of a file before"
+    state = {f"m_ssl.model.{name}": each for name, each in of_fairseq(theirs.encoder).items()}
+    torch.save(state | theirs.back_end.state_dict(), tmp_path / "detector.pth")
+    ours.load_official(tmp_path / "detector.pth")
+    waveform = torch.randn(2, 1, 3200)
+    torch.testing.assert_close(ours.eval()(waveform).logits, theirs.eval()(waveform).logits)
+    assert adapted.from_weights() == set(), "a checkpoint keeps all of it"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.networks import MAF
+from lightning_modules.networks import MAF, maf
 
 
 def flow(input_dim=5, num_conditions=3, hidden_dim=16, deviation=0.3, **settings):
@@ -170,3 +170,24 @@ def test_log_prob_of_standard_normal_noise_through_the_identity():
         norm.eps = 0.0  # pyright: ignore[reportArgumentType]
     x = torch.zeros(1, 3, dtype=torch.double)
     assert network.log_prob(x).item() == pytest.approx(-1.5 * math.log(2 * math.pi), rel=1e-12)
+
+
+@pytest.mark.parametrize(("inputs", "units"), [(7, 30), (40, 7), (1, 6)])
+def test_sorted_units_give_what_masked_weights_give(inputs, units, monkeypatch):
+    monkeypatch.setattr(maf, "_ROWS", 4)  # of which the last step has fewer
+    in_degrees, out_degrees = torch.arange(inputs).flip(0) % 5, (torch.arange(units) % 6 - 1)
+    layer = maf.MaskedLinear(in_degrees, out_degrees).double()
+    x = torch.randn(3, inputs).double().requires_grad_()
+    found = layer(x)
+    assert type(found.grad_fn).__name__ == "_OfSortedBackward"
+    with torch.no_grad():
+        torch.testing.assert_close(found, layer(x))
+    grad = torch.randn_like(found)
+    wanted = nn.functional.linear(
+        x, layer.weight * (out_degrees[:, None] >= in_degrees), layer.bias
+    )  # differentiated by PyTorch
+    tensors = [x, layer.weight, layer.bias]
+    for one, other in zip(
+        torch.autograd.grad(found, tensors, grad), torch.autograd.grad(wanted, tensors, grad), strict=True
+    ):
+        torch.testing.assert_close(one, other)

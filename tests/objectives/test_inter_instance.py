@@ -227,3 +227,65 @@ def test_ranks_share_one_memory(tmp_path):
             strict=True,
         ):
             assert torch.equal(own, value)
+
+
+class Pair(nn.Module):
+    """A network and its momentum encoder, as a method holds them."""
+
+    def __init__(self, network, inter_instance):
+        super().__init__()
+        self.network, self.inter_instance = network, inter_instance
+
+
+def partly_frozen():
+    network = Network()
+    network.trunk[0].requires_grad_(False)
+    return network
+
+
+def test_what_does_not_train_is_shared_and_not_kept_twice():
+    network, objective = partly_frozen(), InterInstance(momentum=0.9, bank_size=4)
+    objective.bind(network)
+    own, new = dict(objective.encoder.named_parameters()), dict(network.named_parameters())
+    frozen = {"trunk.0.weight", "trunk.0.bias"}
+    assert {name for name in own if own[name] is new[name]} == frozen
+    kept = {name.removeprefix("encoder.") for name in objective.state_dict() if name.startswith("encoder.")}
+    assert kept == network.state_dict().keys() - frozen
+    head = own["head.weight"].clone()
+    nn.init.ones_(network.head.weight)
+    objective.update(network)
+    torch.testing.assert_close(own["head.weight"], 0.9 * head + 0.1)
+    assert all(new[name].requires_grad == (name not in frozen) for name in new)
+    module = Pair(network, objective).double()
+    assert own["trunk.0.weight"] is new["trunk.0.weight"]
+    other = copy.deepcopy(module)
+    assert other.network.trunk[0].weight is other.inter_instance.encoder.get_parameter("trunk.0.weight")
+
+
+def test_checkpoints_hold_what_is_shared_once_or_twice():
+    def fresh():
+        network, objective = partly_frozen(), InterInstance(bank_size=4)
+        objective.bind(network)
+        return Pair(network, objective)
+
+    trained, resumed = fresh(), fresh()
+    state = trained.state_dict()
+    resumed.load_state_dict(state)
+    assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
+    assert resumed.network.trunk[0].weight is resumed.inter_instance.encoder.get_parameter("trunk.0.weight")
+    twice = {
+        f"inter_instance.encoder.trunk.0.{name}": state[f"network.trunk.0.{name}"]
+        for name in ("weight", "bias")
+    }
+    earlier = fresh()
+    earlier.load_state_dict(state | twice)
+    assert all(torch.equal(value, state[name]) for name, value in earlier.state_dict().items())
+
+
+def test_a_network_that_trains_nothing_has_nothing_to_follow():
+    network, objective = Network().requires_grad_(False), InterInstance(bank_size=4)
+    objective.bind(network)
+    objective.update(network)
+    assert all(
+        own is new for own, new in zip(objective.encoder.parameters(), network.parameters(), strict=True)
+    )

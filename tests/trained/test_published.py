@@ -5,15 +5,23 @@ from typing import Any
 
 import pytest
 import torch
+from speech_sources import fairseq_tensors, small
 from torch import Tensor, nn
 from trained_cases import CONFIGS
 
 from datamodules.event.vggsound import VGGSound
 from lightning_modules import load_model
 from lightning_modules.frontends import ASTFbank, BEATsFbank, PaSSTMel
-from lightning_modules.networks import AASIST, AST, DATAR, LCNN, AudioSlowFast, VGGSoundResNet
-from lightning_modules.networks.back_ends import PooledLinear
-from lightning_modules.networks.encoder_classifier import EncoderClassifier
+from lightning_modules.networks import (
+    AASIST,
+    AST,
+    DATAR,
+    LCNN,
+    AudioSlowFast,
+    EncoderClassifier,
+    VGGSoundResNet,
+)
+from lightning_modules.networks.back_ends import SLS, AASISTBackEnd, Nes2NetX, PooledLinear
 from lightning_modules.networks.encoders import EAT, BEATs, Dasheng, PaSST
 from lightning_modules.trained.recognition import recognise
 
@@ -261,3 +269,54 @@ def test_the_front_end_of_lcnn_is_that_of_its_file(num_bins, n_fft):
     )
     assert found is not None
     assert found.frontend.get("n_fft") == n_fft
+
+
+@pytest.mark.parametrize(
+    ("back_end", "config", "arguments"),
+    [
+        (AASISTBackEnd, "ssd_xlsr_aasist.yaml", None),
+        (SLS, "ssd_xlsr_sls.yaml", None),
+        (Nes2NetX, "ssd_xlsr_nes2net.yaml", {"dim": 1024, "se_ratio": 1, "pooling": "mean"}),
+        (
+            lambda: Nes2NetX(se_ratio=8, pooling="attentive_statistics"),
+            "ssd_xlsr_nes2net.yaml",
+            {"dim": 1024, "se_ratio": 8, "pooling": "attentive_statistics"},
+        ),
+    ],
+)
+def test_detectors_on_xlsr_are_told_by_their_back_ends(back_end, config, arguments):
+    with torch.device("meta"):
+        state = {"ssl_model.model.mask_emb": torch.empty(1024), **back_end().state_dict()}
+    found = recognise(state)
+    assert found is not None
+    assert found.config == config
+    assert (found.network["back_end"]["init_args"] if found.network else None) == arguments
+
+
+def test_a_detector_on_wav2vec_with_another_back_end_asks_for_its_configuration(tmp_path):
+    state = {"m_ssl.model.mask_emb": torch.zeros(4), "proj_fc.weight": torch.zeros(2, 4)}
+    torch.save(state, tmp_path / "anti.pth")
+    with pytest.raises(
+        ValueError, match=r"anti\.pth: a detector on wav2vec 2\.0 with another back end .* config="
+    ):
+        load_model(tmp_path / "anti.pth")
+
+
+def test_a_detector_on_an_encoder_scores_as_its_network(tmp_path, monkeypatch):
+    monkeypatch.delenv("ASVSPOOF2019_LA_ROOT", raising=False)
+    monkeypatch.setenv("XLSR_300M_WEIGHTS", "elsewhere.pt")  # which the file replaces
+    theirs = EncoderClassifier(small(layers="blocks"), Nes2NetX(dim=64, num_layers=2)).eval()
+    state = {f"ssl_model.model.{name}": tensor for name, tensor in fairseq_tensors().items()}
+    torch.save(state | theirs.back_end.state_dict(), tmp_path / "detector.pth")
+    overlay = tmp_path / "overlay.yaml"  # as ssd_small_encoder, which has no weights
+    overlay.write_text(
+        "model: {init_args: {network: {init_args: {encoder: {init_args: {layers: blocks, sizes: {width: 64, depth: 2,"
+        " heads: 4, feed_forward: 128, conv_width: 32}}}, back_end: {init_args: {dim: 64, num_layers: 2}}}}}}\n"
+        "data: {init_args: {eval_crop_s: 0.5}}\n"
+    )
+    model = load_model(
+        tmp_path / "detector.pth", config=[CONFIGS / "ssd_xlsr_nes2net.yaml", overlay], device="cpu"
+    )
+    sound = 0.1 * torch.randn(8000)
+    expected = theirs(sound[None, None]).logits[0, 1]
+    assert model.score(sound) == pytest.approx(expected.item(), rel=1e-5)

@@ -9,6 +9,7 @@ Speech Representation Learning by Masked Prediction of Hidden Units" (IEEE/ACM T
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -19,9 +20,10 @@ from torch.utils.checkpoint import checkpoint
 from lightning_modules.networks.encoders.architectures import ARCHITECTURES
 from lightning_modules.networks.encoders.encoder import Encoder, Layers, Stages, Trainable
 from lightning_modules.networks.encoders.hugging_face import build_model
-from lightning_modules.networks.encoders.lora import LoRA
-from lightning_modules.networks.encoders.speech_weights import load_speech
+from lightning_modules.networks.encoders.lora import LoRA, adapted
+from lightning_modules.networks.encoders.speech_weights import encoder_tensors, load_speech
 from lightning_modules.networks.encoders.time_mask import TimeMask
+from lightning_modules.networks.weights import load_strictly
 
 Name = Literal[
     "wav2vec2_base",
@@ -124,7 +126,7 @@ class SpeechEncoder(Encoder):
             mask,
         )
         self.gradient_checkpointing = gradient_checkpointing
-        self._norm_first = architecture.layer_norm
+        self._architecture, self._norm_first = architecture, architecture.layer_norm
         with torch.device("meta" if weights is not None else torch.get_default_device()):
             self.model = build_model(
                 architecture,
@@ -137,6 +139,24 @@ class SpeechEncoder(Encoder):
             self.weights_sha256 = load_speech(self.model, weights, architecture)
         self.model.masked_spec_embed.requires_grad_(mask is not None)
         self.choose()
+
+    def load_state(self, tensors: dict[str, Tensor], path: str | Path) -> None:
+        """Load the encoder of a published detector; what is adapted by LoRA is what was fine-tuned.
+
+        Args:
+            tensors: By the names of fairseq.
+            path: Where they are from, for messages.
+
+        Raises:
+            ValueError: They are of another encoder.
+        """
+        model, frozen = self.model, {}
+        for name, _ in adapted(model):
+            frozen |= {f"{name}.{kind}": f"{name}.base_layer.{kind}" for kind in ("weight", "bias")}
+        found = encoder_tensors(tensors, path, self._architecture)
+        state = {frozen.get(name, name): tensor for name, tensor in found.items()}
+        own = {name: tensor for name, tensor in model.state_dict().items() if ".lora_" in name}
+        load_strictly(model, state | own, path)
 
     @property
     def blocks(self) -> Sequence[nn.Module]:

@@ -39,10 +39,7 @@ def load_speech(model: Any, path: str | Path, architecture: Architecture) -> str
         raise ValueError(f"weights: {path}: no such file or folder") from None
     if found.architecture is not None:
         _refuse_other(path, found.architecture, architecture)
-    state, others = in_huggingface(found.tensors, path, family=architecture.family)
-    _refuse_other_sizes(path, state, architecture)
-    dropped = [name for name in PRETRAINING[architecture.family] if name in state]
-    state = {name: tensor for name, tensor in state.items() if name not in dropped}
+    state = encoder_tensors(found.tensors, path, architecture)
     if difference := describe_difference(model.state_dict(), state):
         raise ValueError(f"{path}: not the tensors of this {type(model).__name__}: {difference}")
     halves = sorted({str(each.dtype) for each in state.values() if each.dtype != torch.float32})
@@ -50,11 +47,25 @@ def load_speech(model: Any, path: str | Path, architecture: Architecture) -> str
     logger.info("%s: loaded %d tensors from %s", type(model).__name__, len(state), path)
     if halves:
         logger.info("%s: converted to float32, from %s", path, ", ".join(halves))
+    return fingerprint(*found.files)
+
+
+def encoder_tensors(
+    tensors: Mapping[str, Tensor], path: str | Path, architecture: Architecture
+) -> dict[str, Tensor]:
+    """An encoder's tensors by Hugging Face's names, without what pre-training alone needs and a detector's other parts.
+
+    Raises:
+        ValueError: They are of another encoder.
+    """
+    state, others = in_huggingface(tensors, path, family=architecture.family)
+    _refuse_other_sizes(path, state, architecture)
+    dropped = [name for name in PRETRAINING[architecture.family] if name in state]
     if dropped:
         logger.info("%s: left out, of pre-training: %s", path, ", ".join(dropped))
     if others:
         logger.info("%s: left out, other parts of the detector: %s", path, ", ".join(others))
-    return fingerprint(*found.files)
+    return {name: tensor for name, tensor in state.items() if name not in dropped}
 
 
 def _refuse_other(path: Path, found: Architecture, wanted: Architecture) -> None:
@@ -64,7 +75,7 @@ def _refuse_other(path: Path, found: Architecture, wanted: Architecture) -> None
         raise ValueError(f"{path}: its configuration says {', '.join(wanted.differences(found))}: {remedy}")
 
 
-def _refuse_other_sizes(path: Path, state: Mapping[str, Tensor], wanted: Architecture) -> None:
+def _refuse_other_sizes(path: str | Path, state: Mapping[str, Tensor], wanted: Architecture) -> None:
     """Tells a file of other width or depth in a line that names the encoder, where there is one."""
     projection = state["feature_projection.projection.weight"]
     first = state.get("encoder.layers.0.feed_forward.intermediate_dense.weight")

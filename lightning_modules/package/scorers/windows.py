@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from lightning_modules.frontends.mel_decibel import MelDecibel
 from lightning_modules.frontends.standardize import Standardize
 from lightning_modules.frontends.windows import place_windows, take_windows
+from lightning_modules.networks.inference import is_compiled
+from lightning_modules.networks.shared_windows import SharedWindows
 from lightning_modules.package.scorers.scorer import Scorer, at_least_float32
 
 Aggregation = Literal["mean", "median", "max", "std"]
@@ -72,14 +74,27 @@ class WindowScorer(Scorer):
             scores = at_least_float32(self.window_scores(windows.flatten(0, 1))).view(windows.shape[:2])
             return summary(scores.double(), self.aggregation)
         clip, first = place_windows(self.num_frames(features, length), self.window, self.hop)
-        scores = [
-            self.window_scores(
-                take_windows(features, clip[part], first[part], self.window),
-                None if instance is None else instance[clip[part]],
-            )
-            for part in torch.arange(len(clip), device=clip.device).split(self.windows_per_pass)
-        ]
+        if (shared := self.shared(features, first)) is not None:
+            parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
+            scores = [self.network.of_maps(shared.maps(*part)).logits[:, 0] for part in parts]
+        else:
+            scores = [
+                self.window_scores(
+                    take_windows(features, clip[part], first[part], self.window),
+                    None if instance is None else instance[clip[part]],
+                )
+                for part in torch.arange(len(clip), device=clip.device).split(self.windows_per_pass)
+            ]
         return aggregate(at_least_float32(torch.cat(scores)), clip, len(features), self.aggregation)
+
+    def shared(self, features: Tensor, first: Tensor) -> SharedWindows | None:
+        """What the network computes of all windows together, where it says so by `first_layers` and it pays."""
+        layers = getattr(self.network, "first_layers", None)
+        if layers is None or self.training or is_compiled(self.network):
+            return None
+        if not SharedWindows.pays(layers, features, first, self.window):
+            return None
+        return SharedWindows(layers, features, first, self.window)
 
     def features(self, waveform: Tensor, length: Tensor | None = None) -> Tensor:
         """Returns (batch, band, frame) of the first channel."""

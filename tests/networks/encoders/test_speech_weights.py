@@ -2,6 +2,7 @@ import json
 import logging
 import pickle
 from argparse import Namespace
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from lightning_modules.networks.weights import fingerprint
 CLIPS = torch.randn(1, 1, 3000, generator=torch.Generator().manual_seed(1)) * 0.1
 
 
-def loaded(path, name="xlsr_300m", sizes=SMALL, **settings):
+def loaded(path, name: Any = "xlsr_300m", sizes=SMALL, **settings):
     return SpeechEncoder(name, sizes=sizes, weights=str(path), **settings)
 
 
@@ -124,7 +125,7 @@ def test_half_precision_is_loaded_to_float32(tmp_path, dtype, caplog):
 
 
 def test_an_eighth_tensor_or_one_too_few_is_refused_by_name(tmp_path):
-    path = write_fairseq(tmp_path / "more.pt", **{"quantizer.more": torch.zeros(2)})
+    path = write_fairseq(tmp_path / "more.pt", more={"quantizer.more": torch.zeros(2)})
     refused(path, r"1 unexpected \(quantizer\.more\)$")
     state = fairseq_tensors()
     del state["encoder.layers.1.fc2.bias"]
@@ -185,7 +186,7 @@ def test_a_pointer_instead_of_weights_is_refused(tmp_path):
     folder = write_huggingface(tmp_path / "encoder")
     for path in (tmp_path / "xlsr.pt", folder / "model.safetensors"):
         path.write_text(text)
-        refused(path, "a git-LFS pointer instead of weights: fetch them with git lfs pull")
+        refused(path, "a pointer of git-lfs in the place of the weights: run `git lfs pull`")
     refused(folder, "a git-LFS pointer")
 
 

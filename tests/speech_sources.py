@@ -3,6 +3,7 @@
 import json
 from argparse import Namespace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -66,7 +67,9 @@ def fairseq_settings(name: str = "xlsr_300m", **changed: Any) -> dict[str, Any]:
     } | changed
 
 
-def write_fairseq(path: Path, *, kind: str = "cfg", name: str = "xlsr_300m", **more: torch.Tensor) -> Path:
+def write_fairseq(
+    path: Path, *, kind: str = "cfg", name: str = "xlsr_300m", more: Any = MappingProxyType({})
+) -> Path:
     """A file as fairseq writes it, with ``cfg`` or, as until 2020, with ``args``."""
     settings = fairseq_settings(name)
     beside = {
@@ -74,7 +77,7 @@ def write_fairseq(path: Path, *, kind: str = "cfg", name: str = "xlsr_300m", **m
         "args": {"args": Namespace(arch="wav2vec2", **settings), "cfg": None},
         "none": {},
     }[kind]
-    torch.save(beside | {"model": fairseq_tensors(name) | more}, path)
+    torch.save(beside | {"model": fairseq_tensors(name) | dict(more)}, path)
     return path
 
 

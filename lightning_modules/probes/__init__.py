@@ -1,0 +1,1 @@
+"""What a frozen network knows already: classifiers and distances of its embeddings."""
