@@ -8,6 +8,7 @@ EAT_REFERENCE (a clone of cwx-worst-one/EAT), PASST_REFERENCE (hear21passt 0.0.2
 import sys
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ def assert_equal(
         wanted = gradients[name]
         assert (parameter.grad is None) == (wanted is None), name
         if wanted is not None:
+            assert parameter.grad is not None
             assert (parameter.grad - wanted).norm() <= 1e-10 * (1 + wanted.norm()), name
             compared += 1
     assert compared == sum(gradient is not None for gradient in gradients.values())
@@ -93,8 +95,9 @@ def test_beats(modules_of, monkeypatch, tmp_path, frames, is_padded):
     features = torch.randn(2, 128, frames, dtype=torch.double)
     monkeypatch.setattr(theirs, "preprocess", lambda *_, **__: features.mT)
     length = torch.tensor([frames, frames - 40]) if is_padded else None
-    is_padding = torch.arange(frames) >= length[:, None] if is_padded else None
-    if is_padded:  # the published rule hears a patch of which any frame is of the clip
+    is_padding = None
+    if length is not None:  # the published rule hears a patch of which any frame is of the clip
+        is_padding = torch.arange(frames) >= length[:, None]
         is_padding[1, (frames - 40) // 16 * 16 :] = True
     expected, _ = theirs.extract_features(features, padding_mask=is_padding)
     hidden = ours(features, length)
@@ -129,7 +132,7 @@ def test_eat(monkeypatch, tmp_path):
     root = reference("EAT_REFERENCE")
     source = (root / "models" / "modules.py").read_text()
     positions = (root / "models" / "mae.py").read_text()
-    names = {"nn": nn, "torch": torch, "F": nn.functional, "np": np}
+    names: dict[str, Any] = {"nn": nn, "torch": torch, "F": nn.functional, "np": np}
     pieces = [_piece(source, "class AltBlock"), _piece(source, "class AltAttention")]
     pieces += [
         _piece(positions, f"def {name}")
@@ -141,7 +144,7 @@ def test_eat(monkeypatch, tmp_path):
     ]
     code = "\n".join(pieces).replace("softmax(dim=-1, dtype=torch.float32)", "softmax(dim=-1)")
     exec(code, names)  # classes without fairseq, which does not import on this Python
-    theirs = nn.Module()
+    theirs: Any = nn.Module()
     norm = lambda width: nn.LayerNorm(width, eps=1e-6)  # noqa: E731
     theirs.blocks = nn.ModuleList(
         names["AltBlock"](48, 4, qkv_bias=True, norm_layer=norm, layer_norm_first=False, ffn_targets=True)
@@ -168,6 +171,7 @@ def test_eat(monkeypatch, tmp_path):
     for block in theirs.blocks:
         tokens, _ = block(tokens)
     hidden = ours(features)
+    assert hidden.class_tokens is not None
     expected = torch.cat([tokens[:, :1], tokens[:, 1:].unflatten(1, (64, 8)).mean(2)], dim=1)
     output = torch.cat([hidden.class_tokens[:, 0], hidden.states[:, 0]], dim=1)
     assert_equal(ours, theirs, output, expected)
