@@ -20,6 +20,7 @@ Exit codes: 0 evaluated, 1 a file is wrong or the network has no embedding, 2 wr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ def main() -> None:
     platform = cli.build("probe", __doc__ or "", arguments, also_known=parser.known)
     from lightning_modules.commands.workflow import load_chosen_weights
     from lightning_modules.probes.embedder import Embedder
+    from lightning_modules.probes.heard import embed
     from lightning_modules.probes.tasks import probe
 
     if platform.ckpt_path is not None:
@@ -69,7 +71,13 @@ def main() -> None:
         )
     embedder = Embedder(platform.model.network, all_layers=options.layers, pooling=options.pooling)
     platform.datamodule.prepare_data()
-    found = probe(platform.model, platform.datamodule, embedder, settings["model"]["init_args"])
+    found = probe(
+        platform.model,
+        platform.datamodule,
+        embedder,
+        partial(embed, platform.model, embedder),
+        settings["model"]["init_args"],
+    )
     experiment = platform.run_folder.experiment
     named = platform.ckpt_path is not None or names_weights(settings["model"])
     network = f"{type(embedder.part).__name__}{'' if named else ' of random weights'}"
@@ -89,9 +97,10 @@ def show(title: str, found: Sequence[Probed]) -> None:
     """Prints the first figures, a row a probe and split."""
     figures = list(found[0].report.metrics)[:_MOST_FIGURES]
     has_layers = len({each.layer for each in found}) > 2  # beside the baseline's
-    table = Table(
-        title=escape(title), caption=None if has_all(found, figures) else "--output has more figures"
-    )
+    notes = [] if has_all(found, figures) else ["--output has more figures"]
+    if not any(each.probe.startswith("linear") for each in found):
+        notes.append("linear: left out, for the training is of normal clips alone")
+    table = Table(title=escape(title), caption="; ".join(notes))
     for name in (["layer"] if has_layers else []) + ["probe", "split", "clips"]:
         table.add_column(name)
     for figure in figures:

@@ -1,20 +1,13 @@
 """A frozen network as what it says of a clip: one vector, or one of every layer."""
 
-from functools import singledispatch
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from datamodules.clips import Batch
-from lightning_modules.asd.window_detector import WindowDetector
-from lightning_modules.base import EvaluatedModule
-from lightning_modules.event import EventClassifier
-from lightning_modules.frontends.windows import place_windows, take_windows
 from lightning_modules.networks.encoder_classifier import EncoderClassifier
 from lightning_modules.networks.encoders.encoder import Encoder, Hidden
 from lightning_modules.networks.output import Output
-from lightning_modules.ssd import SyntheticSpeechDetector
 
 Pooling = Literal["mean", "class"]
 
@@ -81,45 +74,3 @@ class Embedder(nn.Module):
         within = torch.arange(hidden.states.shape[2], device=hidden.length.device) < hidden.length[:, None]
         weight = within / within.sum(dim=1, keepdim=True)  # (batch, time)
         return torch.einsum("bltd,bt->bld", hidden.states.float(), weight.to(hidden.states.device))
-
-
-@singledispatch
-def embed(method: EvaluatedModule, embedder: Embedder, batch: Batch) -> Tensor:  # noqa: ARG001
-    """Embeddings of a batch's clips on the method's device, float32 (clip, layer, dim).
-
-    Raises:
-        ValueError: The method has no network that embeds clips.
-    """
-    raise ValueError(
-        f"no embedding is known for {type(method).__name__}: probes take detectors of synthetic speech, detectors of"
-        " anomalies that hear windows, event classifiers and taggers; one of yours registers with"
-        " lightning_modules.probes.embedder.embed.register"
-    )
-
-
-@embed.register
-def _(method: SyntheticSpeechDetector, embedder: Embedder, batch: Batch) -> Tensor:
-    return embedder(method.frontend(batch.waveform))
-
-
-@embed.register
-def _(method: EventClassifier, embedder: Embedder, batch: Batch) -> Tensor:
-    return embedder(
-        method.frontend(batch.waveform, batch.length) if batch.features is None else batch.features
-    )
-
-
-@embed.register
-def _(method: WindowDetector, embedder: Embedder, batch: Batch) -> Tensor:
-    """The mean over a clip's windows."""
-    features, num_frames = method.features(batch)
-    clip, first = place_windows(num_frames, method.window, method.hop)
-    windows = torch.cat(
-        [
-            embedder(take_windows(features, clip[part], first[part], method.window))
-            for part in torch.arange(len(clip), device=clip.device).split(method.windows_per_pass)
-        ]
-    )
-    total = windows.new_zeros(len(batch.index), *windows.shape[1:], dtype=torch.float64)
-    counts = clip.bincount(minlength=len(total))
-    return (total.index_add_(0, clip, windows.double()) / counts[:, None, None]).float()

@@ -1,7 +1,7 @@
 """Embeddings of a split's clips, computed once and kept in the cache for all probes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from datamodules.audio import packed
 from datamodules.base import ClipDataModule
 from datamodules.cache import cache_entry, content_hash
+from datamodules.clips import Batch
 from datamodules.files import write_bytes_atomically
 from datamodules.hearing import Listening
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.baselines.statistics import Described
 from lightning_modules.metrics.row_table import MeanTable
 from lightning_modules.networks.encoders.encoder import Encoder
-from lightning_modules.probes.embedder import Embedder, embed
+from lightning_modules.probes.embedder import Embedder
 
 _VERSION = 1  # of what is kept; another one is computed anew
 _UNHEARD = ("trainable", "layers")  # settings of an encoder that say nothing of its hidden states
@@ -32,6 +33,7 @@ Split = Literal["train", "validation", "test"]
 def embeddings(
     method: EvaluatedModule,
     embedder: Embedder,
+    embed: Callable[[Batch], Tensor],
     datamodule: ClipDataModule,
     split: Split,
     settings: Mapping[str, Any],
@@ -41,6 +43,7 @@ def embeddings(
     Args:
         method: Whose front end makes the embedder's input.
         embedder: Of the method's network.
+        embed: A batch on the method's device -> (clip, layer, dim), by both.
         datamodule: Whose rows have been read.
         split: Which; of machines' training the normal clips.
         settings: Arguments of the method in the configuration.
@@ -64,7 +67,7 @@ def embeddings(
     )
     found = _kept(entry)
     if found is None:
-        found = _computed(method.to(device).eval(), embedder.to(device), datamodule, split)
+        found = _computed(method.to(device).eval(), embedder.to(device), embed, datamodule, split)
         with suppress(OSError):  # where nothing can be kept, it is computed each time
             write_bytes_atomically(entry, save({"index": found[0], "embedding": found[1]}))
     index, values = found
@@ -73,7 +76,11 @@ def embeddings(
 
 @torch.inference_mode()
 def _computed(
-    method: EvaluatedModule, embedder: Embedder, datamodule: ClipDataModule, split: Split
+    method: EvaluatedModule,
+    embedder: Embedder,
+    embed: Callable[[Batch], Tensor],
+    datamodule: ClipDataModule,
+    split: Split,
 ) -> tuple[Tensor, Tensor]:
     """Rows, int64 (clip,), and float32 (clip, layer, dim)."""
     loaders = {
@@ -84,7 +91,7 @@ def _computed(
     table = MeanTable()
     for batch in loaders[split]():
         on_device = method.transfer_batch_to_device(batch, next(embedder.parameters()).device, 0)
-        table.update(embed(method, embedder, on_device).cpu(), batch.index)
+        table.update(embed(on_device).cpu(), batch.index)
     return table.gathered()
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import ClipDataModule
+from datamodules.clips import Batch
 from lightning_modules.asd.detector import AnomalousSoundDetector
 from lightning_modules.asd.machine_report import machine_report
 from lightning_modules.base import EvaluatedModule
@@ -68,7 +69,11 @@ class Clips(NamedTuple):
 
 
 def probe(
-    method: EvaluatedModule, datamodule: Any, embedder: Embedder, settings: Mapping[str, Any]
+    method: EvaluatedModule,
+    datamodule: Any,
+    embedder: Embedder,
+    embed: Callable[[Batch], Tensor],
+    settings: Mapping[str, Any],
 ) -> list[Probed]:
     """Fits probes to the training clips and evaluates them on validation and test; nothing random is in them.
 
@@ -79,6 +84,7 @@ def probe(
         method: Its front end is heard through; no weight of it changes.
         datamodule: Whose rows have not been counted otherwise.
         embedder: Of the method's network.
+        embed: A batch on the method's device -> (clip, layer, dim), by both; see `heard.embed`.
         settings: Arguments of the method in the configuration, which the cache is asked by.
 
     Raises:
@@ -106,10 +112,8 @@ def probe(
         raise ValueError(
             f"{datamodule.root}: no labelled clips of both kinds in validation and test: nothing to evaluate"
         )
-    heard = Clips(
-        embeddings(method, embedder, datamodule, "train", settings),
-        {split: embeddings(method, embedder, datamodule, split, settings) for split in evaluated},
-    )
+    described = partial(embeddings, method, embedder, embed, datamodule, settings=settings)
+    heard = Clips(described("train"), {split: described(split) for split in evaluated})
     num_layers = heard.train.statistics.shape[1]
     names = [str(number) for number in range(num_layers)] if embedder.layers == "all" else ["last"]
     found = [each for number, name in enumerate(names) for each in score(heard.layer(number), name)]

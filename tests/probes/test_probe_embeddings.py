@@ -1,5 +1,6 @@
 """An encoder is asked once; whatever embeddings depend on asks it again."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning_modules.networks.encoder_classifier import EncoderClassifier
 from lightning_modules.networks.encoders.encoder import Hidden
 from lightning_modules.probes.embedder import Embedder
 from lightning_modules.probes.embeddings import embeddings
+from lightning_modules.probes.heard import embed
 from lightning_modules.ssd import SyntheticSpeechDetector
 
 
@@ -41,7 +43,9 @@ def found(
     method = SyntheticSpeechDetector(EncoderClassifier(TinyEncoder(trainable="none"), MeanHead()))
     data = ASVspoof(root=str(root or demo_corpus), eval_crop_s=crop_s, num_workers=0, eval_batch_size=16)
     data.setup()
-    return embeddings(method, Embedder(method.network, **options), data, split, settings(trainable="none"))
+    embedder = Embedder(method.network, **options)
+    hear = partial(embed, method, embedder)
+    return embeddings(method, embedder, hear, data, split, settings(trainable="none"))
 
 
 def test_a_second_probe_finds_what_the_first_left_to_the_bit(demo_corpus, cache, tmp_path):

@@ -98,8 +98,11 @@ def test_ast_on_events_a_second_time_is_not_asked_and_gives_the_same_bytes(run, 
         ("machines", "demo_machines", "auc", ["k-NN", "baseline"]),
     ],
 )
-def test_data_of_other_tasks_are_probed_in_their_figures(run, request, kind, corpus, figure, expected):
+def test_data_of_other_tasks_are_probed_in_their_figures(
+    run, request, capsys, kind, corpus, figure, expected
+):
     rows = run(*other_data(kind, request.getfixturevalue(corpus)))
+    assert ("linear: left out" in " ".join(capsys.readouterr().out.split())) == (kind == "machines")
     assert probes(rows) == expected
     assert all(0 <= float(row[figure]) <= 1 for row in rows)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
+from lightning_modules.hub.sources import local
 from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.networks.weights import fingerprint, load_strictly, named_tensors, read_file
 
@@ -45,7 +46,7 @@ class PublishedEncoder(Encoder):
         """Loads the weights that the constructor was given, if any, and notes their fingerprint."""
         if weights is not None:
             self.load_official(weights)
-            path = Path(weights)
+            path = local(weights)
             self.weights_sha256 = fingerprint(
                 *(sorted(path.glob("*.safetensors")) if path.is_dir() else [path])
             )

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_modules.hub.sources import local
 from lightning_modules.networks.encoders.architectures import ARCHITECTURES, Architecture, named
 from lightning_modules.networks.encoders.speech_files import read_speech
 from lightning_modules.networks.encoders.speech_names import PRETRAINING, in_huggingface
@@ -32,7 +33,7 @@ def load_speech(model: Any, path: str | Path, architecture: Architecture) -> str
     Raises:
         ValueError: The file is missing, damaged, or of another encoder, or holds a tensor too many.
     """
-    path = Path(path).expanduser()
+    path = local(path).expanduser()
     try:
         found = read_speech(path)
     except FileNotFoundError:
