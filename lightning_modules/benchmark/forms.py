@@ -156,6 +156,22 @@ def _elu(x: Tensor, alpha: float = 1, scale: float = 1, *_: Any) -> dict[str, Ru
     return {"exponential function less one": lambda: unit(trained)}
 
 
+def _softmax(x: Tensor, dim: int, *_: Any) -> dict[str, Run]:
+    return {"without a look for rows of minus infinity": lambda: x.softmax(dim)}
+
+
+def _gelu(x: Tensor, *_: Any) -> dict[str, Run]:
+    return {"by the error function": lambda: (x * 0.5**0.5).erf_().add_(1).mul_(x).mul_(0.5)}
+
+
+def _layer_norm(x: Tensor, size: list[int], weight: Tensor, bias: Tensor, eps: float) -> dict[str, Run]:
+    def by_variance() -> Tensor:
+        variance, mean = torch.var_mean(x, list(range(-len(size), 0)), correction=0, keepdim=True)
+        return torch.addcmul(bias, (x - mean) * (variance + eps).rsqrt(), weight)
+
+    return {"variance, then scale": by_variance}
+
+
 _OF: dict[str, Callable[..., Mapping[str, Run]]] = {
     "aten.convolution": _convolution,
     "aten.convolution_backward": _convolution_backward,
@@ -166,4 +182,7 @@ _OF: dict[str, Callable[..., Mapping[str, Run]]] = {
     "aten.native_batch_norm_backward": _norm_backward,
     "aten.max_pool2d_with_indices": _pooling,
     "aten.elu": _elu,
+    "aten.gelu": _gelu,
+    "aten.native_layer_norm": _layer_norm,
+    "aten._safe_softmax": _softmax,
 }

@@ -26,6 +26,8 @@ CASES = [
     ("aten.native_batch_norm_backward", [(4, 3, 5, 6), (4, 3, 5, 6), *[(3,)] * 5], (True, 1e-5, [True] * 3), 1),
     ("aten.max_pool2d_with_indices", [(2, 3, 8, 8)], ([2, 2], [2, 2]), 1),
     ("aten.elu", [(5, 6)], (1.6, 1.05), 1),
+    ("aten.gelu", [(5, 6)], (), 1),
+    ("aten._safe_softmax", [(5, 6)], (1,), 1),
 ]  # fmt: skip
 
 
@@ -38,6 +40,13 @@ def test_all_forms_compute_the_same(operation, sizes, settings, number):
     assert len(forms) == number
     for form in forms.values():
         assert operations._difference(own, form()) < 1e-12
+
+
+def test_layer_norm_by_its_variance():
+    x, weight, bias = (torch.randn(size).double() for size in ((4, 5), (5,), (5,)))
+    own = torch.ops.aten.native_layer_norm(x, [5], weight, bias, 1e-5)
+    (form,) = other_forms("aten.native_layer_norm", (x, [5], weight, bias, 1e-5)).values()
+    assert operations._difference(own, form()) < 1e-12
 
 
 def test_operations_of_no_other_form_have_none():
