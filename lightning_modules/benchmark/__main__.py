@@ -6,8 +6,9 @@ scored whole, scoring in batches of one length over padded ones; on demand also 
 implementation. With --baseline another checkout of this project over this one: start, steps, memory, scoring. With
 --cost the network alone, without data: parameters, multiply-accumulates, memory and time. With --step a whole training
 step with batches of the configuration's size. With --convolutions, also without data, the ways to compute the gradients
-of the network's convolutions on a CPU. With --resamplers what resamplers leave of sound beyond the target rate, and
-their time; needs no configuration.
+of the network's convolutions on a CPU. With --operations where the time of a training step goes on a CPU, and whether
+other forms of its operations would be faster. With --resamplers what resamplers leave of sound beyond the target rate,
+and their time; needs no configuration.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -18,6 +19,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --convolutions --data.eval_crop_s=1
+    OMP_NUM_THREADS=1 python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --operations
     python -m lightning_modules.benchmark --resamplers
 """
 
@@ -33,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules.config.arguments import CommandParser, at_least_one
-from lightning_modules.benchmark import convolutions, cost
+from lightning_modules.benchmark import convolutions, cost, operations
 from lightning_modules.benchmark.checkouts import against
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
@@ -86,6 +88,12 @@ def _report(
         found = convolutions.convolution_report(model.network, inputs)
         convolutions.show(found)
         return found, convolutions.markdown(found)
+    if options.operations:
+        found = operations.operations_report(
+            build([*untracked, *_QUIET, _UNVALIDATED, "--run.id=step", "--trainer.accelerator=cpu"])
+        )
+        operations.show(found)
+        return found, operations.markdown(found)
     if options.resamplers:
         of_each = resampler_figures()
         rows = {f"{name} {figure}": value for name, each in of_each.items() for figure, value in each.items()}
@@ -109,6 +117,7 @@ def _parser() -> CommandParser:
     add("--reference", help="module.path:factory of a module that takes the same waveforms.")
     add("--profile", type=Path, help="Write a trace of three steps to this file.")
     add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
+    add("--operations", action="store_true", help="Measure operations of a training step on the CPU instead.")
     add("--resamplers", action="store_true", help="Measure the resamplers instead; needs no configuration.")
     add = parser.add_argument_group("another checkout").add_argument
     add(

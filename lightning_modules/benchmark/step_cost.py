@@ -3,8 +3,8 @@
 Front end, network, objectives, backward pass and optimizer; fetching data is not in it.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -13,12 +13,14 @@ from torch.utils.data import DataLoader
 
 from lightning_modules.benchmark.cost_counters import peak_bytes
 from lightning_modules.benchmark.steps import bare_steps, name_of, now
-from lightning_modules.config.cli import Platform
+
+if TYPE_CHECKING:
+    from lightning_modules.config.cli import Platform
 
 _MAX_TIMED = 9
 
 
-def step_cost(platform: Platform, budget_s: float) -> dict[str, Any]:
+def step_cost(platform: "Platform", budget_s: float) -> dict[str, Any]:
     """Takes some training steps on one batch, which is filled up with copies where the data are few.
 
     Args:
@@ -33,63 +35,66 @@ def step_cost(platform: Platform, budget_s: float) -> dict[str, Any]:
     Raises:
         ValueError: What learns has no parameters before it knows the data, and no steps.
     """
-    model, data = platform.model, platform.datamodule
+    model = platform.model
     network: Any = model.network or model
     parameters = sum(each.numel() for each in network.parameters())
     if not parameters:
         raise ValueError(f"{type(network).__name__} learns in one go: there is no training step to measure")
+    figures: dict[str, Any] = {}
+
+    def measure(trainer: Trainer, module: LightningModule, batch: Any) -> None:
+        def step() -> None:
+            bare_steps(trainer, module, [batch])
+
+        held = [*_held(trainer, module), *(each for each in batch if isinstance(each, Tensor))]
+        bytes_ = peak_bytes(step, device=module.device, held=held)  # and warms up
+        seconds: list[float] = []
+        while not seconds or (sum(seconds) + seconds[-1] < budget_s and len(seconds) < _MAX_TIMED):
+            begin = now(module.device)
+            step()
+            seconds.append(now(module.device).since(begin).wall)
+        figures.update(batch=list(batch[0].shape), step_gib=bytes_ / 2**30, step_s=min(seconds))
+
+    at_second_step(platform, measure)
+    return {
+        "device": name_of(model.device),
+        "precision": str(platform.trainer.precision),
+        "parameters": parameters,
+        **figures,
+    }
+
+
+def at_second_step(platform: "Platform", do: Callable[[Trainer, LightningModule, Any], None]) -> None:
+    """Trains for one step, which makes gradients and the optimizer's state, does something, and ends the training.
+
+    Args:
+        platform: The built configuration.
+        do: Is given trainer, model and a batch of the configuration's size, filled up where the data are few.
+    """
+    model, data = platform.model, platform.datamodule
     data.prepare_data()
     data.setup("fit")
     size = data.batch_size
     data.batch_size = min(size, len(data.rows["train"]))  # smaller data have no whole batch
     batch = next(iter(data.train_dataloader()))
-    measure = _Measure(_of_rows(batch, max(size, len(batch[0]))), budget_s)
-    platform.trainer.callbacks.insert(0, measure)  # pyright: ignore[reportAttributeAccessIssue]
+    then = _Then(do, _of_rows(batch, max(size, len(batch[0]))))
+    platform.trainer.callbacks.insert(0, then)  # pyright: ignore[reportAttributeAccessIssue]
     first = [_of_rows(batch, 2)] * 2
     data.train_dataloader = lambda: DataLoader(first, batch_size=None)  # pyright: ignore
     platform.trainer.fit(model, data)
-    return {
-        "device": name_of(model.device),
-        "precision": str(platform.trainer.precision),
-        "parameters": parameters,
-        "batch": list(measure.batch[0].shape),
-        "step_gib": measure.bytes / 2**30,
-        "step_s": min(measure.seconds),
-    }
 
 
-class _Measure(Callback):
-    """Measures steps once the trainer has taken one, which makes gradients and the optimizer's state.
-
-    Attributes:
-        batch: Of the measured steps.
-        bytes: Peak memory of the first, which warms up.
-        seconds: Of the others.
-    """
-
-    def __init__(self, batch: Any, budget_s: float) -> None:
-        self.batch, self.budget_s = batch, budget_s
-        self.bytes = 0
-        self.seconds: list[float] = []
+class _Then(Callback):
+    def __init__(self, do: Callable[[Trainer, LightningModule, Any], None], batch: Any) -> None:
+        self._do, self._batch = do, batch
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Measures before the second step, and ends the training."""
-        if batch_idx == 0:
-            return
-        held = [*_held(trainer, pl_module), *(each for each in self.batch if isinstance(each, Tensor))]
-        self.bytes = peak_bytes(lambda: self._step(trainer, pl_module), device=pl_module.device, held=held)
-        while not self.seconds or (
-            sum(self.seconds) + self.seconds[-1] < self.budget_s and len(self.seconds) < _MAX_TIMED
-        ):
-            begin = now(pl_module.device)
-            self._step(trainer, pl_module)
-            self.seconds.append(now(pl_module.device).since(begin).wall)
-        trainer.should_stop = True
-
-    def _step(self, trainer: Trainer, module: LightningModule) -> None:
-        bare_steps(trainer, module, [self.batch])
+        """Before the second step."""
+        if batch_idx > 0:
+            self._do(trainer, pl_module, self._batch)
+            trainer.should_stop = True
 
 
 def _held(trainer: Trainer, module: LightningModule) -> Iterator[Tensor]:
