@@ -7,16 +7,24 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
+from lightning_utilities.core.rank_zero import rank_zero_info
 
 from datamodules.base import ClipDataModule
 from datamodules.hearing import Batches, Listening
 from lightning_modules.base import EvaluatedModule
+from lightning_modules.package.engines import Engine, Score, choose
+from lightning_modules.package.scorers import Scorer
 from lightning_modules.package.scoring import Scoring
 from lightning_modules.package.tally import Result
 
 
 def score_files(
-    model: EvaluatedModule, data: ClipDataModule, trainer: Trainer, *, keep_windows: bool = False
+    model: EvaluatedModule,
+    data: ClipDataModule,
+    trainer: Trainer,
+    *,
+    keep_windows: bool = False,
+    engine: Engine = "auto",
 ) -> list[Result]:
     """Returns what is known of every file that `data.predict` names, in their order, on rank zero.
 
@@ -28,7 +36,7 @@ def score_files(
             "predict: ranks that share parameters score in step, and files differ in length: set trainer.strategy to"
             " ddp, or trainer.devices to 1"
         )
-    prediction = Prediction(model, data, keep_windows=keep_windows)
+    prediction = Prediction(model, data, keep_windows=keep_windows, engine=engine)
     data.predict_dataloader = prediction.loader  # pyright: ignore[reportAttributeAccessIssue]
     trainer.callbacks.append(prediction)  # pyright: ignore[reportAttributeAccessIssue]
     trainer.predict(model, data, return_predictions=False)
@@ -44,13 +52,17 @@ class Prediction(Callback):
         model: What scores; its `predict_step` gives the scores of a batch.
         data: What names files and says how they are cut.
         keep_windows: See `Tally`.
+        engine: What computes.
 
     Attributes:
         results: Of all files on rank zero once the loop has ended, of those of this rank before.
         has_ended: Whether it has.
     """
 
-    def __init__(self, model: EvaluatedModule, data: ClipDataModule, *, keep_windows: bool) -> None:
+    def __init__(
+        self, model: EvaluatedModule, data: ClipDataModule, *, keep_windows: bool, engine: Engine
+    ) -> None:
+        self._engine: Engine = engine
         self._model, self._data, self._keep_windows = model, data, keep_windows
         self.results: list[Result] = []
         self.has_ended = False
@@ -73,8 +85,15 @@ class Prediction(Callback):
         )
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Weights stay as they are."""
-        self._model.scores_fixed_weights(True)
+        """Weights stay as they are, and an engine can be chosen."""
+        self._model.scores_fixed_weights(True, self._chosen)
+
+    def _chosen(self, scorer: Scorer) -> Score:
+        """Is called for the first batch, under the precision of the trainer."""
+        chosen = choose(scorer, self.scoring.listening, self._engine)
+        if chosen.remark:
+            rank_zero_info(chosen.remark)
+        return chosen.score
 
     def loader(self) -> Batches:
         """What the loop runs over."""

@@ -191,7 +191,7 @@ def predict(platform: Platform) -> None:
             " run production tools"
         )
     load_chosen_weights(platform, None)
-    results = score_files(model, data, platform.trainer, keep_windows=asked.windows)
+    results = score_files(model, data, platform.trainer, keep_windows=asked.windows, engine=asked.engine)
     if not platform.trainer.is_global_zero:
         return
     wanted = Wanted(output=asked.output, top=asked.top, windows=asked.windows, strict=asked.strict)
