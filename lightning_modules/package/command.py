@@ -91,7 +91,7 @@ def _write(
     read: Mapping[str, Reading],
     output: str,
     keys: Sequence[str],
-    scores: Sequence[Tensor],
+    scores: Iterable[Tensor],
 ) -> None:
     """Writes a CSV file of all scores."""
     rows = [["key", *names.columns, *read]]
