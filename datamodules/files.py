@@ -42,10 +42,14 @@ def is_special(path: str | Path) -> bool:
 
 
 def write_csv(path: str | Path, rows: Iterable[Iterable[object]]) -> Path:
-    """Write rows as CSV, the header first, quoting only what needs it, as `write_text_atomically` writes."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return write_text_atomically(path, text.getvalue())
+    """Write rows as CSV as they come, the header first, quoting only what needs it; all of them or no file."""
+    with replacing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        try:
+            csv.writer(text, lineterminator="\n").writerows(rows)
+        finally:
+            text.detach()  # whoever opened the file closes it
+    return Path(path)
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

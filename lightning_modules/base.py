@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, get_origin
 
@@ -23,7 +23,6 @@ from lightning_modules.run.rows import Report
 if TYPE_CHECKING:  # what commands do without until something is built
     from datamodules.base import ClipDataModule
     from datamodules.loading.resumable import ResumableDataModule
-    from lightning_modules.package.eager import Eager
     from lightning_modules.package.scorers import Scorer
 
 Data = TypeVar("Data", bound="ResumableDataModule")
@@ -77,7 +76,8 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         self.encoder_lr = encoder_lr
         self.collected = table()
         self.gathered: tuple[Tensor, Tensor] | None = None
-        self._are_fixed, self._engine = False, None
+        self._make_engine: Callable[[Scorer], Callable[..., Tensor]] | None = None
+        self._engine: Callable[..., Tensor] | None = None
         if weights is not None:
             self.begin_with(read_pretrained(weights))
 
@@ -169,22 +169,29 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         """Returns what a clip is evaluated by, (batch,) or (batch, column)."""
         return self.engine()(batch.waveform, batch.length)
 
-    def engine(self) -> "Scorer | Eager":
+    def engine(self) -> "Callable[..., Tensor]":
         """Returns what computes scores: the scorer, in a loop with weights that do not change a faster form of it."""
         if self._engine is not None:
             return self._engine
         scorer = self.scorer()
         assert scorer is not None, "a method without a scorer has a score of its own"
-        if not self._are_fixed:
+        if self._make_engine is None:
             return scorer
-        from lightning_modules.package.eager import Eager
-
-        self._engine = Eager(scorer)
+        self._engine = self._make_engine(scorer)
         return self._engine
 
-    def scores_fixed_weights(self, are_fixed: bool) -> None:
-        """Is told where weights, from the first score on, stay as they are, and where they may change again."""
-        self._are_fixed, self._engine = are_fixed, None
+    def scores_fixed_weights(
+        self, are_fixed: bool, make: "Callable[[Scorer], Callable[..., Tensor]] | None" = None
+    ) -> None:
+        """Is told where weights, from the first score on, stay as they are, and where they may change again.
+
+        Args:
+            are_fixed: Whether they do.
+            make: The scorer -> what computes its scores; None is `package.eager.Eager`.
+        """
+        from lightning_modules.package.eager import Eager
+
+        self._make_engine, self._engine = (make or Eager) if are_fixed else None, None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what commands need beside the weights; leaves out weights that encoders have of files for good."""

@@ -191,7 +191,7 @@ class EmbeddingScorer(WindowScorer):
 
         def output(*part: Tensor) -> Output:
             if shared is not None:
-                return self.network.of_maps(shared.maps(*part))
+                return shared.outputs(*part)
             return self.network(take_windows(features, *part, self.window))
 
         embeddings = torch.cat([at_least_float32(output(*part).embedding) for part in parts])

@@ -6,9 +6,9 @@ scored whole, scoring in batches of one length over padded ones; on demand also 
 implementation. With --baseline another checkout of this project over this one: start, steps, memory, scoring. With
 --cost the network alone, without data: parameters, multiply-accumulates, memory and time. With --step a whole training
 step with batches of the configuration's size. With --convolutions, also without data, the ways to compute the gradients
-of the network's convolutions on a CPU. With --operations where the time of a training step goes on a CPU, and whether
-other forms of its operations would be faster. With --resamplers what resamplers leave of sound beyond the target rate,
-and their time; needs no configuration.
+of the network's convolutions on a CPU; with --operations where the time of a training step goes there, and whether
+other forms of its operations would be faster; with --engines the ways to compute its scores. With --resamplers what
+resamplers leave of sound beyond the target rate, and their time; needs no configuration.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -20,6 +20,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --convolutions --data.eval_crop_s=1
     OMP_NUM_THREADS=1 python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --operations
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --engines
     python -m lightning_modules.benchmark --resamplers
 """
 
@@ -35,8 +36,10 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules.config.arguments import CommandParser, at_least_one
+from datamodules.hearing import Listening
 from lightning_modules.benchmark import convolutions, cost, operations
 from lightning_modules.benchmark.checkouts import against
+from lightning_modules.benchmark.engines import engine_figures
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
@@ -94,6 +97,10 @@ def _report(
         )
         operations.show(found)
         return found, operations.markdown(found)
+    if options.engines:
+        platform = build([*untracked, "--trainer.accelerator=cpu"])
+        figures = _engines(platform, options.cost_clips)
+        return figures, _show_cells(figures)
     if options.resamplers:
         of_each = resampler_figures()
         rows = {f"{name} {figure}": value for name, each in of_each.items() for figure, value in each.items()}
@@ -105,6 +112,13 @@ def _report(
     else:
         measured = _measure(options, build, arguments, folder)
     return measured, _show_cells(measured)
+
+
+def _engines(platform: cli.Platform, num_clips: int) -> dict[str, Any]:
+    scorer = platform.model.eval().scorer()
+    if scorer is None:
+        raise ValueError(f"--engines: {type(platform.model).__name__} gives clips no scores")
+    return engine_figures(scorer.eval(), Listening.of(platform.datamodule), num_clips=num_clips)
 
 
 def _parser() -> CommandParser:
@@ -130,7 +144,8 @@ def _parser() -> CommandParser:
     add("--cost_seconds", type=float, nargs="+", default=[], help="Lengths of clips in seconds.")
     add("--cost_frames", type=int, nargs="+", default=[], help="Lengths of the network's input.")
     add("--convolutions", action="store_true", help="Measure gradients of convolutions; needs no data.")
-    add("--cost_clips", type=int, default=2, help="Clips a batch, of --convolutions too.")
+    add("--engines", action="store_true", help="Measure what computes scores on the CPU; needs no data.")
+    add("--cost_clips", type=int, default=2, help="Clips a batch, of --convolutions and --engines too.")
     return parser
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
@@ -208,19 +208,26 @@ def predict(platform: Platform) -> None:
             " run production tools"
         )
     load_chosen_weights(platform, None)
-    results = score_files(model, data, platform.trainer, keep_windows=asked.windows)
-    if not platform.trainer.is_global_zero:
-        return
     wanted = Wanted(output=asked.output, top=asked.top, windows=asked.windows, strict=asked.strict)
-    scored = ScoredFiles(
-        wanted,
-        ClassScores.of(model.scorer() or scorer),  # whose classes are those of the data since the loop
-        lambda path, keys, scores: data.write_scores(
-            path, keys, torch.stack([score.double() for score in scores]).tolist()
-        ),
+
+    @cache
+    def scored() -> ScoredFiles:
+        return ScoredFiles(
+            wanted,
+            ClassScores.of(model.scorer() or scorer),  # whose classes are those of the data since the loop
+            lambda path, keys, scores: data.write_scores(path, keys, scores.double().tolist()),
+        )
+
+    score_files(
+        model,
+        data,
+        platform.trainer,
+        keep_windows=asked.windows,
+        engine=asked.engine,
+        take=lambda results: scored().take(results),
     )
-    scored.take(results)
-    scored.close()
+    if platform.trainer.is_global_zero:
+        scored().close()
 
 
 def load_chosen_weights(platform: Platform, ckpt_path: str | Path | None) -> str | Path | None:

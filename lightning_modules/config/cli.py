@@ -41,6 +41,7 @@ from lightning_modules.config.parser import PlatformParser
 from lightning_modules.config.parts import in_one_line
 from lightning_modules.config.remarks import quieten
 from lightning_modules.config.sweep import without_record
+from lightning_modules.package.engines import Engine
 from lightning_modules.processes.allocator import keep_freed_memory
 from lightning_modules.processes.rank_launcher import watch_ranks
 from lightning_modules.processes.started import devices_and_nodes, processes
@@ -51,7 +52,7 @@ from lightning_modules.run.provenance import changed_lines
 from lightning_modules.run.tracking import Tracking
 
 # what a run may change without becoming another run
-_OF_A_COMMAND = ("config", "ckpt_path", "check", "output", "top", "windows", "strict")
+_OF_A_COMMAND = ("config", "ckpt_path", "check", "output", "top", "windows", "strict", "engine")
 _NOT_IDENTITY = ("run", "ranks", "tracking", *_OF_A_COMMAND)
 _TRAINER_DEFAULTS = {
     "logger": False,  # set from `tracking`
@@ -140,6 +141,12 @@ class Platform(LightningCLI):
                 type=PositiveInt | None,  # pyright: ignore[reportOperatorIssue]
                 default=None,
                 help="Classes to name; null is the best one.",
+            )
+            parser.add_argument(
+                "--engine",
+                type=Engine,
+                default="auto",
+                help="What computes on a CPU; auto takes onnxruntime where it was measured to be faster.",
             )
             parser.add_argument("--windows", action="store_true", help="A row a window, with its times.")
             parser.add_argument(

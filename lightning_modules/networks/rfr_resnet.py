@@ -163,7 +163,9 @@ class RFRResNet(nn.Module):
     @property
     def first_layers(self) -> Layers:
         """What windows of a spectrogram that overlap have in common; `of_maps` goes on. Half of all operations."""
-        return Layers(lambda spectrogram: self._first_maps(spectrogram.unsqueeze(1)), stride=4, margin=12)
+        return Layers(
+            lambda spectrogram: self._first_maps(spectrogram.unsqueeze(1)), self.of_maps, stride=4, margin=12
+        )
 
     def _first_maps(self, spectrogram: Tensor) -> Tensor:
         """Up to the first pooling."""

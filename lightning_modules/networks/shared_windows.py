@@ -11,17 +11,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_modules.networks.output import Output
+
 
 class Layers(NamedTuple):
-    """Layers that turn a spectrogram (b, f, t) into maps (b, c, f', t').
+    """Layers that turn a spectrogram (b, f, t) into maps (b, c, f', t'), and the rest of the network.
 
     Attributes:
-        forward: The layers; the first columns of their output do not depend on what follows later.
+        forward: The layers.
+        rest: From their maps to the output of the network.
         stride: Frames from column to column.
         margin: Frames that are enough for the first column, and for the second to see nothing of the beginning.
     """
 
     forward: Callable[[Tensor], Tensor]
+    rest: Callable[[Tensor], Output]
     stride: int
     margin: int
 
@@ -49,6 +53,10 @@ class SharedWindows:
         phases = min(layers.stride, len(first))
         work = phases * len(spectrogram) * spectrogram.shape[-1] + 2 * len(first) * layers.margin
         return size >= 2 * layers.margin and 2 * work < len(first) * size
+
+    def outputs(self, clip: Tensor, first: Tensor) -> Output:
+        """Outputs of the network for windows of the clips (n,) that begin at frames (n,)."""
+        return self._layers.rest(self.maps(clip, first))
 
     def maps(self, clip: Tensor, first: Tensor) -> Tensor:
         """Maps (n, c, f', t') of windows of the clips (n,) that begin at frames (n,), channels last."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
+from lightning_modules.package.engines import taken_by_auto
 from lightning_modules.package.folder import Package
 
 _NOT_FIGURES = ("experiment", "run", "checkpoint", "commit", "date", "seed", "settings")
@@ -123,6 +124,14 @@ def _usage(package: Package, files: Sequence[str]) -> list[str]:
     ]
     if listening.num_views > 1:
         lines.append(f"Scores are the mean of {listening.num_views} such crops, evenly spaced.")
+    by = "PyTorch" if taken_by_auto(package.scorer) == "eager" else "ONNX Runtime where `model.onnx` is there"
+    lines += [
+        "",
+        f"On a CPU as the one it was exported on `--engine auto` scores by {by}; `--engine eager` always is",
+    ]
+    lines[-1] += (
+        " PyTorch, `--engine onnxruntime` the graph, whose scores must be within 1e-5 of the largest."
+    )
     graphs = [name for name in files if name.endswith((".pt2", ".onnx"))]
     if graphs:
         lines += ["", f"`{'`, `'.join(graphs)}`: {package.about['graphs']}"]

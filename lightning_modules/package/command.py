@@ -14,6 +14,7 @@ from torch import Tensor
 from datamodules.config.arguments import CommandParser, at_least_one
 from datamodules.files import write_csv
 from lightning_modules.package.class_scores import ClassScores
+from lightning_modules.package.engines import ENGINES
 from lightning_modules.package.files import clips_of
 from lightning_modules.package.folder import read_package
 from lightning_modules.package.predicted import predicted
@@ -65,7 +66,8 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     scored = ScoredFiles(wanted, names, partial(_write, names, read), read)
     with clips_of(arguments.sources, sys.stdin.buffer, pcm_rate=arguments.rate) as clips:
-        scored.take(predicted(package, clips, device, keep_windows=arguments.windows))
+        found = predicted(package, clips, device, keep_windows=arguments.windows, engine=arguments.engine)
+        scored.take(found)
     scored.close()
 
 
@@ -89,7 +91,7 @@ def _write(
     read: Mapping[str, Reading],
     output: str,
     keys: Sequence[str],
-    scores: Sequence[Tensor],
+    scores: Iterable[Tensor],
 ) -> None:
     """Writes a CSV file of all scores."""
     rows = [["key", *names.columns, *read]]
@@ -128,6 +130,12 @@ def _parse() -> argparse.Namespace:
         "--instance", help="machine instance whose threshold decides, where the package has several"
     )
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what computes on a CPU (default: auto, which takes onnxruntime where it was measured to be faster)",
+    )
     parser.add_argument(
         "--rate", type=_positive_int, help="standard input is raw 16-bit mono samples of this rate"
     )

@@ -1,5 +1,6 @@
 """Scores of files, cut and filled as the evaluation of the run did."""
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,16 +20,26 @@ from datamodules.clips.recordings import Decoded
 from datamodules.clips.search import clips_to_predict
 from datamodules.hearing import Listening
 from datamodules.loading.samplers import EvaluationBatchSampler
-from lightning_modules.package.eager import Eager
+from lightning_modules.package.engines import Engine, choose
 from lightning_modules.package.folder import Package
+from lightning_modules.package.graphs import NAMES
 
 CLIPS_AT_ONCE = 16  # of one length
 
 
-def package_score(package: Package, device: torch.device) -> Callable[[Batch], Tensor]:
-    """What scores a batch, on a device, to which the package goes."""
-    score = Eager(package.scorer.to(device))
-    return lambda batch: score(batch.waveform.to(device), batch.length.to(device))
+def package_score(
+    package: Package, device: torch.device, engine: Engine = "auto"
+) -> Callable[[Batch], Tensor]:
+    """What scores a batch, on a device, to which the package goes; remarks on the engine go to standard error.
+
+    Raises:
+        ValueError: The engine cannot score here.
+    """
+    graph = None if package.folder is None else package.folder / NAMES["onnx"]
+    chosen = choose(package.scorer.to(device), package.listening, engine, graph)
+    if chosen.remark:
+        print(chosen.remark, file=sys.stderr)
+    return lambda batch: chosen.score(batch.waveform.to(device), batch.length.to(device))
 
 
 @torch.inference_mode()

@@ -32,6 +32,7 @@ class Package:
         thresholds: Machine instance -> score above which a clip counts as anomalous; empty where there is none.
         calibration: From a score to a log likelihood ratio, where one was fitted.
         about: Where it comes from, for readers.
+        folder: Where it was read from, with the graphs that are there.
     """
 
     scorer: Scorer
@@ -39,6 +40,7 @@ class Package:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     calibration: Calibration | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 def write_package(folder: Path, package: Package, spec: Mapping[str, Any]) -> None:
@@ -86,6 +88,7 @@ def read_package(folder: str | Path) -> Package:
         thresholds=thresholds,
         calibration=calibration,
         about=about,
+        folder=Path(folder),
     )
 
 

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lightning_modules.package.scorers import Scorer
 
 LIMIT = 1e-4  # of the range of the scores, or of 1: those of an untrained network hardly differ
+_EXTRA = "pip install 'audio-research-platform[export]'"
 NAMES = {"torch_export": "model.pt2", "onnx": "model.onnx"}
 
 
@@ -54,10 +55,9 @@ def save_onnx(program: ExportedProgram, path: Path) -> Callable[[Tensor], Tensor
         ValueError: The packages of the extra "export" are missing, or an operator has no ONNX form.
     """
     try:
-        import onnxruntime
         import onnxscript  # noqa: F401  # the exporter's own message comes late
     except ImportError as error:
-        raise ValueError(f"--onnx: {error}: pip install 'audio-research-platform[export]'") from None
+        raise ValueError(f"{error}: {_EXTRA}") from None
     try:
         with sdpa_kernel(SDPBackend.MATH):
             onnx_program: Any = torch.onnx.export(
@@ -67,7 +67,25 @@ def save_onnx(program: ExportedProgram, path: Path) -> Callable[[Tensor], Tensor
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ValueError(f"{path.name}: not written ({reason}): export without --onnx") from error
     onnx_program.save(path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return onnx_session(path)
+
+
+def onnx_session(path: Path) -> Callable[[Tensor], Tensor]:
+    """What ONNX Runtime computes of a file from ``waveform`` to ``score``, on as many threads as PyTorch.
+
+    Raises:
+        ValueError: ONNX Runtime is missing, or the file is no graph of it.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError(f"{error}: {_EXTRA}") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's have no base of their own
+        raise ValueError(f"{path}: damaged ({str(error).splitlines()[0]}); export it again") from None
     return lambda waveform: torch.from_numpy(np.asarray(session.run(None, {"waveform": waveform.numpy()})[0]))
 
 

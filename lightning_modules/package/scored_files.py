@@ -1,8 +1,9 @@
 """What `predict` says of files: lines, tables, remarks, and whether it has failed; the same for every kind of model."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from datamodules.audio.names import printable
 from datamodules.files import write_csv
 from lightning_modules.package.class_scores import ClassScores
 from lightning_modules.package.readings import Reading, read_out
+from lightning_modules.package.spool import Rows, Scores
 from lightning_modules.package.tally import Result
 
 SHOWN = 20
 """Files of which remarks are printed; faults are printed of all."""
 
-Writer = Callable[[str, Sequence[str], Sequence[Tensor]], object]
-"""Path, keys and scores -> a file in a format of its own."""
+Writer = Callable[[str, Sequence[str], Tensor], object]
+"""Path, keys and scores (file,) or (file, class) -> a file in a format of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class Wanted:
 
 @dataclass
 class ScoredFiles:
-    """Takes results one by one, prints or keeps them, and ends with the remarks.
+    """Takes results one by one, prints them or puts them by, and ends with the remarks; see `spool` for where.
 
     With an output, the scores are there in their own format, ``<output>_files.csv`` has a row a file, those without a
     score too, and ``<output>_windows.csv`` one a window.
@@ -56,16 +58,38 @@ class ScoredFiles:
     names: ClassScores
     write: Writer
     read: Mapping[str, Reading] = field(default_factory=dict)
-    results: list[Result] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._num_files = self._num_scored = self._num_remarks = 0
+        self._faults: list[str] = []
+        self._remarks: list[str] = []
+        self._keys: list[str] = []
+        self._scores = Scores()
+        self._files, self._windows = Rows(), Rows()
 
     def take(self, results: Iterable[Result]) -> None:
         """Prints scores as they come, unless they are written."""
         for result in results:
-            self.results.append(result)
-            if self.wanted.output is None and result.answer is not None:
-                for line in self._lines(result, result.answer):
+            self._num_files += 1
+            if (answer := result.answer) is not None:
+                self._num_scored += 1
+            if self.wanted.output is not None:
+                self._put_by(result, answer)
+            elif answer is not None:
+                for line in self._lines(result, answer):
                     print(line, flush=True)
-                result.windows = []
+            self._remark(result)
+
+    def _put_by(self, result: Result, answer: Tensor | None) -> None:
+        self._files.add(self._row(result))
+        if answer is None:
+            return
+        self._keys.append(result.key)
+        self._scores.add(answer)
+        for start_s, stop_s, score in result.windows if self.wanted.windows else ():
+            values = (f"{value:.9g}" for value in score.flatten().tolist())
+            times = {"key": result.key, "start_s": f"{start_s:.3f}", "stop_s": f"{stop_s:.3f}"}
+            self._windows.add(times | dict(zip(self.names.columns, values, strict=True)))
 
     def close(self) -> None:
         """Writes, and says what is to be said of the files.
@@ -73,20 +97,25 @@ class ScoredFiles:
         Raises:
             ValueError: No file was scored, or, with ``strict``, not every one.
         """
-        scored = [(result.key, result.answer) for result in self.results if result.answer is not None]
         if (output := self.wanted.output) is not None:
-            if scored:
-                self.write(output, [key for key, _ in scored], [score for _, score in scored])
-            write_csv(beside(output, "files"), self._file_rows())
+            if self._num_scored:
+                self.write(output, self._keys, self._scores.table())
+            write_csv(beside(output, "files"), self._files.table())
             if self.wanted.windows:
-                write_csv(beside(output, "windows"), self._window_rows())
-        for line in [*self._remarks(), *self._faults()]:
+                header = ["key", "start_s", "stop_s", *self.names.columns]
+                write_csv(beside(output, "windows"), chain([header], islice(self._windows.table(), 1, None)))
+        more = self._num_remarks - SHOWN
+        if more > 0:
+            self._remarks.append(f"and {more} more files with remarks: --output FILE lists all")
+        num_faults = self._num_files - self._num_scored
+        if self._faults:
+            self._faults.append(f"{num_faults} of {self._num_files} files were not scored")
+        for line in [*self._remarks, *self._faults]:
             print(line, file=sys.stderr)
-        num_faults = len(self.results) - len(scored)
-        if not scored:
+        if not self._num_scored:
             raise ValueError("predict: no file was scored")
         if num_faults and self.wanted.strict:
-            raise ValueError(f"predict: {num_faults} of {len(self.results)} files were not scored (--strict)")
+            raise ValueError(f"predict: {num_faults} of {self._num_files} files were not scored (--strict)")
 
     def _lines(self, result: Result, answer: Tensor) -> list[str]:
         if self.wanted.windows:
@@ -96,20 +125,13 @@ class ScoredFiles:
             ]
         return [self.names.line([result.key], answer, self.wanted.top) + read_out(self.read, answer)]
 
-    def _faults(self) -> list[str]:
-        lines = [
-            f"{printable(each.path)}: not scored: {printable(each.end.fault)}"
-            for each in self.results
-            if each.end.fault
-        ]
-        return [*lines, f"{len(lines)} of {len(self.results)} files were not scored"] if lines else []
-
-    def _remarks(self) -> list[str]:
-        found = [(each.key, remarks) for each in self.results if (remarks := self._remarks_of(each))]
-        more = len(found) - SHOWN
-        return [f"{key}: {'; '.join(remarks)}" for key, remarks in found[:SHOWN]] + (
-            [f"and {more} more files with remarks: --output FILE lists all"] if more > 0 else []
-        )
+    def _remark(self, result: Result) -> None:
+        if result.end.fault:
+            self._faults.append(f"{printable(result.path)}: not scored: {printable(result.end.fault)}")
+        if remarks := self._remarks_of(result):
+            self._num_remarks += 1
+            if self._num_remarks <= SHOWN:
+                self._remarks.append(f"{result.key}: {'; '.join(remarks)}")
 
     def _remarks_of(self, result: Result) -> list[str]:
         end = result.end
@@ -141,12 +163,6 @@ class ScoredFiles:
             for each in best
         ]
         return f"highest {', '.join(values)}"
-
-    def _file_rows(self) -> list[Sequence[Any]]:
-        rows = [self._row(result) for result in self.results]
-        # those without a score lack its columns
-        columns = list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
-        return [columns, *([row.get(name, "") for name in columns] for row in rows)]
 
     def _row(self, result: Result) -> dict[str, Any]:
         end, condition = result.end, result.end.condition
@@ -191,13 +207,6 @@ class ScoredFiles:
             if at_s is not None:
                 cells[f"{column}_at_s"] = f"{at_s[each.column]:.3f}"
         return cells
-
-    def _window_rows(self) -> Iterator[Sequence[Any]]:
-        yield ["key", "start_s", "stop_s", *self.names.columns]
-        for result in self.results:
-            for start_s, stop_s, score in result.windows if not result.end.fault else ():
-                values = (f"{value:.9g}" for value in score.flatten().tolist())
-                yield [result.key, f"{start_s:.3f}", f"{stop_s:.3f}", *values]
 
 
 def beside(output: str | Path, kind: str) -> Path:

@@ -23,6 +23,7 @@ class Scoring:
         keep_windows: See `Tally`.
 
     Attributes:
+        listening: As given.
         batches: To be scored, each once.
         tally: What is known of the files.
     """
@@ -38,6 +39,7 @@ class Scoring:
         share: tuple[int, int] = (0, 1),
         keep_windows: bool = False,
     ) -> None:
+        self.listening = listening
         sounds = Sounds(
             clips,
             listening,

@@ -17,7 +17,7 @@ def test_windows_are_those_alone(size, field):
     spectrogram = torch.randn(2, 36, 90, dtype=torch.float64, generator=generator)
     clip, first = torch.tensor([0, 1, 1, 0, 1]), torch.tensor([0, 90 - size, 7, 18, 13])
     shared = SharedWindows(network.first_layers, spectrogram, first, size)
-    found = network.of_maps(shared.maps(clip, first)).logits
+    found = shared.outputs(clip, first).logits
     alone = network(spectrogram.unfold(-1, size, 1)[clip, :, first]).logits
     assert alone.std() > 0
     torch.testing.assert_close(found, alone, rtol=1e-10, atol=1e-10)

@@ -30,6 +30,7 @@ class Scorer(nn.Module):
         min_samples: Samples of the shortest clip that has a score.
         over_windows: How the scores of a long recording's windows become one, see `package.tally.Tally`.
         obstacle: Why a package cannot hold it, empty where it can.
+        tells_filling: Whether a clip is told from what its crop was filled with.
     """
 
     meaning: str
@@ -37,6 +38,7 @@ class Scorer(nn.Module):
     min_samples = 1
     over_windows: Aggregate = "mean"
     obstacle = ""
+    tells_filling = True
 
     def __init__(self, network: nn.Module, frontend: nn.Module | None = None) -> None:
         super().__init__()

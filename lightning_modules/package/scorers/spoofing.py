@@ -9,6 +9,7 @@ class SpoofingScorer(Scorer):
     """Logit of bona fide speech, of networks with two logits or with one."""
 
     over_windows = "min"
+    tells_filling = False
     meaning = "logit of bona fide speech: higher = more likely bona fide, lower = more likely spoofed"
 
     def forward(self, waveform: Tensor, length: Tensor | None = None) -> Tensor:

@@ -76,7 +76,7 @@ class WindowScorer(Scorer):
         clip, first = place_windows(self.num_frames(features, length), self.window, self.hop)
         if (shared := self.shared(features, first)) is not None:
             parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
-            scores = [self.network.of_maps(shared.maps(*part)).logits[:, 0] for part in parts]
+            scores = [shared.outputs(*part).logits[:, 0] for part in parts]
         else:
             scores = [
                 self.window_scores(
