@@ -32,7 +32,6 @@ from lightning_modules.config import cli
 from lightning_modules.hub.sources import fetched
 from lightning_modules.hub.upload import push
 from lightning_modules.metrics.functional import Calibration
-from lightning_modules.networks.encoders.encoder import Encoder
 from lightning_modules.package.card import model_card
 from lightning_modules.package.classes import describe
 from lightning_modules.package.folder import Package, read_package, write_package
@@ -155,6 +154,8 @@ def export(
 
 def plain(scorer: Scorer) -> Scorer:
     """Returns a scorer whose adapted encoders are plain ones; itself where there are none."""
+    from lightning_modules.networks.encoders.encoder import Encoder  # and with it all networks
+
     if not any(isinstance(module, Encoder) and module.lora for module in scorer.modules()):
         return scorer
     scorer = deepcopy(scorer)

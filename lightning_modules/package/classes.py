@@ -8,8 +8,6 @@ from typing import Any, get_args, get_type_hints
 
 from torch import nn
 
-from lightning_modules.networks.encoders.encoder import Encoder
-
 # What lies in these imports neither Lightning nor a data set; anything else is not run.
 FLOORS = tuple(f"lightning_modules.{name}" for name in ("networks", "frontends", "package.scorers"))
 
@@ -44,8 +42,8 @@ def _describe_module(module: nn.Module, config: Mapping[str, Any] | None, name: 
             init_args[part] = _describe_module(inner, value, f"{name}.init_args.{part}")
     if hasattr(module, "reset_classifier") and hasattr(module, "num_classes"):
         init_args["num_classes"] = module.num_classes  # the head is that of the data's classes
-    if isinstance(module, Encoder):
-        init_args |= module.as_packaged()
+    if hasattr(module, "as_packaged"):  # an encoder
+        init_args |= module.as_packaged()  # pyright: ignore[reportCallIssue]
     return {"class_path": config["class_path"], "init_args": init_args}
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.networks.inference import is_compiled, simplified
 from lightning_modules.package.scorers import Scorer
 
 _SAMPLES = 1 << 18
@@ -22,6 +21,8 @@ class Eager:
     """
 
     def __init__(self, scorer: Scorer) -> None:
+        from lightning_modules.networks.inference import simplified  # and with it all networks
+
         self.is_simplified = _is_plain(scorer)
         self._scorer = simplified(scorer) if self.is_simplified else scorer
 
@@ -41,6 +42,8 @@ def _endless(column: Any) -> Any:
 
 def _is_plain(scorer: nn.Module) -> bool:
     """Whether `simplified` applies."""
+    from lightning_modules.networks.inference import is_compiled
+
     weights = [*scorer.parameters(), *scorer.buffers()]
     kinds = {torch.float32, torch.float64}
     return (
