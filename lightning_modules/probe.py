@@ -9,6 +9,9 @@ distance from the nearest normal clips. The baseline is of mel band statistics, 
 logistic regression, of machines the nearest normal clip. Embeddings are kept in the cache, where every probe of the
 same network and clips finds them.
 
+--layers probes each layer of an encoder, numbered from the input of its first block, --pooling class its class tokens
+rather than the mean over time, and --output FILE.csv takes all figures, of which the table has the first.
+
 Examples:
     python -m lightning_modules.probe --config configs/event_ast.yaml
     python -m lightning_modules.probe --config encoder.yaml --layers --pooling class --output layers.csv

@@ -39,7 +39,7 @@ class TinyEncoder(Encoder):
         tokens = torch.cat([self.token.expand(len(frames), -1, -1), self.frames(frames)], dim=1)
         states = [tokens]
         for block in self.blocks[:depth]:
-            states.append(states[-1] + block(states[-1] + states[-1].mean(dim=1, keepdim=True)).tanh())
+            states.append(states[-1] + block(states[-1] + states[-1][:, 1:2]).tanh())
         return Stages(states, self.norm(states[-1]) if last else None, num)
 
 
