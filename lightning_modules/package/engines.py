@@ -3,18 +3,16 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from datamodules.hearing import Listening
 from lightning_modules.package.eager import Eager
+from lightning_modules.package.engine_names import Engine
 from lightning_modules.package.graphs import example_clips, onnx_session, save_onnx, trace
 from lightning_modules.package.scorers import Scorer
-
-Engine = Literal["eager", "onnxruntime", "auto"]
-ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 PARITY = 1e-5  # of the largest score
 _NUM_EXAMPLES = 4
