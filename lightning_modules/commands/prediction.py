@@ -13,7 +13,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info
 from datamodules.base import ClipDataModule
 from datamodules.hearing import Batches, Listening
 from lightning_modules.base import EvaluatedModule
-from lightning_modules.package.engine import Engine
+from lightning_modules.package.engine_names import Engine
 from lightning_modules.package.engines import Score, choose
 from lightning_modules.package.scorers import Scorer
 from lightning_modules.package.scoring import Scoring

@@ -41,7 +41,7 @@ from lightning_modules.config.parser import PlatformParser
 from lightning_modules.config.parts import in_one_line
 from lightning_modules.config.remarks import quieten
 from lightning_modules.config.sweep import without_record
-from lightning_modules.package.engine import Engine
+from lightning_modules.package.engine_names import Engine
 from lightning_modules.processes.allocator import keep_freed_memory
 from lightning_modules.processes.rank_launcher import watch_ranks
 from lightning_modules.processes.started import devices_and_nodes, processes

@@ -14,7 +14,7 @@ from torch import Tensor
 from datamodules.config.arguments import CommandParser, at_least_one
 from datamodules.files import write_csv
 from lightning_modules.package.class_scores import ClassScores
-from lightning_modules.package.engine import ENGINES
+from lightning_modules.package.engine_names import ENGINES
 from lightning_modules.package.files import clips_of
 from lightning_modules.package.folder import read_package
 from lightning_modules.package.predicted import predicted

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datamodules.hearing import Listening
 from lightning_modules.package.eager import Eager
-from lightning_modules.package.engine import Engine
+from lightning_modules.package.engine_names import Engine
 from lightning_modules.package.graphs import example_clips, onnx_session, save_onnx, trace
 from lightning_modules.package.scorers import Scorer
 

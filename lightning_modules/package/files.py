@@ -20,7 +20,7 @@ from datamodules.clips.recordings import Decoded
 from datamodules.clips.search import clips_to_predict
 from datamodules.hearing import Listening
 from datamodules.loading.samplers import EvaluationBatchSampler
-from lightning_modules.package.engine import Engine
+from lightning_modules.package.engine_names import Engine
 from lightning_modules.package.engines import choose
 from lightning_modules.package.folder import Package
 from lightning_modules.package.graphs import NAMES

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from datamodules.clips import Clip
-from lightning_modules.package.engine import Engine
+from lightning_modules.package.engine_names import Engine
 from lightning_modules.package.files import CLIPS_AT_ONCE, package_score
 from lightning_modules.package.folder import Package
 from lightning_modules.package.scoring import Scoring

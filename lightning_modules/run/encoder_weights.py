@@ -60,6 +60,12 @@ def require_same(model: nn.Module, files: Mapping[str, str]) -> None:
             )
 
 
+def are_of_elsewhere(model: nn.Module) -> None:
+    """Tells encoders that what they hold is no longer their files', so that checkpoints keep all of it."""
+    for _, encoder in _encoders(model):
+        encoder.weights_sha256 = None
+
+
 def _encoders(model: nn.Module) -> Iterator[tuple[str, Encoder]]:
     """Prefix and encoder."""
     for name, module in model.named_modules():

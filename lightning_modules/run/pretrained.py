@@ -10,7 +10,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_modules.hub.sources import local
-from lightning_modules.run.encoder_weights import left_out, require_same
+from lightning_modules.run.encoder_weights import are_of_elsewhere, left_out, require_same
 from lightning_modules.run.folder import checkpoint_of
 
 _DESCRIPTION = "package.json"
@@ -66,6 +66,7 @@ class Pretrained(NamedTuple):
         for prefix in self.encoders:
             own = network.get_submodule(prefix.rstrip(".")).state_dict(prefix=prefix)
             tensors = own | dict(tensors)
+        are_of_elsewhere(network)
         load_network(network, ReadTensors.of(self.path, tensors), fresh=self.fresh)
         if self.is_ours:
             left = not_taken(network, self.tensors)

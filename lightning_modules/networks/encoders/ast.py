@@ -11,6 +11,7 @@ from lightning_modules.networks.ast import AST, fit_positions
 from lightning_modules.networks.encoders.encoder import Encoder, Layers, Rows, Stages, Trainable
 from lightning_modules.networks.encoders.lora import LoRA
 from lightning_modules.networks.encoders.patches import check_features
+from lightning_modules.networks.encoders.published import source_fingerprint
 
 _PATCH = 16
 
@@ -66,6 +67,7 @@ class ASTEncoder(Encoder):
         self.num_rows = self.network.grid_size[0]
         if weights is not None:
             self.load_official(weights)
+            self.weights_sha256 = source_fingerprint(weights)
         self.choose()
 
     @property

@@ -46,10 +46,7 @@ class PublishedEncoder(Encoder):
         """Loads the weights that the constructor was given, if any, and notes their fingerprint."""
         if weights is not None:
             self.load_official(weights)
-            path = local(weights)
-            self.weights_sha256 = fingerprint(
-                *(sorted(path.glob("*.safetensors")) if path.is_dir() else [path])
-            )
+            self.weights_sha256 = source_fingerprint(weights)
 
     def load_official(self, path: str | Path) -> Self:
         """Load published weights; the log names what of a file is left.
@@ -62,6 +59,12 @@ class PublishedEncoder(Encoder):
         left = [*(f"head {name}" for name in parts.head), *parts.dropped]
         logger.info("%s: left in %s: %s", type(self).__name__, path, ", ".join(left) or "nothing")
         return self
+
+
+def source_fingerprint(source: str | Path) -> str:
+    """Of the file of weights, or of those of a folder."""
+    path = local(source)
+    return fingerprint(*(sorted(path.glob("*.safetensors")) if path.is_dir() else [path]))
 
 
 def content_of(path: str | Path) -> Any:

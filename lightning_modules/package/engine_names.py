@@ -1,4 +1,4 @@
-"""Names of what computes scores on a CPU."""
+"""Names of what computes scores; apart from it, so that a command can tell of them before anything is imported."""
 
 from typing import Literal, get_args
 
