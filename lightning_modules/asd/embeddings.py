@@ -189,10 +189,10 @@ class EmbeddingScorer(WindowScorer):
         parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
         shared = self.shared(features, first)
 
-        def output(*part: Tensor) -> Output:
+        def output(clip: Tensor, first: Tensor) -> Output:
             if shared is not None:
-                return shared.outputs(*part)
-            return self.network(take_windows(features, *part, self.window))
+                return shared.outputs(clip, first)
+            return self.network(take_windows(features, clip, first, self.window))
 
         embeddings = torch.cat([at_least_float32(output(*part).embedding) for part in parts])
         sums = embeddings.new_zeros(len(features), embeddings.shape[1]).index_add_(0, clip, embeddings)

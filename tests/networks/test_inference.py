@@ -1,5 +1,7 @@
 """Simplified networks: the same outputs, with norms in convolutions and weights that are shared."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,9 +53,10 @@ def test_outputs_are_the_same(name):
 
 
 def test_original_stays_as_it_is_and_shares_weights_and_hooks():
-    network = randomised(LCNN(48, 40))
+    network: Any = randomised(LCNN(48, 40))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    simple, heard = simplified(network), []
+    simple: Any = simplified(network)
+    heard = []
     assert simple.classifier.weight is network.classifier.weight
     network.register_forward_hook(lambda module, inputs, output: heard.append(module))
     simple(torch.zeros(2, 48, 40, dtype=torch.float64))

@@ -1,5 +1,7 @@
 """Windows that overlap: their first layers, computed once, are those of each window alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from test_inference import randomised
@@ -12,7 +14,7 @@ from lightning_modules.networks.shared_windows import SharedWindows
 @pytest.mark.parametrize("field", ["very_small", "normal", "a_bit_larger"])
 @torch.inference_mode()
 def test_windows_are_those_alone(size, field):
-    network = randomised(RFRResNet(channels=8, receptive_field=field))
+    network: Any = randomised(RFRResNet(channels=8, receptive_field=field))
     generator = torch.Generator().manual_seed(size)
     spectrogram = torch.randn(2, 36, 90, dtype=torch.float64, generator=generator)
     clip, first = torch.tensor([0, 1, 1, 0, 1]), torch.tensor([0, 90 - size, 7, 18, 13])

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_encoder import FRAME, MeanHead, TinyEncoder
+from probed_encoder import FRAME, ProbedEncoder
 
 from datamodules import ASVspoof
 from datamodules.cache import VARIABLE
 from lightning_modules.networks import AASIST
+from lightning_modules.networks.back_ends import PooledLinear
 from lightning_modules.networks.encoder_classifier import EncoderClassifier
 from lightning_modules.networks.encoders.encoder import Hidden
 from lightning_modules.probes.embedder import Embedder
@@ -22,7 +23,7 @@ from lightning_modules.ssd import SyntheticSpeechDetector
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(TinyEncoder, "calls", 0)
+    monkeypatch.setattr(ProbedEncoder, "calls", 0)
     return tmp_path / "cache"
 
 
@@ -30,7 +31,7 @@ def settings(**encoder) -> dict[str, Any]:
     return {
         "network": {
             "class_path": "EncoderClassifier",
-            "init_args": {"encoder": {"class_path": "TinyEncoder", "init_args": encoder}},
+            "init_args": {"encoder": {"class_path": "ProbedEncoder", "init_args": encoder}},
         }
     }
 
@@ -40,7 +41,7 @@ def found(
 ):
     """Embeddings by a method that is built anew, as by another process."""
     torch.manual_seed(seed)
-    method = SyntheticSpeechDetector(EncoderClassifier(TinyEncoder(trainable="none"), MeanHead()))
+    method = SyntheticSpeechDetector(EncoderClassifier(ProbedEncoder(trainable="none"), PooledLinear(dim=8)))
     data = ASVspoof(root=str(root or demo_corpus), eval_crop_s=crop_s, num_workers=0, eval_batch_size=16)
     data.setup()
     embedder = Embedder(method.network, **options)
@@ -50,14 +51,14 @@ def found(
 
 def test_a_second_probe_finds_what_the_first_left_to_the_bit(demo_corpus, cache, tmp_path):
     first = found(demo_corpus)
-    calls = TinyEncoder.calls
+    calls = ProbedEncoder.calls
     assert calls > 0
     moved = tmp_path / "moved"
     moved.symlink_to(demo_corpus)
     for again in (found(demo_corpus), found(demo_corpus, root=moved)):  # whose files are the same
         assert torch.equal(first.statistics, again.statistics)
         assert [row.key for row in first.rows] == [row.key for row in again.rows]
-    assert TinyEncoder.calls == calls
+    assert ProbedEncoder.calls == calls
 
 
 @pytest.mark.parametrize(
@@ -66,9 +67,9 @@ def test_a_second_probe_finds_what_the_first_left_to_the_bit(demo_corpus, cache,
 )
 def test_what_embeddings_depend_on_asks_the_encoder_again(demo_corpus, cache, change):
     found(demo_corpus)
-    calls = TinyEncoder.calls
+    calls = ProbedEncoder.calls
     found(demo_corpus, **change)
-    assert TinyEncoder.calls > calls
+    assert ProbedEncoder.calls > calls
 
 
 @pytest.mark.parametrize("size", [0, 7, 100, -1])
@@ -82,7 +83,7 @@ def test_a_torn_file_is_none(demo_corpus, cache, size):
 
 
 def test_an_interrupted_probe_leaves_nothing(demo_corpus, cache, monkeypatch):
-    monkeypatch.setattr(TinyEncoder, "encode", interrupted)
+    monkeypatch.setattr(ProbedEncoder, "encode", interrupted)
     with pytest.raises(KeyboardInterrupt):
         found(demo_corpus)
     assert not [path for path in (cache / "embeddings").rglob("*") if path.is_file()]
@@ -94,7 +95,7 @@ def interrupted(*_: Any, **__: Any):
 
 def test_embeddings_are_those_of_the_encoder(demo_corpus, cache):
     torch.manual_seed(0)
-    encoder = TinyEncoder(layers="all").eval()
+    encoder = ProbedEncoder(layers="all").eval()
     data = ASVspoof(root=str(demo_corpus), eval_crop_s=0.3, num_workers=0)
     data.setup()
     kinds = {
@@ -115,8 +116,8 @@ def test_embeddings_are_those_of_the_encoder(demo_corpus, cache):
 
 
 def test_padding_counts_for_nothing():
-    encoder = TinyEncoder(layers="last")
-    embedder = Embedder(EncoderClassifier(encoder, MeanHead()))
+    encoder = ProbedEncoder(layers="last")
+    embedder = Embedder(EncoderClassifier(encoder, PooledLinear(dim=8)))
     waveform = torch.randn(2, 1, 3 * FRAME)
     waveform[1, :, FRAME:] = 9.0  # not its own
     alone = embedder(waveform[1:, :, :FRAME])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from probed_encoder import ProbedEncoder
 from tagged_sounds import write_tagged_sounds
-from tiny_encoder import TinyEncoder
 
 from datamodules.cache import VARIABLE
 from lightning_modules import probe
@@ -33,7 +33,7 @@ model:
   init_args:
     network:
       class_path: lightning_modules.networks.encoder_classifier.EncoderClassifier
-      init_args: {encoder: {class_path: tiny_encoder.TinyEncoder}, back_end: {class_path: tiny_encoder.MeanHead}}
+      init_args: {encoder: {class_path: probed_encoder.ProbedEncoder}, back_end: {class_path: lightning_modules.networks.back_ends.PooledLinear, init_args: {dim: 8}}}
 data:
   class_path: datamodules.ASVspoof
   init_args: {root: ROOT, eval_crop_s: 0.3, num_workers: 0}
@@ -116,7 +116,7 @@ def test_tags_and_a_tagger_without_encoder(run, tmp_path):
 
 def test_layers_of_an_encoder_each(run, demo_corpus, monkeypatch):
     Path("tiny.yaml").write_text(ENCODER.replace("ROOT", str(demo_corpus)))
-    monkeypatch.setattr(TinyEncoder, "calls", 0)
+    monkeypatch.setattr(ProbedEncoder, "calls", 0)
     rows = run("--config=tiny.yaml", "--layers", "--pooling=class")
     assert list(dict.fromkeys(row["layer"] for row in rows)) == ["0", "1", "2", ""]
     neighbours = {
@@ -126,9 +126,9 @@ def test_layers_of_an_encoder_each(run, demo_corpus, monkeypatch):
         neighbours["0", "test"] == 1.0
     )  # the input's class token is that of all clips, whose scores are all tied
     assert neighbours["2", "test"] != 1.0
-    calls = TinyEncoder.calls
+    calls = ProbedEncoder.calls
     assert run("--config=tiny.yaml", "--layers", "--pooling=class") == rows
-    assert TinyEncoder.calls == calls > 0
+    assert ProbedEncoder.calls == calls > 0
 
 
 def test_wrong_use_is_told_in_one_line(run, capsys):

@@ -3,13 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.networks.encoders.encoder import Encoder, Hidden, Stages
-from lightning_modules.networks.output import Output
+from lightning_modules.networks.encoders.encoder import Encoder, Stages
 
 FRAME = 400
 
 
-class TinyEncoder(Encoder):
+class ProbedEncoder(Encoder):
     """Waveforms (batch, 1, time) -> tokens of frames of 400 samples.
 
     Attributes:
@@ -33,7 +32,7 @@ class TinyEncoder(Encoder):
         return list(self.layers_of)
 
     def encode(self, inputs: Tensor, length: Tensor | None, *, depth: int, last: bool) -> Stages:
-        TinyEncoder.calls += 1
+        ProbedEncoder.calls += 1
         frames = inputs[:, 0].unfold(1, FRAME, FRAME)
         num = torch.full((len(inputs),), frames.shape[1]) if length is None else length // FRAME
         tokens = torch.cat([self.token.expand(len(frames), -1, -1), self.frames(frames)], dim=1)
@@ -41,16 +40,3 @@ class TinyEncoder(Encoder):
         for block in self.blocks[:depth]:
             states.append(states[-1] + block(states[-1] + states[-1][:, 1:2]).tanh())
         return Stages(states, self.norm(states[-1]) if last else None, num)
-
-
-class MeanHead(nn.Module):
-    """A linear layer of the mean state."""
-
-    def __init__(self, dim: int = 8, num_layers: int = 1) -> None:
-        super().__init__()
-        self.dim, self.num_layers, self.embedding_dim = dim, num_layers, dim
-        self.head = nn.Linear(dim, 2)
-
-    def forward(self, hidden: Hidden) -> Output:
-        embedding = hidden.states.mean(dim=(1, 2))
-        return Output(embedding, self.head(embedding))
