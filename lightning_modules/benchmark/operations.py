@@ -115,8 +115,9 @@ class _Size:
 
     def noise(self) -> Tensor:
         """One like it."""
-        x = torch.empty_strided(self.size, self.stride, dtype=self.dtype)
-        return x.normal_() if x.is_floating_point() else x.zero_()
+        once = [1 if step == 0 else size for size, step in zip(self.size, self.stride, strict=True)]
+        x = torch.empty_strided(once, self.stride, dtype=self.dtype)
+        return (x.normal_() if x.is_floating_point() else x.zero_()).expand(self.size)
 
 
 def _best_form(operation: str, arguments: Any) -> dict[str, Any]:

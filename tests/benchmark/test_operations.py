@@ -49,6 +49,16 @@ def test_layer_norm_by_its_variance():
     assert operations._difference(own, form()) < 1e-12
 
 
+def test_noise_has_the_layout_of_what_it_stands_for():
+    for x in (
+        torch.zeros(4, 3, 1).expand(4, 3, 5),
+        torch.zeros(2, 8, 5, 6).to(memory_format=torch.channels_last),
+    ):
+        noise = operations._Size(x).noise()
+        assert (noise.shape, noise.stride(), noise.dtype) == (x.shape, x.stride(), x.dtype)
+        assert noise.unique().numel() > 10
+
+
 def test_operations_of_no_other_form_have_none():
     assert other_forms("aten.erfinv", (torch.zeros(1),)) == {}
 
