@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from lightning_modules.networks.convolution import Convolution
-from lightning_modules.networks.elu import SELU
+from lightning_modules.networks.elu import selu_
 from lightning_modules.networks.output import Output
 from lightning_modules.networks.pooling import max_pool
 from lightning_modules.networks.sinc import former_sinc_filters, sinc_filters
@@ -43,7 +43,6 @@ class ResidualBlock(nn.Module):
             self.bn1 = nn.BatchNorm2d(in_channels).requires_grad_(False)
         self.conv1 = Convolution(in_channels, out_channels, (2, 3), padding=(1, 1))
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.selu = SELU(inplace=True)
         self.conv2 = Convolution(out_channels, out_channels, (2, 3), padding=(0, 1))
         self.conv_downsample = None
         if in_channels != out_channels:
@@ -51,7 +50,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (b, c, f, t) to (b, c', f, t // pooling)."""
-        out = self.conv2(self.selu(self.bn2(self.conv1(x))))
+        out = self.conv2(selu_(self.bn2(self.conv1(x))))
         out += x if self.conv_downsample is None else self.conv_downsample(x)
         return max_pool(out, (1, self.pooling)) if self.pooling > 1 else out
 
@@ -99,7 +98,6 @@ class AASIST(SpectroTemporalGraphs):
         # Pooling by three never looks at what is left over of the filters (the 70th).
         self.register_buffer("sinc", sinc_filters(**self._bank)[: 3 * num_bands, None])
         self.first_bn = nn.BatchNorm2d(1)
-        self.selu = SELU()
         self.encoder = residual_blocks(channels)
         self.build_graphs(
             num_bands, channels[-1], dims=graph_dims, pool_ratios=pool_ratios, temperatures=temperatures
@@ -168,4 +166,4 @@ class AASIST(SpectroTemporalGraphs):
             )
         with torch.autocast(waveform.device.type, enabled=False):
             bands = F.conv1d(waveform.to(self.sinc.dtype), self.sinc).abs_()
-            return self.selu(self.first_bn(F.max_pool2d(bands.unsqueeze(1), 3)))
+            return F.selu(self.first_bn(F.max_pool2d(bands.unsqueeze(1), 3)))

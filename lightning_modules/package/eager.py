@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from lightning_modules.package.scorers import Scorer
 
@@ -41,15 +42,18 @@ def _endless(column: Any) -> Any:
 
 
 def _is_plain(scorer: nn.Module) -> bool:
-    """Whether `simplified` applies."""
+    """Whether `simplified` applies: weights are parameters of their layers, neither shards nor made of others."""
     from lightning_modules.networks.inference import is_compiled
 
-    weights = [*scorer.parameters(), *scorer.buffers()]
+    parameters, parts = [*scorer.parameters()], [*scorer.modules()]
+    weights = [*parameters, *scorer.buffers()]
+    layers = [each for each in parts if isinstance(each, nn.Linear | _ConvNd)]
     kinds = {torch.float32, torch.float64}
     return (
         not torch.is_autocast_enabled("cpu")
         and all(each.device.type == "cpu" for each in weights)
         and all(each.dtype in kinds for each in weights if each.is_floating_point())
-        and all(type(each) in (nn.Parameter, Tensor) for each in weights)
-        and not any(is_compiled(each) for each in scorer.modules())
+        and all(type(each) is nn.Parameter for each in parameters)
+        and all(each._parameters.get("weight") is not None for each in layers)
+        and not any(is_compiled(each) for each in parts)
     )

@@ -37,7 +37,8 @@ def scorer():
 
 
 def test_onnx_runtime_scores_as_pytorch(scorer):
-    chosen = choose(scorer, LISTENING, "onnxruntime")
+    with torch.inference_mode():  # as in a loop of predictions
+        chosen = choose(scorer, LISTENING, "onnxruntime")
     assert chosen.name == "onnxruntime"
     assert re.match(r"engine: onnxruntime, whose scores differ .* by \de-\d\d of the largest", chosen.remark)
     clips = torch.randn(7, 1, 100)
@@ -115,3 +116,11 @@ def test_half_precision_is_left_alone(scorer):
     assert not Eager(scorer.bfloat16()).is_simplified
     with torch.autocast("cpu", torch.bfloat16):
         assert not Eager(scorer.float()).is_simplified
+
+
+def test_weights_that_are_made_of_others_are_left_alone(scorer):
+    torch.nn.utils.parametrizations.weight_norm(scorer.network.layers[3])
+    clips = torch.randn(3, 1, 100)
+    engine = Eager(scorer)
+    assert not engine.is_simplified
+    assert torch.equal(engine(clips, None), scorer(clips))

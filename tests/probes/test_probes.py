@@ -33,7 +33,9 @@ model:
   init_args:
     network:
       class_path: lightning_modules.networks.encoder_classifier.EncoderClassifier
-      init_args: {encoder: {class_path: probed_encoder.ProbedEncoder}, back_end: {class_path: lightning_modules.networks.back_ends.PooledLinear, init_args: {dim: 8}}}
+      init_args:
+        encoder: {class_path: probed_encoder.ProbedEncoder}
+        back_end: {class_path: lightning_modules.networks.back_ends.PooledLinear, init_args: {dim: 8}}
 data:
   class_path: datamodules.ASVspoof
   init_args: {root: ROOT, eval_crop_s: 0.3, num_workers: 0}
