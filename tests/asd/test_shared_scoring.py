@@ -19,7 +19,7 @@ def test_scores_are_those_of_windows_alone(seconds, monkeypatch):
     for weight in network.parameters():
         if not weight.any():
             nn.init.normal_(weight, std=0.1)
-    scorer = WindowScorer(network, MelDecibel(n_mels=36), window=48).eval()
+    scorer = WindowScorer(network, MelDecibel(n_fft=512, hop_length=128, n_mels=36), window=100).eval()
     length = (torch.tensor(seconds) * 16000).long()
     clips = torch.randn(2, 1, int(length.max()))
     calls = []

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lightning_modules.networks.deformable_attention import DeformableAttention, reference_points
@@ -29,7 +30,7 @@ def attend_pair_by_pair(layer, x):
     """The formulas for one clip (c, h, w), query by query and key by key."""
     groups, heads = layer.num_groups, layer.num_heads
     dim, height, width = x.shape
-    queries = layer.proj_q(x[None])
+    queries = F.conv2d(x[None], layer.proj_q.weight, layer.proj_q.bias)
     if layer.conv_offset is None:
         raw = None
         rows, columns = (math.ceil(n / s) for n, s in zip((height, width), layer.key_stride, strict=True))
@@ -50,7 +51,10 @@ def attend_pair_by_pair(layer, x):
                 channels = slice(group * dim // groups, (group + 1) * dim // groups)
                 at = (y + 1) / 2 * (height - 1), (z + 1) / 2 * (width - 1)
                 sampled[channels, i, j] = interpolate(x[channels], *at)
-    keys, values = layer.proj_k(sampled[None])[0], layer.proj_v(sampled[None])[0]
+    keys, values = (
+        F.conv2d(sampled[None], layer.proj_k.weight, layer.proj_k.bias)[0],
+        F.conv2d(sampled[None], layer.proj_v.weight, layer.proj_v.bias)[0],
+    )
     table_rows, table_columns = layer.rpe_table.shape[1:]
     for head in range(heads):
         group = head // (heads // groups)
@@ -68,7 +72,7 @@ def attend_pair_by_pair(layer, x):
                         scores.append(product / (dim / heads) ** 0.5 + bias)
                 attention = torch.stack(scores).softmax(0).view(rows, columns)
                 out[channels, row, column] = (values[channels] * attention).sum(dim=(1, 2))
-    return layer.proj_out(out[None])[0]
+    return F.conv2d(out[None], layer.proj_out.weight, layer.proj_out.bias)[0]
 
 
 @pytest.mark.parametrize(

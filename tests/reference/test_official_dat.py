@@ -131,7 +131,7 @@ def test_deformable_attention(official, size, stride, tolerance):
     x = torch.randn(2, 256, *size)
     _, positions, references = theirs(x)
     assert (positions - references).abs().max() > 0.5 * 2 * stride / max(size)  # offsets matter
-    our_positions = ours.positions(ours.proj_q(x))
+    our_positions = ours.positions(ours.proj_q(x.movedim(1, -1)).movedim(-1, 1))
     torch.testing.assert_close(our_positions.view_as(positions), positions)
     assert_equal_outputs_and_gradients((theirs, lambda x: theirs(x)[0]), (ours, ours), x, tolerance)
 
