@@ -49,7 +49,7 @@ def test_checkpointing_keeps_gradients_and_saves_memory(plain, size):
         held = [*network.parameters(), *(parameter.grad for parameter in network.parameters())]
         run = lambda network=network: step(network, features)  # noqa: E731
         peaks.append(peak_bytes(run, device=torch.device("cpu"), held=held))
-    assert peaks[1] < 0.8 * peaks[0]
+    assert peaks[1] < 0.85 * peaks[0]
     assert checkpointed.state_dict().keys() == plain.state_dict().keys()
     for (name, one), other in zip(plain.named_parameters(), checkpointed.parameters(), strict=True):
         assert one.grad is not None
