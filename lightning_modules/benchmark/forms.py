@@ -14,7 +14,6 @@ from lightning_modules.networks.convolution import (
     input_gradient,
     weight_gradient,
 )
-from lightning_modules.networks.elu import ELU
 
 _OTHER_LAYOUT = "other layout"
 
@@ -151,9 +150,11 @@ def _pooling(x: Tensor, *others: Any) -> dict[str, Run]:
 
 
 def _elu(x: Tensor, alpha: float = 1, scale: float = 1, *_: Any) -> dict[str, Run]:
-    trained, unit = x.requires_grad_(), ELU()
-    unit.constants, unit.rule = (alpha, scale), "avx512-1"
-    return {"exponential function less one": lambda: unit(trained)}
+    def by_exponential() -> Tensor:
+        below = x.clamp(max=0).exp_().sub_(1)
+        return x.clamp(min=0).mul_(scale).add_(below, alpha=alpha * scale)
+
+    return {"exponential function less one": by_exponential}
 
 
 def _softmax(x: Tensor, dim: int, *_: Any) -> dict[str, Run]:
