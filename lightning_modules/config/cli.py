@@ -330,7 +330,7 @@ def build(
     with tempfile.TemporaryDirectory() as folder:
         carried = None
         if (named := named_checkpoint(arguments)) and not {"--help", "-h"} & {*arguments}:
-            carried = config_of_checkpoint(named, arguments)
+            carried = config_of_checkpoint(named, arguments, continues=command == "fit")
         if carried is not None:
             (Path(folder) / "config.yaml").write_text(as_yaml(carried), encoding="utf-8")
             arguments = ["--config", f"{folder}/config.yaml", *arguments]

@@ -8,6 +8,7 @@ import yaml
 from datamodules.config.parser import config_files, options_of, plain_key
 from datamodules.config.shipped import config_path
 from lightning_modules.run.checkpoints import carried_config, read_checkpoint
+from lightning_modules.run.encoder_weights import as_built
 
 _PARTS = ("model", "data")
 # how clips are cut and filled, which a network was trained for, whatever they are of; and how they are loaded
@@ -26,7 +27,7 @@ _OF_ANY_DATA = {
 }
 
 
-def config_of_checkpoint(path: str, words: Sequence[str]) -> dict[str, Any] | None:
+def config_of_checkpoint(path: str, words: Sequence[str], *, continues: bool) -> dict[str, Any] | None:
     """The configuration of a checkpoint that files and overrides of a command line go on top of.
 
     None where the files stand by themselves: together they name a model and a data module, and what they do not say is
@@ -36,6 +37,7 @@ def config_of_checkpoint(path: str, words: Sequence[str]) -> dict[str, Any] | No
     Args:
         path: The checkpoint.
         words: The command line.
+        continues: Whether training goes on, by the files that it began with; else their weights are the checkpoint's.
 
     Raises:
         ValueError: The checkpoint is damaged, or carries no configuration and no file names one.
@@ -44,11 +46,14 @@ def config_of_checkpoint(path: str, words: Sequence[str]) -> dict[str, Any] | No
     named = dict(_classes(files, words))
     if all(part in dict(_classes(files, ())) for part in _PARTS):
         return None
-    carried = carried_config(read_checkpoint(path))
+    checkpoint = read_checkpoint(path)
+    carried = carried_config(checkpoint)
     if carried is None and not files:
         raise ValueError(f"{path}: carries no configuration; name it with --config")
     if carried is None:
         return None
+    if not continues and (method := carried.get("model")):
+        method["init_args"] = as_built(method.get("init_args", {}), checkpoint)
     return {name: _without_replaced(each, name, named) for name, each in carried.items()}
 
 

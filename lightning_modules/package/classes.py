@@ -47,20 +47,6 @@ def _describe_module(module: nn.Module, config: Mapping[str, Any] | None, name: 
     return {"class_path": config["class_path"], "init_args": init_args}
 
 
-def without_weights(arguments: Any) -> Any:
-    """Arguments of modules, and of modules within them, without the files that these began with.
-
-    >>> without_weights({"encoder": {"init_args": {"weights": "xlsr2_300m.pt", "layers": "last"}}})
-    {'encoder': {'init_args': {'weights': None, 'layers': 'last'}}}
-    """
-    if isinstance(arguments, Mapping):
-        return {
-            name: None if name == "weights" and isinstance(each, str | Mapping) else without_weights(each)
-            for name, each in arguments.items()
-        }
-    return [without_weights(each) for each in arguments] if isinstance(arguments, list) else arguments
-
-
 def build(spec: Any, place: str) -> Any:
     """Builds what a ``{class_path, init_args}`` describes, arguments first; other values stay as they are.
 

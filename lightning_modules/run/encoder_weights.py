@@ -7,6 +7,7 @@ from torch import nn
 
 _ENTRIES = ("state_dict", "current_model_state")  # the second beside averages of weights
 _RECORD = "encoder_weights"
+_SETTINGS = "encoder_settings"
 
 
 @runtime_checkable
@@ -19,11 +20,17 @@ class Encoder(Protocol):
         """Names of what the file of weights tells and training leaves as it is."""
         ...
 
+    def as_built(self) -> dict[str, Any]:
+        """Arguments in place of the configuration's, where a file of weights decides them."""
+        ...
+
 
 def leave_out(model: nn.Module, checkpoint: dict[str, Any]) -> None:
     """Takes out of a checkpoint what never trains and came of a file, and records which file that was."""
-    files = {}
+    files, settings = {}, {}
     for prefix, encoder in _encoders(model):
+        if built := encoder.as_built():
+            settings[prefix] = built
         if names := {f"{prefix}{name}" for name in encoder.from_weights()}:
             files[prefix] = encoder.weights_sha256
             for entry in _ENTRIES:
@@ -32,6 +39,40 @@ def leave_out(model: nn.Module, checkpoint: dict[str, Any]) -> None:
                     checkpoint[entry] = {name: value for name, value in kept if name not in names}
     if files:
         checkpoint[_RECORD] = files
+    if settings:
+        checkpoint[_SETTINGS] = settings
+
+
+def without_weights(arguments: Any) -> Any:
+    """Arguments of modules, and of modules within them, without the files that these began with.
+
+    >>> without_weights({"encoder": {"init_args": {"weights": "xlsr2_300m.pt", "layers": "last"}}})
+    {'encoder': {'init_args': {'weights': None, 'layers': 'last'}}}
+    """
+    if isinstance(arguments, Mapping):
+        return {
+            name: None if name == "weights" and isinstance(each, str | Mapping) else without_weights(each)
+            for name, each in arguments.items()
+        }
+    return [without_weights(each) for each in arguments] if isinstance(arguments, list) else arguments
+
+
+def as_built(arguments: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a method that is built without the files that it began with, as it was with them.
+
+    Args:
+        arguments: Of the configuration that the checkpoint carries.
+        checkpoint: Replaces all weights; where it leaves some out, all stay as they are.
+    """
+    if left_out(checkpoint):
+        return dict(arguments)
+    found = without_weights(arguments)
+    for prefix, settings in checkpoint.get(_SETTINGS, {}).items():
+        part = found
+        for name in prefix.rstrip(".").split("."):
+            part = part.get(name, {}).get("init_args", {})
+        part.update(settings)
+    return found
 
 
 def left_out(checkpoint: Mapping[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from datamodules.files import write_bytes_atomically
+from lightning_modules.run.encoder_weights import without_weights
 
 if TYPE_CHECKING:
     from datamodules.clips import Clip
@@ -79,7 +80,7 @@ def settings_of(config: Mapping[str, Any]) -> str:
         part: {
             "class_path": config[part]["class_path"],
             **{
-                key: value
+                key: without_weights(value)
                 for key, value in config[part].get("init_args", {}).items()
                 if key not in left_out and (key, value) != ("resampler", "torchaudio")  # the only one once
             },

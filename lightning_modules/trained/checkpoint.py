@@ -7,9 +7,8 @@ from typing import Any
 
 from lightning_modules.callbacks.fitted_state import origin_of, run_of, training_clips
 from lightning_modules.config.parts import Parts, build_parts
-from lightning_modules.package.classes import without_weights
-from lightning_modules.run import encoder_weights
 from lightning_modules.run.checkpoints import carried_config, load_checkpoint, read_checkpoint
+from lightning_modules.run.encoder_weights import as_built
 from lightning_modules.run.fitted import read_fitted, settings_of
 
 
@@ -29,12 +28,11 @@ def parts_of(checkpoint: dict[str, Any], path: str | Path, config: Mapping[str, 
             raise ValueError(f"{path}: carries no configuration: load_model takes one as config=")
         config = carried_config(checkpoint)
     assert config is not None
-    arguments = config["model"].get("init_args", {})
+    method = config["model"]
+    arguments = as_built(method.get("init_args", {}), checkpoint)
     if "weights" in arguments:
         arguments["weights"] = None  # the checkpoint replaces them, and their file may be on another machine
-    if not encoder_weights.left_out(checkpoint) and "network" in arguments:
-        arguments["network"] = without_weights(arguments["network"])
-    parts = build_parts(config)
+    parts = build_parts({**config, "model": {**method, "init_args": arguments}})
     load_checkpoint(parts.model, checkpoint, path, training_only=parts.model.training_only)
     parts.model.eval()
     return parts

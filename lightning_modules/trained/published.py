@@ -12,7 +12,7 @@ from lightning_modules.config.parts import Parts, build_parts, read_config
 from lightning_modules.event import EventClassifier
 from lightning_modules.networks.hugging_face import ast_settings, read_settings
 from lightning_modules.networks.weights import load_network
-from lightning_modules.package.classes import without_weights
+from lightning_modules.run.encoder_weights import without_weights
 from lightning_modules.trained.recognition import (
     ACCEPTED,
     Recognised,

@@ -376,6 +376,8 @@ def test_a_package_holds_all_of_an_encoder(trainable, example, start, tmp_path, 
     assert load_model(package).score(clip) == scores[1]
     if trainable == "all":
         assert load_model(checkpoint).score(clip) == scores[0]
+        network = cli.build("test", "", [f"--ckpt_path={checkpoint}"]).model.network
+        assert network.encoder.weights_sha256 is None
     else:
         with pytest.raises(ValueError, match=f"{tmp_path}/public: no such"):
             load_model(checkpoint)

@@ -293,6 +293,10 @@ class BEATs(PublishedEncoder):
                 elif kind in ("v_proj", "out_proj", "fc1", "fc2"):
                     nn.init.xavier_normal_(module.weight, gain=(8 * self.sizes["depth"]) ** -0.25)
 
+    def as_built(self) -> dict[str, Any]:
+        """Sizes, which are the file's."""
+        return dict(self.sizes)
+
     @property
     def blocks(self) -> list[nn.Module]:
         """The blocks from the input to the output."""

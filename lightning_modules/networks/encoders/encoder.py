@@ -240,7 +240,11 @@ class Encoder(nn.Module, ABC):
 
     def as_packaged(self) -> dict[str, Any]:
         """Arguments in place of the configuration's, with which a package builds the encoder that `merge` makes."""
-        return {"weights": None, "trainable": "none", "lora": None}
+        return {"weights": None, "trainable": "none", "lora": None, **self.as_built()}
+
+    def as_built(self) -> dict[str, Any]:
+        """Arguments in place of the configuration's, where a file of weights decides them."""
+        return {}
 
     def depth_of(self, name: str) -> int:
         """How deep a parameter lies: 0 before the blocks, then the number of its block, and one more after them."""
