@@ -28,7 +28,11 @@ def test_two_ranks_train_and_score_like_one(trainable, demo_corpus, tmp_path):
         "--run.id=x",
     ]
     output = run(
-        "fit", "--config=configs/ssd_xlsr_aasist.yaml", *common, "--trainer.devices=2", "--trainer.strategy=ddp"
+        "fit",
+        "--config=configs/ssd_xlsr_aasist.yaml",
+        *common,
+        "--trainer.devices=2",
+        "--trainer.strategy=ddp",
     )
     assert "unused" not in output.lower()
     (folder,) = (path.parent for path in tmp_path.rglob("results.csv"))
