@@ -41,7 +41,7 @@ _ENCODER = [
     "--data.eval_crop_s=0.8",
 ]
 _WINDOWS = ["--model.network.channels=8", "--model.window=18", "--data.batch_size=4"]
-_ENCODER = [
+_PATCH_ENCODER = [
     *("--model.network.encoder.depth=1", "--model.network.encoder.width=48"),
     *("--model.network.encoder.num_heads=4", "--model.network.back_end.dim=48", "--data.eval_crop_s=0.8"),
 ]
@@ -79,9 +79,9 @@ SMALL = {
         *("--model.network.dim=32", "--model.network.group_dim=32", "--model.network.depths=[1,1,2,2]"),
         *("--model.network.input_size=[128,80]", "--model.frontend.num_frames=80", "--data.eval_crop_s=0.8"),
     ],
-    "event_beats": _ENCODER,
-    "event_eat": [*_ENCODER, "--model.frontend.num_frames=80"],
-    "event_passt": _ENCODER,
+    "event_beats": _PATCH_ENCODER,
+    "event_eat": [*_PATCH_ENCODER, "--model.frontend.num_frames=80"],
+    "event_passt": _PATCH_ENCODER,
     "event_audio_slowfast": _SLOWFAST,
     "event_audio_slowfast_epic_kitchens": _SLOWFAST,
     "event_resnet": ["--data.eval_crop_s=0.8"],

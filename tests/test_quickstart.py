@@ -52,7 +52,8 @@ def test_it_trains_shows_mistakes_scores_and_exports(
     assert sum("<audio" in output.get("data", {}).get("text/html", "") for output in shown) == min(
         mistakes, 5
     )
-    path, named = outputs["score-file"][0].text.strip().split(": ")
+    printed = next(output for output in outputs["score-file"] if output.get("name") == "stdout")
+    path, named = printed.text.strip().split(": ")
     assert named == Path(path).parent.name
     for cell in ("score-waveform", "export"):
         assert outputs[cell][-1].data["text/plain"] == "True"

@@ -25,6 +25,9 @@ OF_SIGNAL = "SIGALRM SIGHUP SIGQUIT SIGUSR1 SIGUSR2 alarm pthread_kill pthread_s
 
 def take_away() -> None:
     """Lets all that is imported from now on do without them."""
+    import psutil  # noqa: F401  # what asks for the parts of this system now does not ask Windows' later
+    import truststore  # noqa: F401
+
     for name in MODULES:
         sys.modules[name] = None  # pyright: ignore[reportArgumentType]
     for module, names in ((os, OF_OS), (signal, OF_SIGNAL)):

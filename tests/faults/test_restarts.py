@@ -358,7 +358,9 @@ def test_a_pretrained_encoder_continues_however_much_of_it_trains(
         assert {name for name in last(whole)[entry] if name in of_encoder} == expected
 
 
-@pytest.mark.parametrize("trainable", CHANGES)
+@pytest.mark.parametrize(
+    "trainable", ["lora", "all", *(pytest.param(other, marks=pytest.mark.slow) for other in ("none", "1"))]
+)
 def test_a_package_holds_all_of_an_encoder(trainable, example, start, tmp_path, monkeypatch):
     network = speech_network(tmp_path / "public", trainable)
     arguments = settings("cosine", "top_k", f"--model.network={json.dumps(network)}", epochs=1)
