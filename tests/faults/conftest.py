@@ -1,16 +1,21 @@
 """Processes that are hurt, and what is left of them on disk."""
 
+import itertools
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
 import torch
-from stopping import warm
+from contributing_page import NETWORK, files
+from restarts import assert_same_run
+from stopping import UNDISTURBED, warm
 
 collect_ignore_glob = ["toy_*.py"]  # run within TOY's folder, by toy.sh
 REPOSITORY = Path(__file__).parents[2]
@@ -22,6 +27,44 @@ def runs():
     """What runs commands in a folder, see `stopping`."""
     with warm() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """The page's files and their corpus."""
+    folder = tmp_path_factory.mktemp("example")
+    for name, text in files(NETWORK).items():
+        (folder / name).write_text(text)
+    run_path(str(folder / "folders.py"))["write_demo"](folder / "demo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def start(example, runs):
+    """Runs the command with arguments once for each root and place to stop at."""
+    return partial(runs, example)
+
+
+@pytest.fixture
+def stop_and_compare(start, metrics_rows, tmp_path):
+    """Stops runs at places and starts them again; returns the root of the undisturbed one that they equal."""
+
+    def compare(arguments, places):
+        whole = tmp_path / "whole"
+        stopped = {place: tmp_path / place for place in places}
+        restarts = [[(root, place), (root, UNDISTURBED)] for place, root in stopped.items()]
+        (code, output), *ended = start(arguments, (whole, UNDISTURBED), *itertools.chain(*restarts))
+        assert code == 0, output
+        for (place, root), (first, second) in zip(
+            stopped.items(), zip(ended[::2], ended[1::2], strict=True), strict=True
+        ):
+            assert first.code == (-9 if place.startswith("SIGKILL") else 75), first.output
+            assert second.code == 0, second.output
+            assert "continues at step" in second.output
+            assert_same_run(whole, root, metrics_rows, place)
+        return whole
+
+    return compare
 
 
 class TinyRun:
