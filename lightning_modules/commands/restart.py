@@ -55,6 +55,11 @@ def find_restart(run: Run, named: str | None, config: str) -> Restart:
             f" {', '.join(changes)}: set the former values, or begin another run with another --run.id, with these"
             f" weights by --model.weights={path}"
         )
+    if changes := list(changed_shares(before.get("model") or {}, now["model"])):
+        raise ValueError(
+            f"{path}: holds what trained, and other parts would train with {', '.join(changes)}: set the former values,"
+            f" or begin another run with another --run.id, with these weights by --model.weights={path}"
+        )
     was, given = _resampler(before), _resampler(now)
     if was and given and was != given:
         raise ValueError(
@@ -78,6 +83,23 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Itera
         grown = key.endswith(".total_steps") and key not in was
         if was.get(key) != given.get(key) and not grown:
             yield f"{key}={given.get(key)} (formerly {was.get(key)})"
+
+
+def changed_shares(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What says how much of an encoder trains, where it differs, as `changed_settings` tells it."""
+    if not _init_args(before):
+        return
+    old, new = (
+        {
+            key: value
+            for key, value in _flat({"network": _init_args(each).get("network")}, "model")
+            if key.endswith(".trainable") or ".lora." in key
+        }
+        for each in (before, now)
+    )
+    for key in dict.fromkeys([*old, *new]):
+        if old.get(key) != new.get(key):
+            yield f"{key}={new.get(key)} (formerly {old.get(key)})"
 
 
 def _resampler(config: Mapping[str, Any]) -> str | None:

@@ -149,11 +149,16 @@ class AASIST(SpectroTemporalGraphs):
         embedding = self.join(spectral, temporal)
         return Output(embedding, self.out_layer(self.drop(embedding)))
 
+    @property
+    def min_samples(self) -> int:
+        """The shortest clip, which leaves one time step."""
+        return self.sinc.shape[-1] - 1 + 3 ** (1 + len(self.encoder))
+
     def _bands(self, waveform: Tensor) -> Tensor:
         """Normalised magnitudes of the sinc bands: (b, t) -> (b, 1, f, t')."""
         if waveform.ndim == 2:
             waveform = waveform.unsqueeze(1)
-        shortest = self.sinc.shape[-1] - 1 + 3 ** (1 + len(self.encoder))
+        shortest = self.min_samples
         if waveform.shape[1] != 1 or waveform.shape[2] < shortest:
             way_out = (
                 "data.train_crop_s and data.eval_crop_s to more"

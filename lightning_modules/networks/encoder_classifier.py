@@ -52,6 +52,11 @@ class EncoderClassifier(nn.Module):
         return self.encoder.blocks
 
     @property
+    def min_samples(self) -> int:
+        """The shortest clip, of an encoder that hears waveforms."""
+        return self.encoder.shortest[-1]
+
+    @property
     def num_classes(self) -> int:
         """Number of logits."""
         return self.back_end.num_classes

@@ -119,3 +119,17 @@ def test_all_of_an_encoder_trains_on_from_a_run_that_trained_its_top(example, st
     arguments = [*SETTINGS, f"--model.network={json.dumps(network)}", f"--model.weights={checkpoint}"]
     begun = cli.build("fit", "", arguments).model.network.state_dict()
     assert_equal(begun, trained_parts(checkpoint).model.network.state_dict(), "weights")
+
+
+def test_another_share_that_trains_is_refused_and_leaves_the_run_as_it_was(example, start, tmp_path):
+    network = speech_network(tmp_path / "public", 1)
+    first = settings("cosine", "top_k", f"--model.network={json.dumps(network)}", epochs=1)
+    ((code, output),) = start(first, (tmp_path, UNDISTURBED))
+    assert code == 0, output
+    before = (run_of(tmp_path) / "config.yaml").read_text()
+    network["init_args"]["encoder"]["init_args"]["trainable"] = 2
+    again = settings("cosine", "top_k", f"--model.network={json.dumps(network)}", epochs=2)
+    ((code, output),) = start(again, (tmp_path, UNDISTURBED))
+    assert code == 1
+    assert "model.network.encoder.trainable=2 (formerly 1): set the former values" in output
+    assert (run_of(tmp_path) / "config.yaml").read_text() == before

@@ -115,8 +115,8 @@ class ASTEncoder(Encoder):
         classes = classes + torch.cat([network.cls_token, network.dist_token], dim=1)
         tokens = patches + rearrange(places, "1 (f t) d -> 1 d f t", f=grid[0])
         tokens = rearrange(tokens, "b d f t -> b (t f) d")
-        states = [torch.cat([classes.expand(len(tokens), -1, -1), tokens], dim=1)]
+        states = [torch.cat([classes.expand(tokens.shape[0], -1, -1), tokens], dim=1)]
         for block in self.blocks[:depth]:
             states.append(block(states[-1]))
-        columns = torch.full((len(inputs),), grid[1], device=inputs.device)
+        columns = torch.full((inputs.shape[0],), grid[1], device=inputs.device)
         return Stages(states, network.norm(states[-1]) if last else None, columns)

@@ -323,7 +323,7 @@ class BEATs(PublishedEncoder):
         check_features(inputs, self.num_mel_bins, _PATCH, type(self).__name__)
         patches = rearrange(self.patch_embedding(inputs.mT.unsqueeze(1)), "b d t f -> b t f d")
         total = patches.shape[1]
-        columns = torch.full((len(inputs),), total, device=inputs.device)
+        columns = torch.full((inputs.shape[0],), total, device=inputs.device)
         is_padding = None
         tokens = self.post_extract_proj(self.layer_norm(patches.flatten(1, 2)))
         tokens = self.dropout(tokens)

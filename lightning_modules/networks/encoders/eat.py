@@ -119,7 +119,7 @@ class EAT(PatchEncoder):
 
     def begin(self, tokens: Tensor) -> Tensor:
         """Puts the class token before the patches, and norms."""
-        return self.pre_norm(torch.cat([self.extra_tokens.expand(len(tokens), -1, -1), tokens], dim=1))
+        return self.pre_norm(torch.cat([self.extra_tokens.expand(tokens.shape[0], -1, -1), tokens], dim=1))
 
     def parts(self, path: str | Path) -> Parts:
         """Reads a file of Hugging Face's layout or of fairseq's; left are decoder and average of pre-training."""

@@ -98,9 +98,11 @@ class Encoder(nn.Module, ABC):
         rows: Rows = "mean",
     ) -> None:
         super().__init__()
-        if (trainable == "lora") != (lora is not None):
+        if trainable == "lora" and lora is None:
+            raise ValueError("trainable=lora: lora: {targets: [...]} says what is adapted")
+        if lora is not None and trainable != "lora":
             raise ValueError(
-                f"trainable={trainable}: 'lora' goes with lora: {{targets: [...]}}, which says what is adapted"
+                f"lora: goes with trainable=lora, and trainable={trainable}: set it, or leave lora out"
             )
         self.layers, self.trainable, self.lora, self.rows = layers, trainable, lora, rows
 

@@ -29,6 +29,15 @@ class LoRA:
     alpha: float = 8.0
     dropout: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuses what is no rank.
+
+        Raises:
+            ValueError: It is below 1.
+        """
+        if self.rank < 1:
+            raise ValueError(f"lora.rank={self.rank}: must be at least 1")
+
 
 def add_lora(network: nn.Module, lora: LoRA) -> None:
     """Adapt layers of a network in place; no parameter but the new ones trains afterwards.

@@ -99,7 +99,7 @@ class PaSST(PatchEncoder):
     def begin(self, tokens: Tensor) -> Tensor:
         """Puts class and distillation token before the patches."""
         classes = torch.cat([self.cls_token, self.dist_token], dim=1) + self.new_pos_embed
-        return torch.cat([classes.expand(len(tokens), -1, -1), tokens], dim=1)
+        return torch.cat([classes.expand(tokens.shape[0], -1, -1), tokens], dim=1)
 
     def finish(self, tokens: Tensor) -> Tensor:
         """The norm after the last block."""

@@ -159,7 +159,7 @@ class PatchEncoder(PublishedEncoder):
         """Computes the hidden states of features (batch, mel, frame); see `Encoder.encode`."""
         check_features(inputs, self.num_mel_bins, self.patch, type(self).__name__)
         patches = self.embed(inputs)
-        columns = torch.full((len(inputs),), patches.shape[1], device=inputs.device)
+        columns = torch.full((inputs.shape[0],), patches.shape[1], device=inputs.device)
         if length is not None:
             columns = num_columns(length, self.patch, self.stride).clamp(max=patches.shape[1])
         windows = Windows.of(patches, columns, self.window)

@@ -37,7 +37,10 @@ def load_speech(model: Any, path: str | Path, architecture: Architecture) -> str
     try:
         found = read_speech(path)
     except FileNotFoundError:
-        raise ValueError(f"weights: {path}: no such file or folder") from None
+        raise ValueError(
+            f"weights: {path}: no such file or folder; where it has moved, say so by"
+            " --model.network.encoder.weights="
+        ) from None
     if found.architecture is not None:
         _refuse_other(path, found.architecture, architecture)
     state = encoder_tensors(found.tensors, path, architecture)

@@ -44,6 +44,8 @@ class Scorer(nn.Module):
         super().__init__()
         self.network, self.frontend = network, frontend
         self.heads = {}
+        if frontend is None:  # the network hears the waveform itself
+            self.min_samples = getattr(network, "min_samples", 1)
 
 
 def at_least_float32(scores: Tensor) -> Tensor:
