@@ -43,7 +43,6 @@ class Parser(LightningArgumentParser):
         """Parses a command line, after a look at the files as such."""
         try:
             words = files_first(with_config_paths(sys.argv[1:] if args is None else args))
-            words = with_nulls_of_parts(words)
             values = {value for path in config_files(words) for value in check_file(path)}
         except (ConfigFileError, FileNotFoundError) as error:
             self.refuse(str(error))
@@ -143,32 +142,6 @@ def files_first(words: Sequence[str]) -> list[str]:
         is_file = awaited or word.partition("=")[0] in ("--config", "-c")
         (files if is_file else others).append(word)
     return files + others
-
-
-def with_nulls_of_parts(words: Sequence[str]) -> list[str]:
-    """A command line whose nulls of parts within parts are mappings: as keys jsonargparse reads them as "None".
-
-    >>> with_nulls_of_parts(["--model.network.encoder.weights=null", "--data.source", "null"])
-    ['--model.network={init_args: {encoder: {init_args: {weights: null}}}}', '--data.source', 'null']
-    """
-    found: list[str] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        option, equals, value = word.partition("=")
-        section, *parts = plain_key(option).split(".")
-        if (
-            section not in ("--model", "--data")
-            or len(parts) < 2
-            or (value or rest[:1]) not in ("null", ["null"])
-        ):
-            found.append(word)
-            continue
-        if not equals:
-            rest.pop(0)
-        within = "".join(f"{{init_args: {{{part}: " for part in parts[1:])
-        found.append(f"{section}.{parts[0]}={within}null{'}}' * (len(parts) - 1)}")
-    return found
 
 
 def options_of(words: Sequence[str]) -> Iterator[tuple[str, str]]:

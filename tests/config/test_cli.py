@@ -363,22 +363,3 @@ def test_one_batch_is_not_all_of_them():
     parser.add_argument("--limit", type=union(Union, (float, int, type(None))))
     assert repr(parser.parse_args(["--limit=1"]).limit) == "1"
     assert repr(parser.parse_args(["--limit=0.5"]).limit) == "0.5"
-
-
-@pytest.mark.parametrize(
-    "words", [["--model.network.encoder.weights=null"], ["--model.network.encoder.weights", "null"]]
-)
-def test_null_takes_a_value_from_a_part_of_a_part(words, tmp_path, monkeypatch):
-    monkeypatch.setenv("XLSR_300M_WEIGHTS", "nowhere.pt")
-    small = tmp_path / "small.yaml"
-    small.write_text(
-        "model: {init_args: {network: {init_args: {encoder: {init_args: {sizes: {width: 64, depth: 2, heads: 4, "
-        "feed_forward: 128, conv_width: 32}}}, back_end: {init_args: {dim: 64}}}}}}\n"
-    )
-    configs = [f"--config={REPOSITORY}/configs/ssd_xlsr_aasist.yaml", f"--config={small}"]
-    platform = cli.build("fit", "", [*configs, *words, "--tracking.wandb=disabled", f"--run.root={tmp_path}"])
-    assert (
-        platform.resolved()["model"]["init_args"]["network"]["init_args"]["encoder"]["init_args"]["weights"]
-        is None
-    )
-    assert len(platform.model.network.encoder.blocks) == 2
