@@ -1,5 +1,7 @@
 """An encoder whose sizes its file tells is the same one without the file."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -20,13 +22,20 @@ CFG = {
 
 @pytest.fixture
 def weights(tmp_path):
-    sizes = {"depth": 2, "width": 32, "num_heads": 4, "ffn_width": 48, "patch_width": 24, "max_distance": 400}
+    sizes: Any = {
+        "depth": 2,
+        "width": 32,
+        "num_heads": 4,
+        "ffn_width": 48,
+        "patch_width": 24,
+        "max_distance": 400,
+    }
     torch.save({"cfg": CFG, "model": BEATs(**sizes).state_dict()}, tmp_path / "beats.pt")
     return str(tmp_path / "beats.pt")
 
 
 def method(weights, **settings):
-    model = nn.Module()
+    model: Any = nn.Module()
     model.network = EncoderClassifier(BEATs(weights, **settings), PooledLinear(3, dim=32))
     return model
 
