@@ -4,7 +4,6 @@ PyTorch's own asks a library for ``exp(x) - 1``, whose form for AVX-512 is slow;
 exponential function, which is not. What comes out differs by the rounding of a number of the size of one.
 """
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -45,7 +44,9 @@ def selu_(x: Tensor) -> Tensor:
     time: off by 2e-7 at most, as sums of convolutions are anyway.
     """
     is_trained = torch.is_grad_enabled() and x.requires_grad
-    if is_trained or torch.compiler.is_compiling() or x.dtype != torch.float32 or not _is_slow(x.device.type):
+    if x.device.type != "cpu" or rule_of_this_cpu() != "avx512-1":
+        return F.selu(x, inplace=True)
+    if is_trained or torch.compiler.is_compiling() or x.dtype != torch.float32:
         return F.selu(x, inplace=True)
     dense = x.movedim(1, -1)  # channels last
     if not dense.is_contiguous():
@@ -57,11 +58,6 @@ def selu_(x: Tensor) -> Tensor:
         torch.addcdiv(part.clamp_(min=0), one, sigmoid, value=alpha, out=part)
         part.sub_(2 * alpha).mul_(scale)
     return x
-
-
-@cache
-def _is_slow(device: str) -> bool:
-    return device == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def _is_dense(x: Tensor) -> bool:

@@ -33,7 +33,10 @@ def on(encoder):
     ("plain", "size"),
     [
         (AST(3, input_size=(16, 136), embed_dim=24, depth=6, num_heads=3), (16, 136)),
-        (DATAR(3, input_size=(32, 64), dim=32, group_dim=32, drop_path_rate=0.5), (32, 64)),
+        (
+            DATAR(3, input_size=(32, 64), dim=32, group_dim=32, depths=(4, 4, 4, 4), drop_path_rate=0.5),
+            (32, 64),
+        ),
         (on(BEATs(depth=6, width=32, num_heads=4, ffn_width=64, patch_width=8, dropout=0.1)), (128, 128)),
         (on(PaSST(depth=6, width=32, num_heads=4)), (128, 136)),
     ],
@@ -49,7 +52,7 @@ def test_checkpointing_keeps_gradients_and_saves_memory(plain, size):
         held = [*network.parameters(), *(parameter.grad for parameter in network.parameters())]
         run = lambda network=network: step(network, features)  # noqa: E731
         peaks.append(peak_bytes(run, device=torch.device("cpu"), held=held))
-    assert peaks[1] < 0.85 * peaks[0]
+    assert peaks[1] < 0.8 * peaks[0]
     assert checkpointed.state_dict().keys() == plain.state_dict().keys()
     for (name, one), other in zip(plain.named_parameters(), checkpointed.parameters(), strict=True):
         assert one.grad is not None

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from beats_file import CFG, SMALL, write
 from torch import nn
 
 from lightning_modules.networks import EncoderClassifier
@@ -12,26 +13,11 @@ from lightning_modules.networks.encoders import BEATs
 from lightning_modules.package.classes import build
 from lightning_modules.run.encoder_weights import as_built, leave_out, require_same
 
-CFG = {
-    "encoder_layers": 2, "encoder_embed_dim": 32, "encoder_attention_heads": 4, "encoder_ffn_embed_dim": 48,
-    "embed_dim": 24, "conv_pos": 128, "conv_pos_groups": 16, "num_buckets": 320, "max_distance": 400,
-    "deep_norm": True, "layer_norm_first": False, "relative_position_embedding": True, "gru_rel_pos": True,
-    "activation_fn": "gelu", "input_patch_size": 16, "conv_bias": False, "finetuned_model": False,
-}  # fmt: skip
-
 
 @pytest.fixture
 def weights(tmp_path):
-    sizes: Any = {
-        "depth": 2,
-        "width": 32,
-        "num_heads": 4,
-        "ffn_width": 48,
-        "patch_width": 24,
-        "max_distance": 400,
-    }
-    torch.save({"cfg": CFG, "model": BEATs(**sizes).state_dict()}, tmp_path / "beats.pt")
-    return str(tmp_path / "beats.pt")
+    network = BEATs(**SMALL, max_distance=400)
+    return write(tmp_path / "beats.pt", network, CFG | {"max_distance": 400})
 
 
 def method(weights, **settings):

@@ -66,11 +66,6 @@ class Dasheng(PatchEncoder):
         self.choose()
 
     @property
-    def after_blocks(self) -> list[nn.Module]:
-        """The last norm."""
-        return [self.norm]
-
-    @property
     def window(self) -> int:
         """Columns that the table of positions has."""
         return self.time_pos_embed.shape[3]
@@ -84,10 +79,6 @@ class Dasheng(PatchEncoder):
         """Adds positions to a window of patches (batch, column, 1, width)."""
         positions = self.time_pos_embed[..., : patches.shape[1]] + self.freq_pos_embed
         return patches + rearrange(positions, "1 d f t -> 1 t f d")
-
-    def finish(self, tokens: Tensor) -> Tensor:
-        """The norm after the last block."""
-        return self.norm(tokens)
 
     def parts(self, path: str | Path) -> Parts:
         """Reads a published file; left are the tables of the published front end."""

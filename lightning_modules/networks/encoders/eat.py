@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lightning_modules.networks.encoders.encoder import Layers, Rows, Trainable
 from lightning_modules.networks.encoders.lora import LoRA
-from lightning_modules.networks.encoders.patches import LayerNorm, PatchEncoder
+from lightning_modules.networks.encoders.patches import LayerNorm, PatchEncoder, draw_linear
 from lightning_modules.networks.encoders.published import Parts, part, read
 
 _FAIRSEQ = {
@@ -133,10 +133,7 @@ class EAT(PatchEncoder):
 
     def _initialize(self) -> None:
         nn.init.trunc_normal_(self.extra_tokens, std=0.02)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+        draw_linear(self)
 
 
 def sinusoids(num_columns: int, num_rows: int, width: int) -> Tensor:

@@ -12,7 +12,12 @@ from torch import Tensor, nn
 
 from lightning_modules.networks.encoders.encoder import Layers, Rows, Trainable
 from lightning_modules.networks.encoders.lora import LoRA
-from lightning_modules.networks.encoders.patches import LayerNorm, PatchEncoder, transformer_blocks
+from lightning_modules.networks.encoders.patches import (
+    LayerNorm,
+    PatchEncoder,
+    draw_linear,
+    transformer_blocks,
+)
 from lightning_modules.networks.encoders.published import Parts, part, read
 
 
@@ -71,11 +76,6 @@ class PaSST(PatchEncoder):
         self.choose()
 
     @property
-    def after_blocks(self) -> list[nn.Module]:
-        """The last norm."""
-        return [self.norm]
-
-    @property
     def window(self) -> int:
         """Columns that the table of positions has."""
         return self.time_new_pos_embed.shape[3]
@@ -101,10 +101,6 @@ class PaSST(PatchEncoder):
         classes = torch.cat([self.cls_token, self.dist_token], dim=1) + self.new_pos_embed
         return torch.cat([classes.expand(tokens.shape[0], -1, -1), tokens], dim=1)
 
-    def finish(self, tokens: Tensor) -> Tensor:
-        """The norm after the last block."""
-        return self.norm(tokens)
-
     def parts(self, path: str | Path) -> Parts:
         """Reads a published file; left is the head of the distillation token, which the published code never reads."""
         state = read(path)
@@ -115,7 +111,4 @@ class PaSST(PatchEncoder):
         for name, parameter in self.named_parameters():
             if name.endswith(("_token", "pos_embed")):
                 nn.init.trunc_normal_(parameter, std=0.02)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+        draw_linear(self)

@@ -32,6 +32,14 @@ def transformer_blocks(depth: int, width: int, num_heads: int, *, drop_path: flo
     )
 
 
+def draw_linear(network: nn.Module) -> None:
+    """Draws the linear layers of a network as vision transformers begin."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+
+
 def num_columns(length: Tensor, patch: int, stride: int) -> Tensor:
     """Columns of patches that lie within clips of so many frames; one at least."""
     return ((length - patch) // stride + 1).clamp(min=1)
@@ -151,9 +159,10 @@ class PatchEncoder(PublishedEncoder):
         """What the first block reads of tokens (batch, token, width): class tokens come first."""
         return tokens
 
-    def finish(self, tokens: Tensor) -> Tensor:
-        """What follows the last block."""
-        return tokens
+    @property
+    def after_blocks(self) -> list[nn.Module]:
+        """The norm after the last block, of encoders that have one."""
+        return [module for name, module in self.named_children() if name == "norm"]
 
     def encode(self, inputs: Tensor, length: Tensor | None, *, depth: int, last: bool) -> Stages:
         """Computes the hidden states of features (batch, mel, frame); see `Encoder.encode`."""
@@ -172,6 +181,9 @@ class PatchEncoder(PublishedEncoder):
         for block in self.blocks[:depth]:
             states.append(block(states[-1], attn_mask=mask))
         if last:
-            states.append(self.finish(states[-1]))
+            tokens = states[-1]
+            for norm in self.after_blocks:
+                tokens = norm(tokens)
+            states.append(tokens)
         states = [windows.join(tokens, self.num_class_tokens) for tokens in states]
         return Stages(states, states.pop() if last else None, windows.own.sum(dim=1))

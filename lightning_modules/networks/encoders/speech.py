@@ -111,8 +111,6 @@ class SpeechEncoder(Encoder):
         super().__init__(layers=layers, trainable=trainable, lora=lora)
         if mask is not None and trainable != "all":
             raise ValueError(f"mask: masks what frozen blocks hear, with trainable={trainable}: leave it out")
-        if isinstance(sizes, dict):  # as packages hold them
-            sizes = Sizes(**sizes)
         changed = {key: value for key, value in asdict(sizes or Sizes()).items() if value is not None}
         architecture = replace(ARCHITECTURES[name], **changed)
         if architecture.width % architecture.heads or architecture.width % 16:
