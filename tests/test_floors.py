@@ -12,6 +12,7 @@ HEAVY = {"av", "matplotlib", "pyroomacoustics", "sklearn", "timm", "wandb"}
 WITH_TORCH = {
     "audio",
     "clips",
+    "corpora",
     "hearing",
     "loading",
     "frontends",

@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from datamodules.demo.signals import Signal, band, limit, write_sound
-from datamodules.demo.speech import RATE, Speaker, compose, speak
+from datamodules.demo.utterances import write_utterance
 from datamodules.demo.vocoders import EVALUATION_SYSTEMS, TRAINING_SYSTEMS, Vocoder
 from datamodules.files import new_folder
 
 DEMO_ROOT = "data/demo/ASVspoof2019_LA"
-_NOISE_DB, _LEVEL_DB, _LEVEL_SPREAD_DB = -42.0, -26.0, 3.0
-_VOCODER_BAND = 4200.0, 5600.0
 _SYSTEMS: Mapping[str, Vocoder] = TRAINING_SYSTEMS | EVALUATION_SYSTEMS
 
 
@@ -77,7 +74,12 @@ def _write(root: Path, seed: int) -> None:
             scores = verification / f"ASVspoof2019.LA.asv.{part.name}.gi.trl.scores.txt"
             scores.write_text("".join(_verification_scores(part, random)), encoding="utf-8")
         for row in rows:
-            _synthesise(root, row)
+            write_utterance(
+                root / f"ASVspoof2019_LA_{part.name}" / "flac" / f"{row.key}.flac",
+                speaker=int(row.speaker[3:]),
+                vocoder=_SYSTEMS.get(row.system),
+                seed=row.seed,
+            )
 
 
 def _draw_part(part: _Part, seed: tuple[int, int], random: Generator) -> list[_Utterance]:
@@ -89,33 +91,6 @@ def _draw_part(part: _Part, seed: tuple[int, int], random: Generator) -> list[_U
         _Utterance(part.name, f"LA_{speaker:04d}", f"LA_{part.letter}_{number}", system, (*seed, i))
         for i, (speaker, number, system) in enumerate(zip(speakers, numbers, systems, strict=True))
     ]
-
-
-def _synthesise(root: Path, utterance: _Utterance) -> None:
-    """Both classes are said, recorded and levelled alike; only the vocoder comes between."""
-    speaker = Speaker.draw(np.random.default_rng([utterance.seed[0], int(utterance.speaker[3:])]))
-    random = np.random.default_rng(utterance.seed)
-    score = compose(speaker, random.uniform(1.0, 2.0), random)
-    speech = speak(score, speaker, random)
-    if utterance.system != "-":
-        speech = _SYSTEMS[utterance.system](speech, score, random)
-        highest = random.uniform(*_VOCODER_BAND)  # acoustic features commonly end below the Nyquist rate
-        speech = band(speech, RATE, highest, order=12, kind="low")
-    recording = _record(speech, random)
-    path = root / f"ASVspoof2019_LA_{utterance.part}" / "flac" / f"{utterance.key}.flac"
-    write_sound(path, recording, RATE)
-
-
-def _record(speech: Signal, random: Generator) -> Signal:
-    """A microphone's tilt, a room's noise, and a level that says nothing about the class."""
-    speech = speech - speech.mean()
-    highest = random.uniform(6600, 7900)
-    tilted = np.convolve(speech, [1.0, random.uniform(-0.3, 0.3)])[: len(speech)]
-    speech = band(tilted, RATE, highest, order=4, kind="low")
-    noise = random.standard_normal(len(speech)) * 10 ** ((_NOISE_DB + random.uniform(-6, 6)) / 20)
-    recording = speech / (speech.std() + 1e-9) + noise
-    level = 10 ** ((_LEVEL_DB + random.uniform(-_LEVEL_SPREAD_DB, _LEVEL_SPREAD_DB)) / 20)
-    return limit(recording * (level / recording.std()))
 
 
 def _verification_scores(part: _Part, random: Generator) -> list[str]:
