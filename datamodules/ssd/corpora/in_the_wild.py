@@ -6,15 +6,15 @@ from pathlib import Path
 from datamodules.demo.utterances import write_utterance
 from datamodules.demo.vocoders import EVALUATION_SYSTEMS
 from datamodules.folders.sound_files import Part
-from datamodules.protocol import read_named
 from datamodules.ssd.corpora.corpus import Corpus, Trial
+from datamodules.ssd.corpora.trees import read_columns
 
 LIST = "meta.csv"
 
 
 def trials(root: Path, _split: Part | None) -> Iterator[Trial]:
     """Rows ``file,speaker,label`` of ``meta.csv``, which lies beside the files."""
-    for place, row in read_named(root / LIST):
+    for place, row in read_columns(root / LIST, "file", "speaker", "label"):
         name = row["file"]
         yield Trial(place, name, f"{root}/{name}", row["label"], {"speaker": row["speaker"]})
 
