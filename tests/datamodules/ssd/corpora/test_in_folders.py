@@ -2,11 +2,12 @@
 
 import pytest
 
+from datamodules.folders.sound_files import Part
 from datamodules.protocol import ProtocolError
 from datamodules.ssd.corpora import CORPORA
 
 VOICE_PAIR = "CycleGAN/Venezuela-Argentina/vem_02484-arm_01523"
-PATHS = {
+PATHS: dict[str, tuple[Part, dict[str, tuple[int, dict[str, str]]]]] = {
     "dfadd": (
         "train",
         {

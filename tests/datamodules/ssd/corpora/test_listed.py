@@ -2,6 +2,7 @@
 
 import pytest
 
+from datamodules.folders.sound_files import Part
 from datamodules.protocol import ProtocolError
 from datamodules.ssd.corpora import CORPORA
 
@@ -43,7 +44,7 @@ LISTS = {
     "envsdd": ("datasplit_dev.csv", "file,dataset,usage\n1-2.wav,UrbanSound8K,validation\n"),
     "mlaad": (MLAAD_LIST, f"{MLAAD_HEADER}\n{MLAAD_ROW}\nand she: No.\n"),
 }
-SPLITS = {"add_2023_round_2": "test", "dsd": "train", "mlaad": "test"}
+SPLITS: dict[str, Part] = {"add_2023_round_2": "test", "dsd": "train", "mlaad": "test"}
 
 
 def read(root, name, more=""):
@@ -218,7 +219,7 @@ def test_faults_are_named_with_file_and_line(tmp_path, name, line, told):
 
 
 def test_heads_without_a_column_are_refused(tmp_path):
-    LISTS_WITHOUT = {
+    heads: dict[str, tuple[str, str, Part, str]] = {
         "mlaad": (
             MLAAD_LIST,
             "path|language\n",
@@ -233,7 +234,7 @@ def test_heads_without_a_column_are_refused(tmp_path):
         ),
         "dsd": ("DSD_corpus_v1.csv", "file,label\na,b\n", "test", r"v1.csv:1: no column 'Utterence name"),
     }
-    for name, (place, text, split, told) in LISTS_WITHOUT.items():
+    for name, (place, text, split, told) in heads.items():
         root = tmp_path / name
         (root / place).parent.mkdir(parents=True)
         (root / place).write_text(text)
