@@ -4,7 +4,8 @@ Layout: ``{clean,codec,noisy}_version/{train,dev,test_seen,test_unseen}_x/{fake,
 clean, codec or noise, by AntiDeepfake's ``protocols/CFAD.py``. All versions below the root are one corpus, with the
 attribute ``condition``; a root that is ``clean_version`` itself, as the arenas test on, is that version alone, of which
 there are 38,600 genuine and 77,200 spoofed files (21,000 and 42,000 of them in the two test parts). The numbers of the
-other versions could not be verified. Part of the genuine speech was recorded for it.
+other versions could not be verified. Part of the genuine speech was recorded for it. A genuine file of the test,
+``BAC009S0764W0123.wav`` of AISHELL-1, is 97 minutes long, which the Speech Anti-Spoofing Arena leaves out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,11 +42,11 @@ def trials(root: Path, split: Part | None) -> Iterator[Trial]:
 
 
 def write_demo(root: Path, seed: int) -> None:
-    """The clean version: two utterances of each class in each part."""
+    """The clean version: two utterances of each class in each part, four in training."""
     files = {}
     for part, unseen in (("train", "gl"), ("dev", "gl"), ("test_seen", "gl"), ("test_unseen", "world")):
         top = f"clean_version/{part}_clean"
-        for number in (1, 2):
+        for number in range(4 if part == "train" else 2):
             files[f"{top}/real_clean/aishell1/BAC009S0764W012{number}.wav"] = False
             files[f"{top}/fake_clean/{unseen}/SSB0780000{number}_{unseen}.wav"] = True
     write_sounds(root, files, seed)

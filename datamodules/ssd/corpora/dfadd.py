@@ -32,10 +32,10 @@ def trials(root: Path, split: Part | None) -> Iterator[Trial]:
 
 
 def write_demo(root: Path, seed: int) -> None:
-    """Of each part two genuine utterances and two of each of two systems."""
+    """Of each part two genuine utterances and two of each of two systems, four in training."""
     files = {}
     for part, speaker in (("train", "p225"), ("valid", "p226"), ("test", "p227")):
-        for number in (1, 2):
+        for number in range(4 if part == "train" else 2):
             files[f"{_BONAFIDE}/{part}/{speaker}_00{number}.wav"] = False
             for system in ("GradTTS", "MatchaTTS"):
                 files[f"{_PREFIX}{system}/{part}/{speaker}_00{number}_{system}.wav"] = True

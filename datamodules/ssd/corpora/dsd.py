@@ -38,10 +38,10 @@ def trials(root: Path, split: Part | None) -> Iterator[Trial]:
 
 
 def write_demo(root: Path, seed: int) -> None:
-    """Two utterances of each class in each part."""
+    """Two utterances of each class in each part, four in training."""
     lines, files = [_HEADER], {}
     for part, speaker in (("train", "09MKIS0040"), ("dev", "06FKMJ0055"), ("eval", "12MWKH0048")):
-        for number in (14, 26):
+        for number in range(14, 18 if part == "train" else 16):
             key, fake = f"{speaker}_128{number}", f"{speaker}_0000{number}"
             lines.append(f"{key}.wav,-,No,Korean,-,-,{key},AIHUB,{speaker},Male,Adult,bonafide,-,{part},1.5")
             lines.append(

@@ -29,9 +29,12 @@ def _reader(version: str) -> Callable[[Path, Part | None], Iterator[Trial]]:
 
 def _demo(version: str) -> Callable[[Path, int], None]:
     def write_demo(root: Path, seed: int) -> None:
-        """Two utterances of each class in each part."""
-        names = [f"{version}/{part}/{label}" for part in _PARTS.values() for label in ("fake", "real")]
-        files = {f"{name}/file{n}.wav": name.endswith("fake") for name in names for n in (1, 2)}
+        """Two utterances of each class in each part, four in training."""
+        files = {}
+        for part in _PARTS.values():
+            for number in range(4 if part == "training" else 2):
+                for label in ("fake", "real"):
+                    files[f"{version}/{part}/{label}/file{number}.wav"] = label == "fake"
         write_sounds(root, files, seed)
 
     return write_demo

@@ -38,14 +38,14 @@ def trials(root: Path, split: Part | None) -> Iterator[Trial]:
 
 
 def write_demo(root: Path, seed: int) -> None:
-    """Of each part two genuine utterances and one of each of two systems."""
+    """Of each part two genuine utterances and one of each of two systems, twice as many in training."""
     for part, speaker, attacks in (
-        ("train", "id10011", ("a01", "a02")),
+        ("train", "id10011", ("a01", "a02") * 2),
         ("development", "id10318", ("a06", "a07")),
         ("evaluation", "id10270", ("a11", "a12")),
     ):
-        rows = [(_BONAFIDE, 1), (_BONAFIDE, 2), (attacks[0], 3), (attacks[1], 4)]
-        files = {f"{attack}/{speaker}/YYsxcZ5saac-00002-00{n}.flac": attack for attack, n in rows}
+        systems = enumerate((*[_BONAFIDE] * len(attacks), *attacks))
+        files = {f"{attack}/{speaker}/YYsxcZ5saac-00002-00{n}.flac": attack for n, attack in systems}
         lines = [f"{file},{speaker},{attack}" for file, attack in files.items()]
         write_list(root / "metadata" / f"{part}.csv", ["file,speaker,attack", *lines])
         write_sounds(

@@ -13,7 +13,7 @@ from datamodules.ssd.corpora import CORPORA
 
 SPOOFED_ONLY = {"codecfake", "diffssd", "wavefake"}
 GENUINE_ONLY = {"m_ailabs"}
-AT_THE_ROOT = {"codecfake", "in_the_wild"}
+AT_THE_ROOT = {"codecfake"}
 PAGE = Path(__file__).parents[4] / "datamodules/ssd/corpora/README.md"
 
 
