@@ -18,8 +18,7 @@ from lightning_modules.metrics.asvspoof_protocols import read_protocol
 from lightning_modules.metrics.breakdown import Groups
 from lightning_modules.metrics.cm_scores import read_scores
 from lightning_modules.metrics.functional import looks_inverted
-
-METRICS = [each.name for each in fields(Result) if each.name != "condition"]
+from lightning_modules.metrics.sasv_evaluation import SasvResult
 
 
 def score_asvspoof(options: argparse.Namespace, console: Console) -> None:
@@ -31,11 +30,16 @@ def score_asvspoof(options: argparse.Namespace, console: Console) -> None:
     trials = ScoreArrays(read_scores(options.scores, protocol), groups)
     asv = read_asv_scores(options.asv_scores, subset=options.subset) if options.asv_scores else None
     revision = options.tdcf or layout.revision
-    results = evaluate(trials, asv=asv, revision=revision, rows=layout.rows, across=layout.across)
-    draws = options.bootstrap
-    intervals = pooled_intervals(trials, asv=asv, revision=revision, draws=draws) if draws else {}
+    rule = options.eer or "asvspoof"
+    results = evaluate(
+        trials, asv=asv, revision=revision, eer_rule=rule, rows=layout.rows, across=layout.across
+    )
+    draws, intervals = options.bootstrap, {}
+    if draws:
+        intervals = pooled_intervals(trials, asv=asv, revision=revision, eer_rule=rule, draws=draws)
 
     title = f"{layout.edition}, {options.scores}" + (f", t-DCF {revision}" if asv else "")
+    title += f", EER {rule}" if options.eer else ""
     console.print(title, soft_wrap=True, highlight=False)
     marginal = [each for each in results if len(each.condition) < 2]
     console.print(result_table(marginal))
@@ -69,7 +73,9 @@ def result_table(results: Sequence[Result]) -> Table:
     return table
 
 
-def write_json(path: Path, results: Sequence[Result], intervals: dict[str, tuple[float, float]]) -> None:
+def write_json(
+    path: Path, results: Sequence[Result | SasvResult], intervals: dict[str, tuple[float, float]]
+) -> None:
     """Writes all conditions and the intervals; undefined numbers are null."""
     rows = [
         {name: None if value != value else value for name, value in asdict(each).items()} for each in results
@@ -78,13 +84,14 @@ def write_json(path: Path, results: Sequence[Result], intervals: dict[str, tuple
     path.write_text(json.dumps({"results": rows, "intervals_95": limits}, indent=1) + "\n", encoding="utf-8")
 
 
-def write_csv(path: Path, results: Sequence[Result]) -> None:
+def write_csv(path: Path, results: Sequence[Result | SasvResult]) -> None:
     """Writes one line a condition; an empty factor is pooled, an empty number undefined."""
+    metrics = [each.name for each in fields(results[0]) if each.name != "condition"]
     factors = list(dict.fromkeys(name for each in results for name in each.condition))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*factors, *METRICS])
+        writer = csv.DictWriter(file, [*factors, *metrics])
         writer.writeheader()
         for each in results:
             numbers = asdict(each)
-            defined = {name: numbers[name] for name in METRICS if not math.isnan(numbers[name])}
+            defined = {name: numbers[name] for name in metrics if not math.isnan(numbers[name])}
             writer.writerow(each.condition | defined)

@@ -53,7 +53,7 @@ def read_scores(path: str | Path, protocol: Protocol) -> NDArray[np.float64]:
     check_unique(path, keys, first_row=has_header)
     row_of = {key: row for row, key in enumerate(keys)}
     rows = np.array([row_of.get(key, -1) for key in protocol.keys])
-    _check_cover(path, keys, rows, protocol, first_row=has_header)
+    check_cover(path, keys, rows, protocol, first_row=has_header)
     if labels:
         _check_labels(path, labels[0], rows, protocol)
     return scores[rows[protocol.chosen]]
@@ -94,7 +94,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _check_cover(
+def check_cover(
     path: Path, keys: list[str], rows: NDArray[np.int64], protocol: Protocol, *, first_row: int
 ) -> None:
     """Raises a ValueError where the score file and the protocol name different utterances."""
