@@ -23,6 +23,7 @@ from lightning_modules.metrics.breakdown import Groups
 from lightning_modules.metrics.cm_scores import scores_of
 from lightning_modules.metrics.fixed_threshold import RatesAtThreshold, rates_at
 from lightning_modules.metrics.functional import equal_error_rate, looks_inverted
+from lightning_modules.metrics.sasv_evaluation import SasvResult
 from lightning_modules.metrics.trial_files import read_trial_file
 
 MAX_ROWS = 30  # of a factor in the terminal
@@ -53,10 +54,12 @@ def score_asvspoof(options: argparse.Namespace, console: Console) -> None:
         _refuse_one_class(protocol, groups)
     asv = _read_asv(options, protocol) if has_both else None
     revision, draws = options.tdcf or layout.revision, options.bootstrap if has_both else 0
-    results = evaluate(trials, asv=asv, revision=revision, **factors) if has_both else []
-    intervals = pooled_intervals(trials, asv=asv, revision=revision, draws=draws) if draws else {}
+    how: dict[str, Any] = {"asv": asv, "revision": revision, "eer_rule": options.eer or "asvspoof"}
+    results = evaluate(trials, **how, **factors) if has_both else []
+    intervals = pooled_intervals(trials, **how, draws=draws) if draws else {}
 
     title = f"{layout.edition}, {options.scores}" + (f", t-DCF {revision}" if asv else "")
+    title += f", EER {options.eer}" if options.eer else ""
     console.print(title, soft_wrap=True, highlight=False)
     if results:
         console.print(result_table(_shown(results, console)))
@@ -100,7 +103,8 @@ def _threshold(options: argparse.Namespace) -> tuple[float | None, str]:
     if not Path(scores).exists() and ":" in scores:
         scores, key = scores.rsplit(":", 1)
     protocol, values = _read(scores, key, options)
-    _, threshold = equal_error_rate(values, protocol.is_bonafide[protocol.chosen])
+    labels = protocol.is_bonafide[protocol.chosen]
+    _, threshold = equal_error_rate(values, labels, rule=options.eer or "asvspoof")
     return float(threshold), f" of the EER of {scores}"
 
 
@@ -165,10 +169,10 @@ def _name(condition: dict[str, str]) -> str:
 
 def write_json(
     path: Path,
-    results: Sequence[Result],
+    results: Sequence[Result | SasvResult],
     intervals: dict[str, tuple[float, float]],
-    threshold: float | None,
-    rates: Sequence[RatesAtThreshold],
+    threshold: float | None = None,
+    rates: Sequence[RatesAtThreshold] = (),
 ) -> None:
     """Writes all conditions and the intervals; undefined numbers are null."""
     limits = {name: None if math.isnan(sum(both)) else both for name, both in intervals.items()}
@@ -178,11 +182,13 @@ def write_json(
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _defined(result: Result | RatesAtThreshold) -> dict[str, Any]:
+def _defined(result: Result | SasvResult | RatesAtThreshold) -> dict[str, Any]:
     return {name: None if value != value else value for name, value in asdict(result).items()}
 
 
-def write_csv(path: Path, results: Sequence[Result], rates: Sequence[RatesAtThreshold]) -> None:
+def write_csv(
+    path: Path, results: Sequence[Result | SasvResult], rates: Sequence[RatesAtThreshold] = ()
+) -> None:
     """Writes one line a condition; an empty factor is pooled, an empty number undefined."""
     rows: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
     for each in (*results, *rates):

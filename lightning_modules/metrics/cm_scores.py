@@ -43,7 +43,7 @@ def scores_of(file: TrialFile, protocol: Protocol) -> NDArray[np.float64]:
     file.check_unique(keys)
     row_of = {key: row for row, key in enumerate(keys)}
     rows = np.array([row_of.get(name, -1) for name in names])
-    _check_cover(file, keys, rows, protocol)
+    check_cover(file, keys, rows, protocol)
     _check_labels(file, rows, protocol)
     return file.scores[rows[protocol.chosen]]
 
@@ -56,7 +56,7 @@ def _tell(file: TrialFile, protocol: Protocol, ids: str) -> None:
         print("note:", "; ".join(filter(None, (of_key, of_scores))), file=sys.stderr)
 
 
-def _check_cover(file: TrialFile, keys: list[str], rows: NDArray[np.int64], protocol: Protocol) -> None:
+def check_cover(file: TrialFile, keys: list[str], rows: NDArray[np.int64], protocol: Protocol) -> None:
     """Raises a ValueError where the score file and the protocol name different utterances."""
     missing = np.flatnonzero((rows < 0) & protocol.chosen)
     if len(missing):

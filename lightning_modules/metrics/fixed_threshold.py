@@ -34,22 +34,21 @@ def rates_at(
 ) -> list[RatesAtThreshold]:
     """Error rates pooled and of each condition of `evaluate`.
 
-    Accepted is what lies above the threshold, as on the DET curve: at the threshold of their own EER, the mean of the
-    two rates is the EER.
+    Rejected is what lies below the threshold, as in `spoof_rejection_rate`.
     """
-    accepted = np.asarray(trials.scores) > threshold
+    rejected = np.asarray(trials.scores) < threshold
     is_bonafide = trials.groups.is_bonafide
     found = []
     for condition in conditions(trials.groups, rows, across):
         members = trials.groups.members(condition)
-        bonafide, spoof = accepted[members & is_bonafide], accepted[members & ~is_bonafide]
+        bonafide, spoof = rejected[members & is_bonafide], rejected[members & ~is_bonafide]
         found.append(
             RatesAtThreshold(
                 {factor.name: value for factor, value in condition},
                 len(bonafide),
                 len(spoof),
-                miss=float((~bonafide).mean()) if len(bonafide) else math.nan,
-                one_minus_srr=float(spoof.mean()) if len(spoof) else math.nan,
+                miss=float(bonafide.mean()) if len(bonafide) else math.nan,
+                one_minus_srr=float((~spoof).mean()) if len(spoof) else math.nan,
             )
         )
     return found

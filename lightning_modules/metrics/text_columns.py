@@ -133,11 +133,11 @@ def as_numbers(
     return numbers
 
 
-def check_unique(path: Path, keys: list[str]) -> None:
+def check_unique(path: Path, keys: list[str], *, first_row: int = 0) -> None:
     """Raises a ValueError that names the line where an utterance comes a second time."""
     row = first_repeated(keys)
     if row is not None:
-        fail(path, row, f"{keys[row]} comes a second time; keep one line for each utterance")
+        fail(path, row + first_row, f"{keys[row]} comes a second time; keep one line for each utterance")
 
 
 def first_repeated(keys: list[str]) -> int | None:

@@ -56,6 +56,18 @@ def test_results_derived_by_hand(files, tmp_path, capsys):
     assert float(rows[0]["eer"]) == 0.125
 
 
+def test_rule_of_the_eer(files, tmp_path, capsys):
+    write(tmp_path / "scores.txt", [f"{key} {round(score)}" for key, *_, score in LA_2019])
+    found = {}
+    for rule in (None, "asvspoof", "interpolated"):
+        assert main([*files, *(["--eer", rule] if rule else []), "--bootstrap", "5"]) == 0
+        found[rule] = results(tmp_path)[0]["eer"]
+    # rounded, LA_2 (bona fide) ties with LA_6: rejected first, miss and false alarm rate are (1/2, 1/2) after it; with
+    # one threshold for both, the line from (0, 1/2) to (1/2, 1/4) meets their equality at 1/3
+    assert found == {None: 0.5, "asvspoof": 0.5, "interpolated": pytest.approx(1 / 3, abs=1e-15)}
+    assert "EER interpolated" in capsys.readouterr().out
+
+
 def test_without_asv_scores_tdcf_is_left_out(files, tmp_path):
     assert main(files) == 0
     assert all(each["min_tdcf"] is None for each in results(tmp_path))

@@ -137,14 +137,14 @@ def test_spoofed_trials_alone_at_a_threshold(spoofed_only, tmp_path, capsys):
     assert found["results"] == []
     accepted = {tuple(each["condition"].values()): each for each in found["at_threshold"]["results"]}
     assert {name: each["one_minus_srr"] for name, each in accepted.items()} == {
-        (): 0.5,
-        ("bark",): 0.5,
+        (): 0.75,
+        ("bark",): 1,
         ("vits",): 0.5,
     }
     assert accepted[()]["miss"] is None
-    assert "50.0000" in capsys.readouterr().out
+    assert "75.0000" in capsys.readouterr().out
     with (tmp_path / "rows.csv").open() as file:
-        assert [row["one_minus_srr"] for row in csv.DictReader(file)] == ["0.5"] * 3
+        assert [row["one_minus_srr"] for row in csv.DictReader(file)] == ["0.75", "1.0", "0.5"]
 
 
 @pytest.mark.parametrize("source", ["scores.txt:key.csv", "labelled.csv"])
@@ -154,13 +154,14 @@ def test_the_threshold_of_another_set(spoofed_only, tmp_path, source):
     own = score("--scores", "scores.txt", "--protocol", "key.csv")["results"][0]
     found = score(*spoofed_only, "--threshold-from", source)["at_threshold"]
     assert found["threshold"] == own["threshold"] == 1.0
-    assert found["results"][0]["one_minus_srr"] == 0.25
+    assert found["results"][0]["one_minus_srr"] == 0.5
 
 
-def test_at_its_own_threshold_a_set_has_its_eer():
-    found = score("--scores", "scores.txt", "--protocol", "key.csv", "--threshold-from", "scores.txt:key.csv")
+def test_misses_at_a_threshold():
+    found = score("--scores", "scores.txt", "--protocol", "key.csv", "--threshold", "2")
     pooled = found["at_threshold"]["results"][0]
-    assert (pooled["miss"] + pooled["one_minus_srr"]) / 2 == found["results"][0]["eer"]
+    assert (pooled["miss"], pooled["one_minus_srr"]) == pytest.approx((1 / 3, 1 / 3))
+    assert found["results"][0]["eer"] == pytest.approx(EER)
 
 
 def test_one_threshold_at_a_time():
