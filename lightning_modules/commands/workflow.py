@@ -32,6 +32,7 @@ from lightning_modules.run.results import (
     save_figures,
     show,
     write_table,
+    write_trials,
 )
 from lightning_modules.run.rows import Report
 from lightning_modules.run.tracking import MetricsCSV
@@ -183,6 +184,8 @@ def _write(
         write_table(run.folder / "tables" / f"{name}.csv", report.table)
     for table, lines in report.tables.items():
         write_table(run.folder / "tables" / f"{name}_{table}.csv", lines)
+    if report.trials:
+        write_trials(run.folder / "tables", name, report.trials)
     row = result_row(run, evaluation, ckpt_path, platform.config.seed_everything, report)
     put_row(run.folder / "results.csv", row, same=SAME)
     title = headline(run, platform.datamodule.corpus, split)

@@ -139,10 +139,15 @@ def _roots(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _data_set(data: Mapping[str, Any]) -> str:
     """``ASVspoof-2021_DF-eval``: letters that any file system and W&B take."""
+    return "-".join(named_parts(data, _NAMING))
+
+
+def named_parts(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Class of data, and those of the arguments that are given, of letters, digits and ``_``."""
     arguments = data.get("init_args", {})
     parts = [data["class_path"].rpartition(".")[2]]
-    parts += [str(arguments[name]) for name in _NAMING if arguments.get(name) is not None]
-    return "-".join(re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_") for part in parts)
+    parts += [str(arguments[name]) for name in names if arguments.get(name) is not None]
+    return [re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_") for part in parts]
 
 
 def _digest(value: Any) -> str:
