@@ -81,6 +81,10 @@ class ClipTable(Sequence[Clip]):
     def __len__(self) -> int:
         return len(self.targets)
 
+    def attribute(self, name: str) -> Sequence[str]:
+        """(clip,) values of an attribute that some clip has."""
+        return self._attributes[name]
+
     @overload
     def __getitem__(self, index: int) -> Clip: ...
 
