@@ -94,6 +94,10 @@ class ClipTable(Sequence[Clip]):
                 attributes = shared[found] = dict(zip(names, found, strict=True))
             yield Clip(key, path, target, attributes, start_s, stop_s)
 
+    def attribute(self, name: str) -> Sequence[str]:
+        """(clip,) values of an attribute that some clip has."""
+        return self._attributes[name]
+
     @overload
     def __getitem__(self, index: int) -> Clip: ...
 

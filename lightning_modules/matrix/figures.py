@@ -10,7 +10,7 @@ from lightning_modules.matrix.evaluated import CLEAN, Column, Detector, Evaluate
 from lightning_modules.metrics.cross_corpus import Point, accepted, equal_error_point, pooled
 from lightning_modules.metrics.trial_table import Trials, read_trials
 
-MEAN, POOLED = Column("mean", "test"), Column("pooled", "test")
+MEAN, POOLED = Column("mean EER", "test"), Column("pooled EER", "test")  # no corpus has spaces in its name
 INVERTED = 0.55  # negated, these scores separate better by a tenth
 
 Condition = str

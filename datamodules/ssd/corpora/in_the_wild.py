@@ -12,7 +12,7 @@ from datamodules.ssd.corpora.corpus import Corpus, Trial
 LIST = "meta.csv"
 
 
-def trials(root: Path, split: Part | None) -> Iterator[Trial]:
+def trials(root: Path, _split: Part | None) -> Iterator[Trial]:
     """Rows ``file,speaker,label`` of ``meta.csv``, which lies beside the files."""
     for place, row in read_named(root / LIST):
         name = row["file"]
