@@ -86,7 +86,8 @@ def _public(word: str, name: str, folder: str) -> tuple[str, Path]:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         raise ValueError(
-            f"--on {word}: no corpus is called {name}" + (f"; did you mean {near[0]}?" if near else "")
+            f"--on {word}: no corpus is called {name}"
+            + (f"; did you mean {near[0]}?" if near else "")
             + f" Known are {', '.join(known)}; ALIAS=NAME:FOLDER gives one another name"
         )
     path = Path(folder).expanduser()

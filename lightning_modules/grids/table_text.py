@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _DIFFERENCE = ("difference", "se", "se_clips", "se_seeds", "p_clips", "p", "p_wilcoxon", "num_pairs")
 
+
 def markdown(table: Table, output: Output) -> str:
     """Figures to four places, what was published behind them, and differences to the baseline beneath."""
     text = []
@@ -28,7 +29,8 @@ def markdown(table: Table, output: Output) -> str:
 def latex(table: Table, output: Output) -> str:
     """The same as floating tables, for the package booktabs."""
     return "\n".join(
-        latex_table(f"{output.title}: {caption}.", head, rows) for caption, (head, *rows) in _parts(table, output)
+        latex_table(f"{output.title}: {caption}.", head, rows)
+        for caption, (head, *rows) in _parts(table, output)
     )
 
 

@@ -92,8 +92,12 @@ def read_evaluations(path: Path, checkpoints: Iterable[str] | None = None) -> Ev
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         raw = list(reader)
-        if missing := [name for name in ("corpus", "split", "seed", "data_hash") if name not in (reader.fieldnames or ())]:
-            raise ValueError(f"{path}:1: no column {missing[0]!r}: this is no evaluations.csv of lightning_modules.evaluate")
+        if missing := [
+            name for name in ("corpus", "split", "seed", "data_hash") if name not in (reader.fieldnames or ())
+        ]:
+            raise ValueError(
+                f"{path}:1: no column {missing[0]!r}: this is no evaluations.csv of lightning_modules.evaluate"
+            )
     if checkpoints is not None:
         wanted = set(checkpoints)
         raw = [row for row in raw if row.get("checkpoint_hash") in wanted]
@@ -157,7 +161,9 @@ def _labels(rows: Sequence[Mapping[str, str]]) -> dict[tuple[str, ...], Detector
         trained_on, experiment, _, kind = key
         run = f"/{first[key].get('run', '')}" if len(recipes[key]) > 1 else ""
         which = f" {kind}" if len(kinds[key]) > 1 else ""
-        labels[key] = Detector(trained_on or "unknown", f"{experiment}{run}{which}", first[key].get("resources") or "")
+        labels[key] = Detector(
+            trained_on or "unknown", f"{experiment}{run}{which}", first[key].get("resources") or ""
+        )
     return labels
 
 

@@ -89,7 +89,9 @@ class Figures:
             of_detector = seeds.setdefault((detector, condition), {})
             for column, value in values.items():
                 of_detector.setdefault(column, []).append(value)
-        return {key: {column: _estimate(values) for column, values in each.items()} for key, each in seeds.items()}
+        return {
+            key: {column: _estimate(values) for column, values in each.items()} for key, each in seeds.items()
+        }
 
 
 def compute(rows: Sequence[Evaluated], *, threshold_from: str | None = None) -> Figures:
@@ -107,7 +109,9 @@ def compute(rows: Sequence[Evaluated], *, threshold_from: str | None = None) -> 
     for checkpoint, several in _checkpoints(rows).items():
         trials = {each.column: read_trials(each.trials) for each in several}
         found.sides |= {column: _sides(each) for column, each in trials.items() if column not in found.sides}
-        points = {column: equal_error_point(each) for column, each in trials.items() if found.sides[column].both}
+        points = {
+            column: equal_error_point(each) for column, each in trials.items() if found.sides[column].both
+        }
         found.points[checkpoint] = points
         found.values[checkpoint] = {column: point.eer for column, point in points.items()}
         tests = [each for column, each in trials.items() if column in points and column.split == "test"]
@@ -169,7 +173,11 @@ def _chosen(found: Figures, name: str | None) -> Column | None:
     if not chosen:
         raise ValueError(
             f"--threshold-from {name}: no corpus of both classes is called so: "
-            + (f"name one of {', '.join(map(str, both))}" if both else "there is none of both classes; evaluate one")
+            + (
+                f"name one of {', '.join(map(str, both))}"
+                if both
+                else "there is none of both classes; evaluate one"
+            )
         )
     return chosen[0]
 

@@ -30,7 +30,11 @@ class Trials(NamedTuple):
 
 def trial_columns(clips: Sequence["Clip"], scores: Sequence[float]) -> dict[str, list[str]]:
     """Columns of the table of scored clips; scores have nine digits, which give a float32 back exactly."""
-    known = {name for attributes in {id(clip.attributes): clip.attributes for clip in clips}.values() for name in attributes}
+    known = {
+        name
+        for attributes in {id(clip.attributes): clip.attributes for clip in clips}.values()
+        for name in attributes
+    }
     names = [*(name for name in FIRST if name in known), *sorted(known.difference(FIRST))]
     return {
         "key": [clip.key for clip in clips],
@@ -70,7 +74,11 @@ def read_trials(path: str | Path) -> Trials:
         _name_fault(path, head)
         raise
     is_bonafide = table["label"] == "bonafide"
-    if not len(table) or not np.isfinite(table["score"]).all() or (is_bonafide | (table["label"] == "spoof")).sum() < len(table):
+    if (
+        not len(table)
+        or not np.isfinite(table["score"]).all()
+        or (is_bonafide | (table["label"] == "spoof")).sum() < len(table)
+    ):
         _name_fault(path, head)
     return Trials(np.ascontiguousarray(table["score"]), is_bonafide)
 
@@ -86,9 +94,13 @@ def _name_fault(path: Path, head: Sequence[str]) -> None:
             if len(row) != len(head):
                 raise ValueError(f"{place}: {len(row)} columns, expected {len(head)} as in the first line")
             if row[label] not in LABELS:
-                raise ValueError(f"{place}: label {row[label]!r} is neither spoof nor bonafide: correct the line")
+                raise ValueError(
+                    f"{place}: label {row[label]!r} is neither spoof nor bonafide: correct the line"
+                )
             if not _is_finite(row[score]):
-                raise ValueError(f"{place}: score {row[score]!r} of {row[0]} is not a finite number; evaluate it again")
+                raise ValueError(
+                    f"{place}: score {row[score]!r} of {row[0]} is not a finite number; evaluate it again"
+                )
     raise ValueError(f"{path}: the file has no trials")
 
 

@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 from lightning_modules.run.evaluations import named_parts
 
 # what other seeds, and the same training on another machine, may have otherwise
-_OF_DATA = {"seed", "predict", "num_workers", "eval_batch_size", "in_memory", "allow_truncated", "corpora", "condition"}
+_OF_DATA = {
+    "seed",
+    "predict",
+    "num_workers",
+    "eval_batch_size",
+    "in_memory",
+    "allow_truncated",
+    "corpora",
+    "condition",
+}
 _OF_TRAINER = ("max_epochs", "max_steps", "precision", "gradient_clip_val", "accumulate_grad_batches")
 
 
@@ -36,7 +45,11 @@ def recipe_of(config: Mapping[str, Any]) -> Recipe:
         "model": model,
         "data": {
             "class_path": data.get("class_path"),
-            **{name: each for name, each in arguments.items() if name not in _OF_DATA and not name.endswith("root")},
+            **{
+                name: each
+                for name, each in arguments.items()
+                if name not in _OF_DATA and not name.endswith("root")
+            },
         },
         "trainer": {name: trainer.get(name) for name in _OF_TRAINER},
         "checkpoints": config.get("checkpoints"),
