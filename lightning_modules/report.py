@@ -35,7 +35,7 @@ from lightning_modules.matrix.report import report as of_evaluations
 
 EXAMPLE = """examples:
   python -m lightning_modules.report configs/grids/asd_figure3.yaml     # reports/asd_figure3/README.md
-  python -m lightning_modules.report tables/evaluations.csv --threshold-from asvspoof5     # reports/tables/README.md
+  python -m lightning_modules.report tables/evaluations.csv --threshold-from asvspoof_5     # reports/tables/README.md
 
 Exit codes: 0 reported, 1 nothing to report or a file is wrong (the message says where), 2 wrong use."""
 

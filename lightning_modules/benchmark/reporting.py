@@ -38,7 +38,9 @@ def report_figures(folder: Path, *, num_trials: int = 1_000_000, num_corpora: in
     """
     tables = write_evaluations(folder, num_trials=num_trials, num_corpora=num_corpora)
     command = ["-m", "lightning_modules.report", str(folder), f"--output={folder / 'report'}"]
-    turns = [(_cost(command, folder), _cost(["-c", _BARE, *map(str, tables)], folder)) for _ in range(_ROUNDS)]
+    turns = [
+        (_cost(command, folder), _cost(["-c", _BARE, *map(str, tables)], folder)) for _ in range(_ROUNDS)
+    ]
     report, bare = (min(each.cpu_s for each in costs) for costs in zip(*turns, strict=True))
     return {
         "trials": num_trials,
@@ -61,7 +63,16 @@ def write_evaluations(folder: Path, *, num_trials: int, num_corpora: int) -> lis
         is_bonafide = rng.random(each) < 0.1
         scores = (rng.normal(size=each) + 2 * is_bonafide).astype(np.float32)
         lines = (
-            (f"utterance_{at:07d}", LABELS[kind], f"{score:.9g}", name, f"A{at % 19:02d}", f"C{at % 7}", "en", at % 200)
+            (
+                f"utterance_{at:07d}",
+                LABELS[kind],
+                f"{score:.9g}",
+                name,
+                f"A{at % 19:02d}",
+                f"C{at % 7}",
+                "en",
+                at % 200,
+            )
             for at, (kind, score) in enumerate(zip(is_bonafide.tolist(), scores.tolist(), strict=True))
         )
         path = folder / "evaluations" / name / "made/x/tables/test_trials.csv"

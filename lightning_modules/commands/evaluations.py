@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,8 +60,8 @@ def read_corpora(words: Sequence[str]) -> list[Corpus]:
         name, equals, place = word.partition("=")
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(
-                f"--on {word}: give NAME=CONFIG, NAME=FOLDER or ALIAS=NAME:FOLDER, the name of letters, digits, '_', '-'"
-                " and '.'"
+                f"--on {word}: give NAME=CONFIG, NAME=FOLDER or ALIAS=NAME:FOLDER, the name of letters, digits,"
+                " '_', '-' and '.'"
             )
         if name in [corpus.name for corpus in corpora]:
             raise ValueError(f"--on {word}: {name} comes twice; each corpus has a name of its own")
@@ -161,7 +160,7 @@ def _evaluate(
         raise ValueError("a package scores files alone: name the checkpoint that it was exported from")
     checkpoint = checkpoint_of(source)
     content = _content_hash(checkpoint)
-    own = _own_config(checkpoint, content)
+    own = _own_config(checkpoint)
     words = [f"--ckpt_path={checkpoint}", *_overlay(corpus, split, own), *_PLACE, *overrides]
     if condition is not None:
         words.append(f"--data.condition={'null' if condition == CLEAN else condition}")
@@ -213,9 +212,7 @@ def _evaluate(
     return content
 
 
-@lru_cache(maxsize=1)
-def _own_config(checkpoint: Path, content: str) -> Mapping[str, Any] | None:
-    """What a checkpoint of this content carries, read once for all of its corpora."""
+def _own_config(checkpoint: Path) -> Mapping[str, Any] | None:
     return carried_config(read_checkpoint(checkpoint))
 
 

@@ -192,7 +192,7 @@ def _write(
     save_figures(run.folder / "figures", name, report, trainer.loggers, title=title)
     log_metrics(name, report, trainer.loggers, trainer.global_step, scores=scores)
     show(f"{run.experiment}/{run.id} {name}", report)
-    rank_zero_info(f"{run.folder}: scores/{scores.name}, tables/{name}.csv, results.csv, figures/")
+    rank_zero_info(f"{run.folder}: scores/{scores.name}, tables/, results.csv, figures/")
     return row
 
 

@@ -128,20 +128,20 @@ def read_evaluations(path: Path, checkpoints: Iterable[str] | None = None) -> Ev
         for who, count in again.items()
         if count
     ]
-    remarks += [
-        f"{Column(*name)}: different clips, {' and '.join(f'{clips} in list {data_hash[:4]}' for data_hash, clips in each.items())};"
-        " they are columns of their own, and no average has both"
-        for name, each in lists.items()
-        if len(each) > 1
-    ]
+    for name, each in lists.items():
+        if len(each) > 1:
+            clips = " and ".join(f"{count} in list {data_hash[:4]}" for data_hash, count in each.items())
+            remarks.append(
+                f"{Column(*name)}: different clips, {clips}: columns of their own, and nothing is averaged over both"
+            )
     return Evaluations(list(found.values()), remarks)
 
 
 def _left_out(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     if count := sum(not row.get("trials") for row in rows):
         yield (
-            f"{count} of {len(rows)} rows have no table of trials, as of other tasks and older versions, and are left out;"
-            " where a row is removed, lightning_modules.evaluate makes it again"
+            f"{count} of {len(rows)} rows have no table of trials, as of other tasks and older versions, and are left"
+            " out; where a row is removed, lightning_modules.evaluate makes it again"
         )
 
 

@@ -165,17 +165,14 @@ def _sources(
         text.append(
             "published: " + "; ".join(f"{', '.join(who)}: {source}" for source, who in sources.items())
         )
+    shown = {column for _, of_columns in systems for column in of_columns}
     for column, name in names.items():
-        sides = found.sides[column]
-        if (
-            name in known.trials
-            and any(column in of_columns for _, of_columns in systems)
-            and known.trials[name] != (sides.bonafide, sides.spoof)
-        ):
-            theirs = "{} bona fide and {} spoofed".format(*known.trials[name])
+        ours = found.sides[column].bonafide, found.sides[column].spoof
+        theirs = known.trials.get(name, ours)
+        if column in shown and theirs != ours:
             text.append(
-                f"warning: {column}: published figures are of {theirs} trials, ours of {sides.bonafide} and {sides.spoof}: not"
-                " to be compared"
+                f"warning: {column}: published figures are of {theirs[0]} bona fide and {theirs[1]} spoofed trials, ours"
+                f" of {ours[0]} and {ours[1]}: not to be compared"
             )
     return text
 

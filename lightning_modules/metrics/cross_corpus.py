@@ -68,7 +68,7 @@ def accepted(trials: Trials, threshold: float) -> float:
 def breakdown(
     trials: Trials, groups: Sequence[str], threshold: float
 ) -> list[Mapping[str, str | int | float]]:
-    """A row a group, sorted by name: its trials, its own EER, and its errors at a threshold of all; NaN where undefined.
+    """A row a group, sorted by name: its trials, its own EER, its errors at a threshold of all; NaN where undefined.
 
     Args:
         trials: The scores.

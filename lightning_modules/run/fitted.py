@@ -35,6 +35,7 @@ _WITHOUT_EFFECT = {
         "drop_last",
         "allow_truncated",  # which the clips tell
         "class_names",  # targets count as clips do
+        "corpora",  # folders, of which the clips are others or the same
     },
 }
 

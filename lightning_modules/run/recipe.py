@@ -27,7 +27,7 @@ class Recipe(NamedTuple):
 
     Attributes:
         trained_on: Names of the corpora, or class and edition of the data.
-        resources: ``open`` with a pretrained encoder, which ASVspoof 5 takes in its open condition alone, or ``closed``.
+        resources: ``open`` with a pretrained encoder, which ASVspoof 5 has its open condition for, or ``closed``.
         digest: Of all settings but seeds, folders and the machine.
     """
 

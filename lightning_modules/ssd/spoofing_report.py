@@ -38,8 +38,8 @@ def spoofing_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path |
     """
     if unlabelled := [clip.key for clip in clips if clip.target not in (0, 1)]:
         raise ValueError(
-            f"{len(unlabelled)} of {len(clips)} clips have no label, the first is {unlabelled[0]}: lightning_modules.predict"
-            " scores such"
+            f"{len(unlabelled)} of {len(clips)} clips have no label, the first is {unlabelled[0]}: such are scored by"
+            " lightning_modules.predict"
         )
     columns = trial_columns(clips, scores.tolist())
     is_bonafide = np.array([clip.target == 1 for clip in clips])
