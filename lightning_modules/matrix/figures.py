@@ -135,8 +135,8 @@ def inverted(found: Figures) -> Iterator[str]:
         odd = [str(column) for column, point in points.items() if point.eer > INVERTED]
         if odd and any(point.eer < 1 - INVERTED for point in points.values()):
             yield (
-                f"{detector.method}, seed {seed}, {condition}: the scores of {', '.join(odd)} look inverted and others do"
-                " not: pooled figures mix both directions; higher must mean bona fide everywhere"
+                f"{detector.method}, seed {seed}, {condition}: the scores of {', '.join(odd)} look inverted and others"
+                " do not: pooled figures mix both directions; higher must mean bona fide everywhere"
             )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from datamodules.config.shipped import config_path
-from lightning_modules.matrix.evaluated import Column, Detector, Evaluated
+from lightning_modules.matrix.evaluated import CLEAN, Column, Detector, Evaluated
 
 SHIPPED = "configs/published/speech_corpora.yaml"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -44,11 +44,11 @@ class Published:
     systems: tuple[System, ...] = ()
 
     def names(self, rows: Iterable[Evaluated]) -> dict[Column, str]:
-        """Column -> public name, of tests."""
+        """Column -> public name, of tests on clean speech."""
         return {
             each.column: self.data_sets.get(each.public[1], each.public[0])
             for each in rows
-            if each.column.split == "test"
+            if each.column.split == "test" and each.condition == CLEAN
         }
 
 
@@ -81,7 +81,7 @@ def _system(path: str | Path, number: int, each: Any, corpora: Mapping[str, Any]
         source = str(each["source"])
     except (TypeError, KeyError, AttributeError, ValueError):
         raise ValueError(
-            f"{path}: system {number}: expected name, trained_on, resources, source and eer, figures in percent by corpus"
+            f"{path}: system {number}: expected name, trained_on, resources, source and eer, in percent by corpus"
         ) from None
     if unknown := [corpus for corpus in eer if corpus not in corpora]:
         raise ValueError(f"{path}: {detector.method}: {unknown[0]} is none of corpora: add it there")

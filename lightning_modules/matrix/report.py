@@ -72,8 +72,7 @@ def report(
     _write_csv(folder / "matrix.csv", lines(found, estimates, systems))
     paths = {(each.detector, each.condition, each.seed): each.checkpoint for each in evaluations.rows}
     _write_csv(folder / "checkpoints.csv", checkpoint_lines(found, paths))
-    if broken_down := one_class_breakdowns(evaluations.rows, found):
-        _write_csv(folder / "one_class.csv", broken_down)
+    if _write_csv(folder / "one_class.csv", one_class_breakdowns(evaluations.rows, found)):
         text.append("one_class.csv has the trials of one class by attack, codec, language and speaker.\n")
     write_text_atomically(folder / "README.md", "\n".join(text))
     return "\n".join(text)
@@ -134,11 +133,11 @@ def _remarks(evaluations: Evaluations, found: Figures) -> list[str]:
     if one_class := [column for column, sides in found.sides.items() if not sides.both]:
         what = ", ".join(f"{column} ({found.sides[column].figure})" for column in one_class)
         text.append(
-            f"{what}: of one class; 1-SRR is the share of spoofs that are accepted, FRR that of bona fide speech that is"
+            f"{what}: of one class; 1-SRR is the share of spoofs that are accepted, FRR that of bona fide speech that"
             + (
-                f" rejected, at the EER threshold of {found.threshold_from}, set on clean speech where that was scored"
+                f" is rejected, at the EER threshold of {found.threshold_from}, clean where that was scored"
                 if found.threshold_from is not None
-                else " rejected; no corpus of both classes gives a threshold: evaluate one"
+                else " is rejected; no corpus of both classes gives a threshold: evaluate one"
             )
         )
     resources = {detector.resources for detector in detectors}
@@ -171,8 +170,8 @@ def _sources(
         theirs = known.trials.get(name, ours)
         if column in shown and theirs != ours:
             text.append(
-                f"warning: {column}: published figures are of {theirs[0]} bona fide and {theirs[1]} spoofed trials, ours"
-                f" of {ours[0]} and {ours[1]}: not to be compared"
+                f"warning: {column}: published figures are of {theirs[0]} bona fide and {theirs[1]} spoofed trials,"
+                f" ours of {ours[0]} and {ours[1]}: not to be compared"
             )
     return text
 
@@ -181,5 +180,8 @@ def _bullets(said: Iterable[str]) -> list[str]:
     return [f"- {line}" for line in said]
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    write_text_atomically(path, csv_text(list(rows[0]), rows))
+def _write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> bool:
+    """Writes rows of equal columns; returns whether there are any."""
+    if rows:
+        write_text_atomically(path, csv_text(list(rows[0]), rows))
+    return bool(rows)

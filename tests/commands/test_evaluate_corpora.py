@@ -149,7 +149,7 @@ def test_six_corpora_by_one_command_and_the_matrix_of_them(runs, made, scored, c
     assert "at the EER threshold of asvspoof_2019_la" in printed  # by default
     assert (
         ours.split(" | ")[:5]
-        == [line for line in printed.splitlines() if "| toy (closed) |" in line][0].split(" | ")[:5]
+        == next(line for line in printed.splitlines() if "| toy (closed) |" in line).split(" | ")[:5]
     )
     assert Path("rep/matrix.tex").read_text().count(r"\pm") > 3
 
