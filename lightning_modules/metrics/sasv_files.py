@@ -13,6 +13,7 @@ from lightning_modules.metrics.breakdown import Factor
 from lightning_modules.metrics.cm_scores import check_cover
 from lightning_modules.metrics.functional import TrialKind
 from lightning_modules.metrics.text_columns import as_numbers, check_unique, fail, first_fields, read_columns
+from lightning_modules.metrics.trial_files import TrialFile
 
 SCORES = ("cm-score", "asv-score", "sasv-score")
 _NAMES = {"tar_spk_anon": "spk", "trial_anon": "filename", "attack_anon": "attack"}
@@ -111,7 +112,7 @@ def read_sasv_scores(path: str | Path, key: SasvKey) -> Mapping[str, Tensor]:
     check_unique(path, keys, first_row=1)
     row_of = {key: row for row, key in enumerate(keys)}
     rows = np.array([row_of.get(key, -1) for key in key.protocol.keys])
-    check_cover(path, keys, rows, key.protocol, first_row=1)
+    check_cover(TrialFile(path=path, names=[keys], first_row=1), keys, rows, key.protocol)
     given = {name: column for name, column in zip(names, texts, strict=True) if set(column) != {"-"}}
     if not given:
         raise ValueError(f"{path}: no score stands in it; its header must name one of {', '.join(SCORES)}")
