@@ -1,8 +1,11 @@
 """Public corpora of genuine and spoofed speech by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from datamodules.ssd.corpora.add_2023 import ADD_2023
+from datamodules.ssd.corpora.anti_deepfake import anti_deepfake
+from datamodules.ssd.corpora.arena import arena
+from datamodules.ssd.corpora.asvspoof_editions import EDITIONS
 from datamodules.ssd.corpora.cfad import CFAD
 from datamodules.ssd.corpora.codecfake import CODECFAKE
 from datamodules.ssd.corpora.codecfake_xie import CODECFAKE_XIE
@@ -24,6 +27,7 @@ from datamodules.ssd.corpora.wavefake import WAVEFAKE
 CORPORA: Mapping[str, Corpus] = {
     corpus.name: corpus
     for corpus in (
+        *EDITIONS,
         ADD_2023,
         CFAD,
         CODECFAKE,
@@ -44,3 +48,6 @@ CORPORA: Mapping[str, Corpus] = {
         WAVEFAKE,
     )
 }
+
+LISTS: Mapping[str, Callable[[str, str | None], Corpus]] = {"arena": arena, "anti_deepfake": anti_deepfake}
+"""Kind of a list that serves any corpus -> (name of the corpus, list in its folder) -> the corpus."""
