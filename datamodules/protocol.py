@@ -177,15 +177,6 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
             ) from None
 
 
-def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """``file:line`` and text of every line of a list of another form.
-
-    Raises:
-        ProtocolError: If the file is missing, unreadable, empty or not text.
-    """
-    return _lines(path)
-
-
 def check_key(place: str, key: str, known: set[str]) -> None:
     """Refuse an id that occurs twice or that would lead out of the audio folder; others join the `known` ones.
 

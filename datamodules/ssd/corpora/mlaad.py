@@ -12,7 +12,7 @@ from pathlib import Path
 
 from datamodules.audio.search import is_audio
 from datamodules.folders.sound_files import Part
-from datamodules.protocol import Faults, ProtocolError, read_lines
+from datamodules.protocol import Faults, ProtocolError, lines
 from datamodules.ssd.corpora import m_ailabs
 from datamodules.ssd.corpora.corpus import Corpus, Trial
 from datamodules.ssd.corpora.made import write_list, write_sounds
@@ -40,7 +40,7 @@ def trials(root: Path, split: Part | None) -> Iterator[Trial]:
 
 def _listed(base: Path, folder: str, attributes: dict[str, str]) -> Iterator[Trial]:
     """Rows of a list; of the path only the name is taken, for version 5 has folders there that do not exist."""
-    rows, faults = read_lines(base / folder / _LIST), Faults()
+    rows, faults = lines(base / folder / _LIST), Faults()
     place, line = next(rows)
     header = line.split("|")
     if missing := [name for name in ("path", "architecture") if name not in header]:
