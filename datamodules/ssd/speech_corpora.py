@@ -27,8 +27,7 @@ def write_corpora(folder: str | Path, *, seed: int = 0) -> None:
     """Write every made corpus in a folder of its own name."""
     with new_folder(folder) as root:
         for name, corpus in CORPORA.items():
-            (root / name).mkdir()
-            corpus.write_demo(root / name, seed)
+            Located(name, corpus, root / name).write_demo(root / name, seed=seed)
 
 
 class SpeechCorpora(ClipDataModule):

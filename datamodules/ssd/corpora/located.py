@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from zlib import crc32
 
 from datamodules.clips import Clip
 from datamodules.files import new_folder
@@ -66,9 +67,9 @@ class Located:
             )
 
     def write_demo(self, folder: Path, *, seed: int = 0) -> None:
-        """Write the made corpus as a folder that appears when it is complete."""
+        """Write the made corpus as a folder that appears when it is complete; no two corpora say the same."""
         with new_folder(folder) as root:
-            self.corpus.write_demo(root, seed)
+            self.corpus.write_demo(root, crc32(self.name.encode()) + seed)
 
 
 def located(

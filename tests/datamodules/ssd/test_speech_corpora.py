@@ -1,5 +1,6 @@
 """Several corpora at once: their ids, roles, weights, leaks, counts, places, and the order of batches."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 import soundfile
 
 from datamodules import SpeechCorpora
+from datamodules.base import ClipDataModule
 from datamodules.check import check
+from datamodules.config.experiment import data_parser, parse_data
 from datamodules.protocol import ProtocolError
 from datamodules.ssd.corpora.located import CorpusAt
 
@@ -216,6 +219,28 @@ def test_check_looks_at_all_splits(demo_corpora):
         "validation": 10,
         "test": 18,
     }
+
+
+def test_the_example_of_the_page_names_corpora_in_every_way(tmp_path):
+    page = (Path(__file__).parents[3] / "lightning_modules/ssd/README.md").read_text()
+    (example,) = re.findall(
+        r"```yaml\n(data:\n  class_path: datamodules.SpeechCorpora.*?)```", page, re.DOTALL
+    )
+    (tmp_path / "page.yaml").write_text(example)
+    _, data = parse_data(data_parser("x", ClipDataModule, description=""), [f"--config={tmp_path}/page.yaml"])
+    assert isinstance(data, SpeechCorpora)
+    roots = {name: str(each.root) for name, each in data.corpora.items()}
+    assert roots == {
+        LA: "/data/LA",
+        "asvspoof_5": "/data/ASVspoof5",
+        WILD: "/data/speech/in_the_wild",
+        "sonar": "/data/SONAR",
+    }
+    assert (data.weights, data.validation) == ({LA: 1, "asvspoof_5": 2}, [LA, "asvspoof_5"])
+    with pytest.raises(
+        ProtocolError, match=r"/data/SONAR: no such folder, where sonar \(a list of the arena\)"
+    ):
+        data.corpora["sonar"].clips("test")
 
 
 def test_lists_of_trials_beside_their_audio_are_predicted_on(demo_corpora):
