@@ -146,9 +146,8 @@ def test_six_corpora_by_one_command_and_the_matrix_of_them(runs, made, scored, c
     assert "missing: toy on asvspoof_2019_la+asvspoof_5, seed 2: no genuine" in text
     assert "at the EER threshold of asvspoof_5" in text
     assert "at the EER threshold of asvspoof_2019_la" in printed  # by default
-    assert (
-        ours.split(" | ")[:5]
-        == next(line for line in printed.splitlines() if "| toy (closed) |" in line).split(" | ")[:5]
+    assert f"| {100 * found['clean', 'genuine'][0]:.2f} |" in next(
+        line for line in printed.splitlines() if "| toy (closed) |" in line
     )
     assert Path("rep/matrix.tex").read_text().count(r"\pm") > 3
 
