@@ -13,6 +13,7 @@ from lightning_modules.metrics.asv_scores import AsvScores
 from lightning_modules.metrics.breakdown import Condition, Factor, Groups, conditions
 from lightning_modules.metrics.functional import (
     AsvErrorRates,
+    EerRule,
     act_dcf,
     bootstrap_intervals,
     cllr,
@@ -65,6 +66,7 @@ def evaluate(
     *,
     asv: AsvScores | AsvErrorRates | None = None,
     revision: int = 2019,
+    eer_rule: EerRule = "asvspoof",
     rows: Sequence[Factor] = (Factor("attack", "spoof"),),
     across: Sequence[Factor] = (Factor("codec"),),
 ) -> list[Result]:
@@ -76,6 +78,7 @@ def evaluate(
         asv: ASV scores, from which each condition takes the error rates of its own trials where they name its
             attack or codec; or error rates for all conditions alike; or None for no t-DCF.
         revision: Of the t-DCF, 2019 or 2021.
+        eer_rule: As in `equal_error_rate`.
         rows: Factors of the table's rows.
         across: Factors of its columns.
 
@@ -92,19 +95,24 @@ def evaluate(
             rates = asv.error_rates(condition) if not condition or asv.covers(condition) else None
         else:
             rates = asv
-        results.append(_result(scores[members], is_bonafide[members], condition, rates, revision))
+        results.append(_result(scores[members], is_bonafide[members], condition, rates, revision, eer_rule))
     return results
 
 
 def _result(
-    scores: Tensor, is_bonafide: Tensor, condition: Condition, rates: AsvErrorRates | None, revision: int
+    scores: Tensor,
+    is_bonafide: Tensor,
+    condition: Condition,
+    rates: AsvErrorRates | None,
+    revision: int,
+    eer_rule: EerRule,
 ) -> Result:
     named = {factor.name: value for factor, value in condition}
     num_bonafide = int(is_bonafide.sum())
     num_spoof = len(scores) - num_bonafide
     if condition and not (num_bonafide and num_spoof):
         return Result(named, num_bonafide, num_spoof)
-    eer, threshold = equal_error_rate(scores, is_bonafide)
+    eer, threshold = equal_error_rate(scores, is_bonafide, rule=eer_rule)
     soft = not condition or len(scores.unique()) > 2
     tdcf = min_tdcf(scores, is_bonafide, asv=rates, revision=revision) if rates and soft else math.nan
     return Result(
@@ -125,11 +133,12 @@ def pooled_intervals(
     *,
     asv: AsvScores | AsvErrorRates | None = None,
     revision: int = 2019,
+    eer_rule: EerRule = "asvspoof",
     draws: int = 1000,
 ) -> dict[str, tuple[float, float]]:
     """95 % bootstrap intervals of the pooled EER, min DCF and, with ASV scores, min t-DCF."""
     rates = asv.error_rates() if isinstance(asv, AsvScores) else asv
-    metrics = {"eer": lambda curve: eer_of_curve(curve)[0], "min_dcf": min_dcf_of_curve}
+    metrics = {"eer": lambda curve: eer_of_curve(curve, rule=eer_rule)[0], "min_dcf": min_dcf_of_curve}
     if rates is not None:
         metrics["min_tdcf"] = partial(min_tdcf_of_curve, asv=rates, revision=revision)
     return bootstrap_intervals(metrics, trials.scores, trials.groups.is_bonafide, draws=draws)

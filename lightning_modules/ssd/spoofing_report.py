@@ -64,6 +64,12 @@ def spoofing_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path |
     if asv is not None and num_distinct < 3:  # a collapsed network: its scores shall still reach the disk
         warnings.append(f"only {num_distinct} distinct scores: without soft scores there is no t-DCF")
         asv = None
+    if asv is not None:
+        try:
+            asv.check_attacks({clip.attributes["attack"] for clip in clips if "attack" in clip.attributes})
+        except ValueError as reason:
+            warnings.append(f"no t-DCF: {reason}")
+            asv = None
     revision = 2021 if asv_scores is not None and asv_scores.is_dir() else 2019
     row = "vocoder" if "vocoder" in groups.columns else "attack"  # 2021 DF has a hundred attacks
     results = evaluate(trials, asv=asv, revision=revision, rows=[Factor(row, "spoof")])

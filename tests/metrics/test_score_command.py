@@ -56,6 +56,18 @@ def test_results_derived_by_hand(files, tmp_path, capsys):
     assert float(rows[0]["eer"]) == 0.125
 
 
+def test_rule_of_the_eer(files, tmp_path, capsys):
+    write(tmp_path / "scores.txt", [f"{key} {round(score)}" for key, *_, score in LA_2019])
+    found = {}
+    for rule in (None, "asvspoof", "interpolated"):
+        assert main([*files, *(["--eer", rule] if rule else []), "--bootstrap", "5"]) == 0
+        found[rule] = results(tmp_path)[0]["eer"]
+    # rounded, LA_2 (bona fide) ties with LA_6: rejected first, miss and false alarm rate are (1/2, 1/2) after it; with
+    # one threshold for both, the line from (0, 1/2) to (1/2, 1/4) meets their equality at 1/3
+    assert found == {None: 0.5, "asvspoof": 0.5, "interpolated": pytest.approx(1 / 3, abs=1e-15)}
+    assert "EER interpolated" in capsys.readouterr().out
+
+
 def test_without_asv_scores_tdcf_is_left_out(files, tmp_path):
     assert main(files) == 0
     assert all(each["min_tdcf"] is None for each in results(tmp_path))
@@ -92,27 +104,32 @@ def test_formats_of_score_files_agree(files, tmp_path, dialect):
         ("scores.txt", "LA_3 1.0", "LA_3 inf", "scores.txt:4: score 'inf' of LA_3"),
         ("scores.txt", "LA_3 1.0", "\n\nLA_3 x", "scores.txt:6: score 'x' of LA_3"),
         ("scores.txt", "LA_3 1.0", "LA_3 1.0 0", "scores.txt:4: 3 columns, expected 2"),
-        ("scores.txt", "LA_6 -0.16", "LA_6,-0.16", "scores.txt:1: 1 columns; expected 'UTT SCORE'"),
-        ("scores.txt", "LA_6 -0.16", "LA_6,-0.16", "(commas separate no columns: replace them by blanks)"),
         (
             "scores.txt",
-            None,
-            "Output, LA_6, 0, -0.16\nOutput, LA_1, 1, 2.0\n",
-            "scores.txt:1: LA_6 stands in column 2; expected 'UTT SCORE' or 'UTT SYSTEM KEY SCORE', separated by",
+            "LA_6 -0.16",
+            "LA_6,-0.16",
+            "scores.txt:2: 1 columns, expected 2 as in the first line",
+        ),
+        ("scores.txt", "LA_6 -0.16", "LA_6", "scores.txt:1: 1 columns; expected 'UTT SCORE'"),
+        (
+            "scores.txt",
+            "LA_",
+            "7 LA_",
+            "scores.txt:1: cannot tell what the columns of '7 LA_6 -0.16' are; begin",
         ),
         (
             "scores.txt",
             "LA_6 -0.16",
-            "name score\nLA_6 -0.16",
-            "scores.txt:1: 'name score' is no score; remove the header, or name its columns filename and cm-score",
+            "sound number\nLA_6 -0.16",
+            "scores.txt:1: 'sound number' is no score; remove the header, or name its columns filename and cm-score",
         ),
         ("scores.txt", "LA_3", "LA_é", "scores.txt:4: not UTF-8 text"),
         ("scores.txt", None, "", "scores.txt: the file is empty"),
         ("scores.txt", None, "filename\tcm-score\n", "scores.txt: the file has no trials"),
         ("scores.txt", "LA_3", "LA_\0", "scores.txt: no score for LA_3"),
-        ("protocol.txt", "A07 spoof", "A07 fake", "protocol.txt:3: label 'fake' of LA_3 is neither"),
+        ("protocol.txt", "A07 spoof", "A07 forged", "protocol.txt:3: label 'forged' of LA_3 is neither"),
         ("protocol.txt", "LA_4 - ", "LA_3 - ", "protocol.txt:4: LA_3 comes a second time"),
-        ("protocol.txt", "S LA_1 - -", "S LA_1", "protocol.txt:1: 3 columns fit no ASVspoof protocol"),
+        ("protocol.txt", "S LA_1 - -", "S LA_1 -", "protocol.txt:1: 4 columns fit no ASVspoof protocol"),
         ("protocol.txt", "S LA_2 -", "S LA_2", "protocol.txt:2: 4 columns, expected 5"),
         ("protocol.txt", "bonafide", "spoof", "none of the 6 trials is bona fide"),
         ("asv.txt", "A08 spoof 4", "A08 fake 4", "asv.txt:10: key 'fake' is neither 'target'"),
@@ -211,9 +228,47 @@ def test_2021_subset_codecs_and_asv_folder(files, tmp_path, capsys):
     assert "t-DCF 2021" in capsys.readouterr().out
     assert main([*files, "--subset", "progress"]) == 1
     assert "no score for P_0 and 1 others" in capsys.readouterr().err
+    write(tmp_path / "scores.txt", [*(tmp_path / "scores.txt").read_text().splitlines(), "P_0 3.5", "P_1 -2"])
+    assert main([*files, "--asv-scores", str(asv), "--subset", "all"]) == 0
+    assert (results(tmp_path)[0]["num_bonafide"], results(tmp_path)[0]["num_spoof"]) == (3, 5)
     write(asv / "ASVTorch_Kaldi/score.txt", ["S T_1 0.5"])
     assert main([*files, "--asv-scores", str(asv)]) == 1
     assert "score.txt:1: trial S T_1, but" in capsys.readouterr().err
+
+
+def write_asv_folder(folder, columns):
+    """ASV scores of 2021 with these columns between the utterance and the key, and behind it."""
+    kinds = ["target", "nontarget", "spoof"]
+    (folder / "ASV").mkdir()
+    write(folder / "ASV/trial_metadata.txt", [columns.format(row, kind) for row, kind in enumerate(kinds)])
+    write(folder / "ASV/score.txt", [f"S T_{row} {row}" for row in range(3)])
+    return str(folder / "ASV")
+
+
+def test_asv_scores_of_other_data_are_never_scored(files, tmp_path, capsys):
+    dev = [f"{source.replace('7', '1').replace('8', '2')} {kind} {score}" for source, kind, score in ASV]
+    write(tmp_path / "asv.txt", dev)
+    assert main([*files, "--asv-scores", str(tmp_path / "asv.txt")]) == 1
+    message = "ASV scores of the attacks A01 to A02, but the trials are of A07 to A08; give those of the same partition"
+    assert message in capsys.readouterr().err
+    of_pa = write_asv_folder(tmp_path, "S T_{} R1 M1 d2 r1 m1 s2 c2 {} notrim eval")
+    assert main([*files, "--asv-scores", of_pa]) == 1
+    error = capsys.readouterr().err
+    assert "ASV/trial_metadata.txt: ASV scores of ASVspoof 2021 PA, but" in error
+    assert "protocol.txt is of ASVspoof 2019; give its own, or drop --asv-scores" in error
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_asv_scores_of_2019_are_none_of_2021(files, tmp_path, capsys):
+    write_2021(tmp_path)
+    assert main([*files, "--asv-scores", str(tmp_path / "asv.txt")]) == 1
+    assert "asv.txt: ASV scores of ASVspoof 2019, but" in capsys.readouterr().err
+
+
+def test_a_score_file_of_another_key_is_refused(files, tmp_path, capsys):
+    write(tmp_path / "scores.txt", [f"DF_E_{row} {row}" for row in range(6)])
+    assert main(files) == 1
+    assert "scores.txt: no score for LA_1 and 5 others of" in capsys.readouterr().err
 
 
 def test_subset_of_another_edition_is_refused(files, capsys):

@@ -43,6 +43,18 @@ def test_without_asv_scores_there_is_no_tandem_cost(clips):
     assert "min t-DCF" not in report.table[0]
 
 
+def test_asv_scores_of_other_attacks_are_not_used(clips, tmp_path):
+    rows, _ = clips
+    of_pa = tmp_path / "asv.txt"
+    of_pa.write_text("bonafide target 1\nbonafide nontarget 0\nAA spoof 0.5\nCC spoof 0.25\n")
+    report = spoofing_report(rows, noisy_scores(rows), asv_scores=of_pa)
+    assert "min_tdcf" not in report.metrics
+    assert (
+        f"no t-DCF: {of_pa}: ASV scores of the attacks AA to CC, but the trials are of A"
+        in report.warnings[0]
+    )
+
+
 def test_inverted_scores_are_called_so(clips):
     rows, _ = clips
     (warning,) = spoofing_report(rows, noisy_scores(rows, sign=-3)).warnings

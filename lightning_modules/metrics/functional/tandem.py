@@ -50,6 +50,12 @@ class AsvErrorRates:
         return (c0 if revision == 2021 else 0.0), c1, c2
 
 
+# Of the organisers' verification system on the evaluation trials of ASVspoof 5, as its package has them built in.
+ASVSPOOF5_ASV = AsvErrorRates(
+    miss=0.01880141010575793, false_alarm=0.01881016557566423, spoof_false_alarm=0.4607082907604729
+)
+
+
 def asv_error_rates(
     target_scores: Tensor | ArrayLike,
     nontarget_scores: Tensor | ArrayLike,
