@@ -38,8 +38,11 @@ def test_two_ranks_give_the_same_bits(tmp_path):
             "--nproc_per_node=2",
             "-m",
             "lightning_modules.evaluate",
-        ]
-        + [*words, f"--output={tmp_path}/two", "--trainer.devices=2", "--trainer.strategy=ddp"],
+            *words,
+            f"--output={tmp_path}/two",
+            "--trainer.devices=2",
+            "--trainer.strategy=ddp",
+        ],
         cwd=REPOSITORY,
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
