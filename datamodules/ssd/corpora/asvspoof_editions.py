@@ -20,6 +20,7 @@ _SYSTEMS: Mapping[Part, Mapping[str, Vocoder]] = {
     "validation": TRAINING_SYSTEMS,
     "test": EVALUATION_SYSTEMS,
 }
+_LETTERS: Mapping[Part, str] = {"train": "T", "validation": "D", "test": "E"}
 
 
 def _trials(edition: Edition, root: Path, split: Part | None) -> Iterator[Trial]:
@@ -43,7 +44,7 @@ def _write_demo(edition: Edition, root: Path, seed: int) -> None:
         number = list(_SYSTEMS).index(split)
         lines = []
         for row, system in enumerate((*_SYSTEMS[split], *[None] * 5, next(iter(_SYSTEMS[split])))):
-            key = f"{edition[-2:]}_{'TDE'[number]}_{1_000_000 + row}"
+            key = f"{edition[-2:]}_{_LETTERS[split]}_{1_000_000 + row}"
             speaker = 4 * number + row % 4
             vocoder = _SYSTEMS[split][system] if system else None
             path = root / layout.folders[0] / f"{key}.flac"
