@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datamodules.production.pairs.noisy_mixtures import NoisyMixtures
     from datamodules.production.pairs.noisy_pairs import NoisyPairs
     from datamodules.ssd.asvspoof import ASVspoof
+    from datamodules.ssd.speech_corpora import SpeechCorpora
 
 _HOMES = {
     "ASVspoof": "ssd.asvspoof",
@@ -43,6 +44,7 @@ _HOMES = {
     "OneShots": "production.library.one_shots",
     "SimulatedRoom": "asd.room.simulated_room",
     "SpectrogramFolder": "folders.spectrogram_folder",
+    "SpeechCorpora": "ssd.speech_corpora",
     "VGGSound": "event.vggsound",
 }
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

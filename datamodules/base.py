@@ -23,6 +23,7 @@ from datamodules.clips.coverage import Coverage
 from datamodules.clips.recordings import Recordings
 from datamodules.clips.search import clips_to_predict, require_files
 from datamodules.clips.table import ClipTable, a_few
+from datamodules.degradation import Chain
 from datamodules.loading.loader import ResumableLoader
 from datamodules.loading.resumable import ResumableDataModule, SplitName
 from datamodules.loading.samplers import TrainBatchSampler, TrainSampler
@@ -44,6 +45,11 @@ class ClipDataModule(ResumableDataModule):
         drop_last: Leave out what does not fill the last batch of a training epoch.
         predict: Audio files, folders, or ``.txt`` lists of paths to predict on.
         class_names: Names of classes -> those that a method knows them by; several classes may become one.
+        degrade: Steps that degrade training crops, in the loader's workers -> the probability of each, as
+            ``{rt60_0.2..0.6: 0.3, snr0..20: 0.5, mp3|opus: 0.5}``, see `datamodules.degradation.chain`.
+        condition: Steps that degrade clips of validation and test, always the same way, as ``rt60_0.5+snr10+opus@16k``.
+        noise: Folder of noise for both, at any depth, as MUSAN's; None draws noise.
+        rooms: Folder of impulse responses for both, as that of RIRS_NOISES.
         **settings: Of `ResumableDataModule`.
 
     Attributes:
@@ -75,9 +81,16 @@ class ClipDataModule(ResumableDataModule):
         drop_last: bool = True,
         predict: Sequence[str] = (),
         class_names: Mapping[str, str] | None = None,
+        degrade: dict[str, float] | None = None,
+        condition: str | None = None,
+        noise: str | None = None,
+        rooms: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
+        folders = {"noise": _folder(noise), "rooms": _folder(rooms)}
+        self.degrade = Chain(degrade, **folders) if degrade else None
+        self.condition = Chain.of_condition(condition, **folders) if condition else None
         self.mono = mono
         self.padding: Padding = padding
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
@@ -199,7 +212,7 @@ class ClipDataModule(ResumableDataModule):
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled batches, of random crops unless clips are whole; resumes where a restored checkpoint was."""
         self.setup("fit")
-        dataset = self.dataset("train", self.train_crop_s)
+        dataset = self.dataset("train", self.train_crop_s, degrade=self.degrade)
         return self.resumable_loader(dataset, self.train_sampler(), partial(collate, padding=self.padding))
 
     def predict_dataloader(self) -> DataLoader[Any]:
@@ -234,8 +247,11 @@ class ClipDataModule(ResumableDataModule):
             **settings,
         )
 
-    def dataset(self, split: SplitName, crop_s: float | None) -> ClipDataset:
-        """Items of the rows in ``rows[split]``, cropped to `crop_s` seconds or whole."""
+    def dataset(self, split: SplitName, crop_s: float | None, *, degrade: Chain | None = None) -> ClipDataset:
+        """Items of the rows in ``rows[split]``, cropped to `crop_s` seconds or whole.
+
+        Those of validation and test are in the `condition`, others clean unless `degrade` says what is done to them.
+        """
         if self.in_memory and split not in self._recordings:
             self._recordings[split] = Recordings(
                 self.rows[split], mono=self.mono, allow_truncated=self.allow_truncated
@@ -247,4 +263,10 @@ class ClipDataModule(ResumableDataModule):
             padding=self.padding,
             mono=self.mono,
             recordings=self._recordings.get(split),
+            degrade=degrade,
+            condition=self.condition if split in ("validation", "test") else None,
         )
+
+
+def _folder(path: str | None) -> Path | None:
+    return Path(path).expanduser() if path else None

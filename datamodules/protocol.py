@@ -40,14 +40,14 @@ class Faults:
         raise ProtocolError(f"{'; '.join(told)}: {'; '.join(ways_out)}")
 
 
-def read_rows(path: Path, *, num_columns: int) -> Iterator[tuple[str, list[str]]]:
+def read_rows(path: Path, *, num_columns: int | Sequence[int]) -> Iterator[tuple[str, list[str]]]:
     """Rows of a list with columns separated by white space.
 
     A byte order mark and Windows line ends are accepted.
 
     Args:
         path: The list.
-        num_columns: Columns that every line must have.
+        num_columns: Columns that every line must have; of several numbers that of the first line.
 
     Yields:
         ``file:line`` for messages, and the columns.
@@ -56,10 +56,11 @@ def read_rows(path: Path, *, num_columns: int) -> Iterator[tuple[str, list[str]]
         ProtocolError: If the file is missing, unreadable, empty or not text, or a line is blank or of other
             columns.
     """
-    for place, line in _lines(path):
+    for place, line in lines(path):
         columns = line.split()
         way_out = "protocol and remove spaces within names and blank lines"
         _check_columns(place, columns, num_columns, way_out)
+        num_columns = len(columns)
         yield place, columns
 
 
@@ -76,14 +77,16 @@ def read_table(path: Path, *, num_columns: int | None = None) -> Iterator[tuple[
     Raises:
         ProtocolError: As `read_rows`.
     """
-    for place, line in _lines(path):
+    for place, line in lines(path):
         columns = _fields(place, line, ",")
         num_columns = num_columns or len(columns)
         _check_columns(place, columns, num_columns, "list, and quote values that hold commas")
         yield place, columns
 
 
-def read_named(path: Path, *, header: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, str]]]:
+def read_named(
+    path: Path, *, header: Sequence[str] | None = None, required: Sequence[str] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a list of a user's own, whose first line names its columns; blank lines count for nothing.
 
     Tabs, commas, semicolons or white space separate the columns, whichever of these the first line has, in this order.
@@ -91,15 +94,17 @@ def read_named(path: Path, *, header: Sequence[str] | None = None) -> Iterator[t
     Args:
         path: The list; a byte order mark and Windows line ends are accepted.
         header: Names of the columns of a list that begins with its first row.
+        required: Columns that have to be there.
 
     Yields:
         ``file:line`` for messages, and column -> value.
 
     Raises:
-        ProtocolError: As `read_rows`, and if a column's name comes twice; of lines with other columns behind the last.
+        ProtocolError: As `read_rows`, and if a column's name comes twice or one is missing; of lines with other columns
+            behind the last.
     """
     delimiter, names, faults = "", list(header or []), Faults()
-    for place, line in _lines(path):
+    for place, line in lines(path):
         if not line.strip():
             continue
         delimiter = delimiter or next((mark for mark in "\t,;" if mark in line), " ")
@@ -112,6 +117,11 @@ def read_named(path: Path, *, header: Sequence[str] | None = None) -> Iterator[t
             if len(set(names)) < len(names):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise ProtocolError(f"{place}: two columns are named {twice!r}: rename one of them")
+            if missing := [name for name in required if name not in names]:
+                raise ProtocolError(
+                    f"{place}: no column is named {' or '.join(missing)}, but {', '.join(names)}: compare with the data"
+                    " set's own list, whose first line names the columns"
+                )
             continue
         if len(columns) != len(names):
             faults.add(
@@ -131,15 +141,17 @@ def _fields(place: str, line: str, delimiter: str) -> list[str]:
         raise ProtocolError(f"{place}: a quoted value does not end in its line: correct the quotes") from None
 
 
-def _check_columns(place: str, columns: list[str], expected: int, way_out: str) -> None:
-    if len(columns) != expected:
+def _check_columns(place: str, columns: list[str], expected: int | Sequence[int], way_out: str) -> None:
+    numbers = [expected] if isinstance(expected, int) else expected
+    if len(columns) not in numbers:
         found = f"{len(columns)} columns" if columns else "a blank line"
         raise ProtocolError(
-            f"{place}: {found} where {expected} columns were expected: compare with the data set's own {way_out}"
+            f"{place}: {found} where {' or '.join(map(str, numbers))} columns were expected: compare with the data"
+            f" set's own {way_out}"
         )
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
+def lines(path: Path) -> Iterator[tuple[str, str]]:
     """``file:line`` and text of the lines of a list, which must be text of at least one line."""
     try:
         content = path.read_bytes().removeprefix(BOM)
@@ -176,11 +188,3 @@ def check_key(place: str, key: str, known: set[str]) -> None:
     if "/" in key or "\\" in key or key in {".", ".."}:
         raise ProtocolError(f"{place}: id {key!r} is a path, not the plain name of a file: correct the line")
     known.add(key)
-
-
-def is_table(path: Path) -> bool:
-    """Whether a file is text of several columns, judged by its first line."""
-    if path.suffix not in {".txt", ".tsv"} or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return len(file.readline(10_000).split()) > 1

@@ -237,7 +237,7 @@ class EvaluatedModule(LightningModule, ABC, Generic[Data]):
         """Rows of the clips that the last loop scored, and their scores on the CPU, (clip,) or (clip, column)."""
         assert self.gathered is not None, "a validation or test loop comes first"
         index, scores = (column.cpu() for column in self.gathered)
-        rows = datamodule.rows[split]
+        rows = list(datamodule.rows[split])  # a table makes all of them at once much quicker than one by one
         return [rows[row] for row in index.tolist()], scores
 
     def validation_metrics(self) -> Mapping[str, float | Tensor]:

@@ -1,10 +1,14 @@
 """Makes a paper's tables and figures of the finished runs of a grid: Markdown, CSV, LaTeX and PNG.
 
+Of an evaluations.csv, or the folder of one, it makes the matrix of spoofing detectors by corpora: what each was trained
+on, its EER on each corpus, their mean, one threshold for all, and what was published.
+
 Figures are averaged over sections and the like within a seed, then over seeds, and stand beside the published ones.
 What is missing is said, and a seed that is incomplete is left out of the average it would distort. Runs that were
 tested on different clips are not averaged.
 """
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,9 +29,13 @@ from lightning_modules.grids.finished import (
 )
 from lightning_modules.grids.grid_file import Grid, Output, read_grid
 from lightning_modules.grids.table_text import as_csv, latex, markdown
+from lightning_modules.matrix.published import SHIPPED
+from lightning_modules.matrix.report import is_table
+from lightning_modules.matrix.report import report as of_evaluations
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   python -m lightning_modules.report configs/grids/asd_figure3.yaml     # reports/asd_figure3/README.md
+  python -m lightning_modules.report tables/evaluations.csv --threshold-from asvspoof_5     # reports/tables/README.md
 
 Exit codes: 0 reported, 1 nothing to report or a file is wrong (the message says where), 2 wrong use."""
 
@@ -35,19 +43,47 @@ Exit codes: 0 reported, 1 nothing to report or a file is wrong (the message says
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = CommandParser("lightning_modules.report", description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("grid", metavar="GRID", help="a file of configs/grids")
+    parser.add_argument(
+        "grid", metavar="GRID_OR_TABLE", help="a file of configs/grids, or an evaluations.csv or its folder"
+    )
     parser.add_argument("--root", default="runs", help="folder of all experiments (default: %(default)s)")
     parser.add_argument(
-        "--output", type=Path, help="folder of the report (default: reports/<name of the grid>)"
+        "--output",
+        type=Path,
+        help="folder of the report (default: reports/<name of the grid, or of the folder>)",
+    )
+    parser.add_argument(
+        "--threshold-from",
+        metavar="NAME",
+        help="of a table: corpus whose EER threshold decides on corpora of one class (default: validation of the"
+        " checkpoints' own data, or the first corpus of both classes)",
+    )
+    parser.add_argument(
+        "--published",
+        default=SHIPPED,
+        metavar="FILE",
+        help="of a table: published figures (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
     try:
-        folder = options.output or Path("reports") / Path(options.grid).stem
-        print(report(options.grid, options.root, folder), end="")
+        print(_reported(options), end="")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _reported(options: argparse.Namespace) -> str:
+    path = Path(options.grid)
+    if not is_table(path):
+        return report(options.grid, options.root, options.output or Path("reports") / path.stem)
+    name = path.parent.name if path.suffix == ".csv" else path.name
+    return of_evaluations(
+        path,
+        options.output or Path("reports") / (name or "evaluations"),
+        threshold_from=options.threshold_from,
+        published=options.published,
+    )
 
 
 def report(path: str, root: str, folder: Path) -> str:

@@ -13,6 +13,7 @@ WITH_TORCH = {
     "audio",
     "clips",
     "corpora",
+    "degradation",
     "hearing",
     "loading",
     "frontends",

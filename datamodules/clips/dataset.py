@@ -1,9 +1,10 @@
-"""From rows to batches of waveforms: decoding, cropping, padding."""
+"""From rows to batches of waveforms: decoding, cropping, degrading, padding."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -32,12 +33,20 @@ class Item(NamedTuple):
     features: Tensor | None = None
 
 
+class Degradation(Protocol):
+    """What is done to waveforms before a method hears them; `datamodules.degradation.Chain` is such."""
+
+    def __call__(self, waveform: Tensor, sample_rate: int, seeds: Sequence[int]) -> Tensor:
+        """(channel, time) -> as long and as late; the seeds alone decide what is drawn."""
+        ...
+
+
 class ClipDataset(Dataset[Item]):
-    """Decode, resample, crop and pad clips.
+    """Decode, resample, crop, degrade and pad clips.
 
     An item is asked for as ``(index, draw)``: the 64-bit integer `draw` alone places the crop, evenly over
-    the places where it fits (0 is the beginning), so that data depend on neither workers, ranks nor
-    resumption.
+    the places where it fits (0 is the beginning), and decides how it is degraded, so that data depend on neither
+    workers, ranks nor resumption.
 
     Args:
         clips: The rows.
@@ -48,6 +57,8 @@ class ClipDataset(Dataset[Item]):
         resampler: By what, see `datamodules.audio.resample`.
         allow_truncated: Take what there is of files that were cut off.
         recordings: The clips decoded before; without them every item is decoded when it is asked for.
+        degrade: What is done to a crop, another time differently.
+        condition: What is done to a whole clip before it is cropped, always in the way that its key decides.
 
     Attributes:
         equal: Whether all items are equally long: batches need no padding, and no order by length.
@@ -64,6 +75,8 @@ class ClipDataset(Dataset[Item]):
         resampler: Resampler = "torchaudio",
         allow_truncated: bool = False,
         recordings: Decoded | None = None,
+        degrade: Degradation | None = None,
+        condition: Degradation | None = None,
     ) -> None:
         if crop_s is not None and not 1 <= crop_s * sample_rate < math.inf:
             raise ValueError(
@@ -75,7 +88,7 @@ class ClipDataset(Dataset[Item]):
         self.padding: Padding = padding
         self.mono, self.allow_truncated = mono, allow_truncated
         self.resampler: Resampler = resampler
-        self._recordings = recordings
+        self._recordings, self._degrade, self._condition = recordings, degrade, condition
         self._clips = clips if isinstance(clips, ClipTable) else ClipTable(clips)
 
     def __len__(self) -> int:
@@ -87,15 +100,27 @@ class ClipDataset(Dataset[Item]):
 
     def __getitem__(self, item: tuple[int, int]) -> Item:
         index, draw = item
-        clip = self.clip(index)
         rate, begin, end = self._span(index)
         size = self._length(rate, begin, end) if self.crop is None else self.crop
-        wanted = end - begin if self.crop is None else math.ceil(size * rate / self.sample_rate)
-        spare = max(end - begin - wanted, 0)
-        begin += draw * (spare + 1) >> 64
-        waveform = self._decode(index, Span(rate, begin, min(begin + wanted, end)))
-        waveform = resample(waveform, rate, self.sample_rate, self.resampler)[:, :size]
-        return Item(pad(waveform, size, self.padding), waveform.shape[1], clip, index)
+        if self._condition is not None:
+            waveform = self._conditioned(index, draw, size)
+        else:
+            wanted = end - begin if self.crop is None else math.ceil(size * rate / self.sample_rate)
+            spare = max(end - begin - wanted, 0)
+            begin += draw * (spare + 1) >> 64
+            waveform = self._resampled(index, Span(rate, begin, min(begin + wanted, end)))[:, :size]
+            if self._degrade is not None:
+                waveform = self._degrade(waveform, self.sample_rate, [draw])
+        return Item(pad(waveform, size, self.padding), waveform.shape[1], self.clip(index), index)
+
+    def _conditioned(self, index: int, draw: int, size: int) -> Tensor:
+        """A crop of the degraded clip, (channel, time), `size` samples at most."""
+        assert self._condition is not None
+        seed = hashlib.sha256(self.clip(index).key.encode("utf-8", "surrogateescape")).digest()[:8]
+        whole = self._resampled(index, self._span(index))
+        whole = self._condition(whole, self.sample_rate, [int.from_bytes(seed)])
+        begin = draw * (max(whole.shape[1] - size, 0) + 1) >> 64
+        return whole[:, begin : begin + size]
 
     def _length(self, rate: int, begin: int, end: int) -> int:
         """Samples of a whole clip at the target rate."""
@@ -105,6 +130,10 @@ class ClipDataset(Dataset[Item]):
         if self._recordings:
             return self._recordings.span(index)
         return span(self.clip(index), allow_truncated=self.allow_truncated)
+
+    def _resampled(self, index: int, part: Span) -> Tensor:
+        """A part of a clip's file at the target rate, (channel, time)."""
+        return resample(self._decode(index, part), part.rate, self.sample_rate, self.resampler)
 
     def _decode(self, index: int, part: Span) -> Tensor:
         if self._recordings:

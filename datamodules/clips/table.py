@@ -1,9 +1,9 @@
 """Rows of a data set's protocol, one by one or as columns of arrays."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import repeat, zip_longest
 from typing import overload
 
 import numpy as np
@@ -80,6 +80,23 @@ class ClipTable(Sequence[Clip]):
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def __iter__(self) -> Iterator[Clip]:  # ten times as quick as one index after the other
+        names, shared = list(self._attributes), {}
+        stops_s = (None if stop_s == math.inf else stop_s for stop_s in self.stops_s.tolist())
+        targets = self.targets.tolist()
+        plain = (tuple(each) for each in targets) if self.targets.ndim > 1 else targets
+        places = zip(self._keys, self.paths, plain, self.starts_s.tolist(), stops_s, strict=True)
+        values = zip(*self._attributes.values(), strict=True) if names else repeat((), len(self))
+        for (key, path, target, start_s, stop_s), found in zip(places, values, strict=True):
+            attributes = shared.get(found)
+            if attributes is None:  # equal ones are one object
+                attributes = shared[found] = dict(zip(names, found, strict=True))
+            yield Clip(key, path, target, attributes, start_s, stop_s)
+
+    def attribute(self, name: str) -> Sequence[str]:
+        """(clip,) values of an attribute that some clip has."""
+        return self._attributes[name]
 
     @overload
     def __getitem__(self, index: int) -> Clip: ...

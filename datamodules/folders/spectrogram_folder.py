@@ -10,6 +10,7 @@ import torch
 
 from datamodules.base import SplitName
 from datamodules.clips import Clip, ClipDataset, Item
+from datamodules.degradation import Chain
 from datamodules.folders.audio_folder import AudioFolder
 from datamodules.folders.near_duplicates import Survey
 from datamodules.folders.sound_files import SoundFiles
@@ -108,13 +109,18 @@ class SpectrogramFolder(AudioFolder):
 
     def __init__(self, *, root: str, **settings: Any) -> None:
         super().__init__(root=root, **settings)
+        for name, chain in (("degrade", self.degrade), ("condition", self.condition)):
+            if chain is not None:
+                raise ValueError(
+                    f"{name}: spectrograms have no sound to degrade: leave it out, or name the audio"
+                )
 
     @cached_property
     def files(self) -> SpectrogramFiles:
         """The images, whose index is read on the first look."""
         return SpectrogramFiles(self.root, sample_rate=self.sample_rate, crop_s=self.eval_crop_s)
 
-    def dataset(self, split: SplitName, crop_s: float | None) -> ClipDataset:
+    def dataset(self, split: SplitName, crop_s: float | None, *, degrade: Chain | None = None) -> ClipDataset:
         """Spectrograms of a split, or clips to predict on."""
         if split == "predict":
             return super().dataset(split, crop_s)

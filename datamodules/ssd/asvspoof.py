@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
-from datamodules.clips.search import clips_to_predict, missing_files, names_files
+from datamodules.clips.search import missing_files
 from datamodules.demo.asvspoof import DEMO_ROOT, make_demo
 from datamodules.files import score_rows, write_text_atomically
-from datamodules.protocol import ProtocolError, check_key, is_table, read_rows
-from datamodules.ssd.asvspoof_layouts import LAYOUTS, Edition, Layout
+from datamodules.folders.sound_files import Part
+from datamodules.protocol import ProtocolError
+from datamodules.ssd.asvspoof_layouts import LAYOUTS, Edition, Found, find, find_asv_scores, find_audio
+from datamodules.ssd.trial_lists import clips_beside, clips_of_sources
 
 
 class ASVspoof(ClipDataModule):
@@ -26,8 +28,9 @@ class ASVspoof(ClipDataModule):
     Args:
         edition: Which data set.
         root: Folder that holds ``ASVspoof2019_LA_train`` and its siblings (or ``LA`` with them); for 2021
-            ``ASVspoof2021_LA_eval`` and ``keys``; for edition 5 ``flac_T``, ``flac_D``, ``flac_E_eval`` and
-            the protocols. The default is a synthetic corpus, made where it is missing.
+            ``ASVspoof2021_LA_eval``, or its parts as they are unpacked, and ``keys``; for edition 5 ``flac_T``,
+            ``flac_D``, ``flac_E_eval``, or ``ASVspoof5_train`` and so on above these, and the protocols, also those of
+            the challenge phase. The default is a synthetic corpus, made where it is missing.
         train_root: Root of ASVspoof 2019, which 2021 is trained on: the same track, and LA for DF.
         subset: Which trials of 2021 to test on.
         **settings: Of `ClipDataModule`.
@@ -54,14 +57,13 @@ class ASVspoof(ClipDataModule):
         self.train_root = Path(train_root).expanduser() if train_root else None
         self.subset = subset
 
-    def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
+    def split(self, name: Part) -> list[Clip]:
         """Rows of a protocol.
 
         Raises:
             ProtocolError: With the file, the line and the way out.
         """
-        layout, root, protocol = self._locate(name)
-        return self._read(layout, root / layout.folder, protocol)
+        return self._read(self._find(name))
 
     @property
     def corpus(self) -> str:
@@ -69,61 +71,45 @@ class ASVspoof(ClipDataModule):
         return f"ASVspoof {self.edition} {self.root.name}"
 
     def rows_to_predict(self) -> list[Clip]:
-        """Clips of files, folders, lists and protocols of this edition, whose audio lies where that of a split does."""
-        paths = [Path(source) for source in self.predict]
-        protocols = [path for path in paths if is_table(path) and not names_files(path)]
-        files = [source for source in self.predict if Path(source) not in protocols]
-        return clips_to_predict(files) + [clip for path in protocols for clip in self._of_protocol(path)]
+        """Clips of files, folders, lists, and protocols, whose audio lies where that of a split does or beside."""
+        return clips_of_sources(self.predict, self._of_trials)
 
-    def _of_protocol(self, path: Path) -> list[Clip]:
+    def _of_trials(self, path: Path) -> list[Clip]:
+        """Clips of a protocol whose audio lies where that of a split does, or of any list beside its audio."""
+        faults: list[ProtocolError] = []
         for name in ("test", "validation", "train"):
-            layout, root, _ = self._locate(name)
-            clips = self._read(layout, root / layout.folder, path)
-            if not missing_files(clips[:1]):
-                return clips
-        raise ProtocolError(
-            f"{path}: {clips[0].key} is in no audio folder of ASVspoof {self.edition} at {self.root}: set data.root and"
-            " data.edition to those of the protocol"
-        )
+            edition, root, _ = self._place(name)
+            if not (folders := find_audio(edition, name, root)):
+                continue
+            try:
+                clips = self._read(Found(LAYOUTS[edition][name], root, path, folders))
+            except ProtocolError as error:  # of another edition, perhaps
+                faults.append(error)
+            else:
+                if not missing_files(clips[:1]):
+                    return clips
+        try:
+            return clips_beside(path)
+        except ProtocolError as error:
+            raise (faults or [error])[0] from None
 
-    def _read(self, layout: Layout, folder: Path, protocol: Path) -> list[Clip]:
-        wanted = self.subset if "subset" in layout.columns else "all"
-        clips, keys = [], set()
-        # Equal attributes are one object: a million rows fit into memory.
-        shared: dict[tuple[str, ...], dict[str, str]] = {}
-        names = [column for column in layout.columns if column not in {"key", "label"}]
-        columns = [layout.columns[name] for name in names]
-        for place, row in read_rows(protocol, num_columns=layout.num_columns):
-            key, label = row[layout.columns["key"]], row[layout.columns["label"]]
-            check_key(place, key, keys)
+    def _read(self, found: Found) -> list[Clip]:
+        clips = []
+        for place, key, path, label, attributes in found.utterances(subset=self.subset):
             if label not in self.classes:
                 raise ProtocolError(
                     f"{place}: label {label!r} is neither spoof nor bonafide: correct the line"
                 )
-            if wanted != "all" and row[layout.columns["subset"]] != wanted:
-                continue
-            if label == "bonafide":
-                row[layout.columns["attack"]] = "-"
-            values = tuple([row[column] for column in columns])
-            if values not in shared:
-                shared[values] = dict(zip(names, values, strict=True))
-            clips.append(Clip(key, f"{folder}/{key}.flac", self.classes.index(label), shared[values]))
+            clips.append(Clip(key, path, self.classes.index(label), attributes))
         if not clips:
-            raise ProtocolError(f"{protocol}: no trial of subset {wanted!r}: choose another subset")
+            raise ProtocolError(
+                f"{found.protocol}: no trial of subset {self.subset!r}: choose another subset"
+            )
         return clips
 
     def asv_scores(self, split: Literal["validation", "test"]) -> Path | None:
-        """Speaker verification scores that the t-DCF of a split needs, where they lie beside the data.
-
-        The file of 2019 (``SOURCE target|nontarget|spoof SCORE``), or the folder ``keys/<track>/ASV`` of 2021.
-        """
-        layout, root, protocol = self._locate(split)
-        if layout.protocol.startswith("ASVspoof2019"):
-            track, part = layout.protocol.split("_")[1], {"validation": "dev", "test": "eval"}[split]
-            path = root / f"ASVspoof2019_{track}_asv_scores/ASVspoof2019.{track}.asv.{part}.gi.trl.scores.txt"
-        else:
-            path = protocol.parent.parent / "ASV"
-        return path if path.exists() else None
+        """Speaker verification scores that the t-DCF of a split needs, where they lie beside the data."""
+        return find_asv_scores(self._place(split)[0], split, self._find(split))
 
     def write_scores(
         self,
@@ -152,18 +138,13 @@ class ASVspoof(ClipDataModule):
             for clip in clips
         }
 
-    def _locate(self, split: str) -> tuple[Layout, Path, Path]:
-        """Layout of a split, the folder it is relative to (root, or the track's in it), its protocol."""
-        edition, root, option = self.edition, self.root, "root"
-        if edition.startswith("2021") and split != "test":
-            edition = "2019_PA" if edition == "2021_PA" else "2019_LA"
-            root, option = self.train_root or root, "train_root"
-        layout = LAYOUTS[edition][split]
-        for folder in (root, root / edition[5:]):
-            for protocol in (folder / layout.protocol, folder / "ASVspoof5_protocols" / layout.protocol):
-                if protocol.exists():
-                    return layout, folder, protocol
-        raise ProtocolError(
-            f"{root / layout.protocol}: no such protocol: set {option} of ASVspoof {edition} to the folder"
-            f" that holds {Path(layout.protocol).parts[0]} and {Path(layout.folder).parts[0]}"
-        )
+    def _place(self, split: Part) -> tuple[Edition, Path, str]:
+        """Edition that a split is of, its root, and the option that names that."""
+        if self.edition.startswith("2021") and split != "test":
+            edition = "2019_PA" if self.edition == "2021_PA" else "2019_LA"
+            return edition, self.train_root or self.root, "train_root"
+        return self.edition, self.root, "root"
+
+    def _find(self, split: Part) -> Found:
+        edition, root, option = self._place(split)
+        return find(edition, split, root, option=option)

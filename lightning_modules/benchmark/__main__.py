@@ -8,7 +8,8 @@ implementation. With --baseline another checkout of this project over this one: 
 step with batches of the configuration's size. With --convolutions, also without data, the ways to compute the gradients
 of the network's convolutions on a CPU; with --operations where the time of a training step goes there, and whether
 other forms of its operations would be faster; with --engines the ways to compute its scores. With --resamplers what
-resamplers leave of sound beyond the target rate, and their time; needs no configuration.
+resamplers leave of sound beyond the target rate, and their time, and with --report what a report of a million trials
+costs beside NumPy reading and sorting them; these two need no configuration.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -22,6 +23,7 @@ Examples:
     OMP_NUM_THREADS=1 python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --operations
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --engines
     python -m lightning_modules.benchmark --resamplers
+    OMP_NUM_THREADS=1 python -m lightning_modules.benchmark --report
 """
 
 import argparse
@@ -43,6 +45,7 @@ from lightning_modules.benchmark.engines import engine_figures
 from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
+from lightning_modules.benchmark.reporting import report_figures
 from lightning_modules.benchmark.resamplers import resampler_figures
 from lightning_modules.benchmark.scoring import whole_clip_figures
 from lightning_modules.benchmark.step_cost import step_cost
@@ -105,6 +108,9 @@ def _report(
         of_each = resampler_figures()
         rows = {f"{name} {figure}": value for name, each in of_each.items() for figure, value in each.items()}
         return of_each, _show_cells(rows)
+    if options.report:
+        figures = report_figures(folder)
+        return figures, _show_cells(figures)
     if options.baseline is not None:
         measured = _against(options, arguments, folder)
     elif options.step:
@@ -133,6 +139,7 @@ def _parser() -> CommandParser:
     add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
     add("--operations", action="store_true", help="Measure operations of a training step on the CPU instead.")
     add("--resamplers", action="store_true", help="Measure the resamplers instead; needs no configuration.")
+    add("--report", action="store_true", help="Measure a report of a million trials; needs no configuration.")
     add = parser.add_argument_group("another checkout").add_argument
     add(
         "--baseline", type=Path, help="Its folder: measure start, steps, memory and scoring of both in turns."

@@ -135,9 +135,7 @@ def _show(mistakes: Sequence[Mistake], path: Path, trainer: Trainer, name: str, 
     data = cast("ClipDataModule", data_of(trainer))  # mistakes are those of clips
     rate = data.sample_rate
     clips = [replace(mistake.clip, stop_s=_stop_s(mistake.clip)) for mistake in mistakes]
-    dataset = ClipDataset(
-        clips, sample_rate=rate, resampler=data.resampler, allow_truncated=data.allow_truncated
-    )
+    dataset = ClipDataset(clips, **data.decoding, condition=data.condition)
     waveforms = [dataset[row, 0].waveform for row in range(len(clips))]
     titles = [f"{each.clip.key[-40:]}\n{each.target} taken for {each.predicted}" for each in mistakes]
     sheet = contact_sheet(waveforms, titles, sample_rate=rate)

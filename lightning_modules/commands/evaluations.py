@@ -1,8 +1,10 @@
 """Pairs of a checkpoint and a corpus: each scored once, a row in one table for all of them."""
 
 import csv
+import difflib
 import hashlib
 import itertools
+import json
 import os
 import re
 import sys
@@ -16,10 +18,14 @@ from datamodules.config.errors import cause
 from datamodules.config.shipped import config_path
 from lightning_modules.base import Split
 from lightning_modules.config import cli
+from lightning_modules.run.checkpoints import carried_config, read_checkpoint
 from lightning_modules.run.folder import Run, checkpoint_of
-from lightning_modules.run.results import put_row
+from lightning_modules.run.recipe import recipe_of
+from lightning_modules.run.results import put_row, trials_path
 
 TABLE, FILES = "evaluations.csv", "evaluations"
+CLEAN = "clean"
+_SPEECH_CORPORA = "SpeechCorpora"
 SAME = ("checkpoint_hash", "corpus", "split", "data_hash", "settings")
 Score = Callable[[cli.Platform, Split, Path], Mapping[str, Any] | None]
 _STAGES = {"test": "test", "validation": "validate"}
@@ -32,29 +38,73 @@ class Corpus(NamedTuple):
 
     Attributes:
         name: In the table, and of a folder.
-        config: What goes on top of a checkpoint's configuration; None is its own data.
+        config: What goes on top of a checkpoint's configuration.
+        public: Name and folder of a public corpus. Without either it is one that the checkpoint's own data know by this
+            name, or these data as they are.
     """
 
     name: str
-    config: Path | None
+    config: Path | None = None
+    public: tuple[str, Path] | None = None
 
 
 def read_corpora(words: Sequence[str]) -> list[Corpus]:
-    """Reads ``NAME=CONFIG`` or ``NAME``.
+    """Reads ``NAME=CONFIG``, ``NAME=FOLDER``, ``ALIAS=NAME:FOLDER`` or ``NAME``.
 
     Raises:
-        ValueError: A name is no folder name, or comes twice.
+        ValueError: A name is no folder name, comes twice or is no corpus's, or a folder is missing.
         FileNotFoundError: There is no such file.
     """
     corpora = []
     for word in words:
-        name, equals, config = word.partition("=")
+        name, equals, place = word.partition("=")
         if not re.fullmatch(r"\w[\w.-]*", name):
-            raise ValueError(f"--on {word}: give NAME=CONFIG, the name of letters, digits, '_', '-' and '.'")
+            raise ValueError(
+                f"--on {word}: give NAME=CONFIG, NAME=FOLDER or ALIAS=NAME:FOLDER, the name of letters, digits,"
+                " '_', '-' and '.'"
+            )
         if name in [corpus.name for corpus in corpora]:
             raise ValueError(f"--on {word}: {name} comes twice; each corpus has a name of its own")
-        corpora.append(Corpus(name, config_path(config) if equals else None))
+        corpora.append(_placed(word, name, place) if equals else Corpus(name))
     return corpora
+
+
+def _placed(word: str, name: str, place: str) -> Corpus:
+    called, colon, folder = place.partition(":")
+    if colon and called.isidentifier() and len(called) > 1:  # no drive of Windows
+        return Corpus(name, public=_public(word, called, folder))
+    if Path(place).expanduser().is_dir():
+        return Corpus(name, public=_public(word, name, place))
+    return Corpus(name, config=config_path(place))
+
+
+def _public(word: str, name: str, folder: str) -> tuple[str, Path]:
+    from datamodules.ssd.corpora import CORPORA, LISTS  # and with it torch
+
+    known = [*CORPORA, *LISTS]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise ValueError(
+            f"--on {word}: no corpus is called {name}"
+            + (f"; did you mean {near[0]}?" if near else "")
+            + f" Known are {', '.join(known)}; ALIAS=NAME:FOLDER gives one another name"
+        )
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise ValueError(f"--on {word}: no such folder: name the one that {name} is unpacked in")
+    return name, path
+
+
+class Outcome(NamedTuple):
+    """What became of all pairs.
+
+    Attributes:
+        failed: How many failed.
+        checkpoints: Hashes of those that were scored, now or before.
+    """
+
+    failed: int
+    checkpoints: set[str]
 
 
 def evaluate_pairs(
@@ -64,8 +114,9 @@ def evaluate_pairs(
     overrides: Sequence[str] = (),
     *,
     score: Score,
+    conditions: Sequence[str] = (),
     output: str | Path = ".",
-) -> int:
+) -> Outcome:
     """Scores each checkpoint on each split of each corpus; what fails is told in one line, and the others go on.
 
     Args:
@@ -74,43 +125,47 @@ def evaluate_pairs(
         splits: Of each corpus.
         overrides: Of the configuration, as on a command line.
         score: `workflow.evaluate`.
+        conditions: Of `data.condition`, one after the other, or `CLEAN`; without any that of the configuration.
         output: Folder of the table, and of the files below ``evaluations/<corpus>/<experiment>/``.
-
-    Returns:
-        How many failed.
     """
     table = Path(output) / TABLE
-    before, failed = _rows(table), 0
-    for source, corpus, split in itertools.product(sources, corpora, splits):
+    before, failed, checkpoints = read_rows(table), 0, set()
+    for source, corpus, split, condition in itertools.product(sources, corpora, splits, conditions or [None]):
         try:
-            _evaluate(source, corpus, split, overrides, table, before, score)
+            checkpoints.add(_evaluate(source, corpus, split, condition, overrides, table, before, score))
         except Exception as error:  # whatever ends one pair must not end the others
             if os.environ.get("TRACEBACK"):
                 raise
             failed += 1
-            sys.stderr.write(f"error: {source} on {corpus.name}, {split}: {cause(error)}\n")
+            under = "" if condition is None else f", {condition}"
+            sys.stderr.write(f"error: {source} on {corpus.name}, {split}{under}: {cause(error)}\n")
     rank_zero_info(
-        f"{table}: {len(_rows(table))} rows" + (f"; {failed} evaluations failed" if failed else "")
+        f"{table}: {len(read_rows(table))} rows" + (f"; {failed} evaluations failed" if failed else "")
     )
-    return failed
+    return Outcome(failed, checkpoints)
 
 
 def _evaluate(
     source: str,
     corpus: Corpus,
     split: Split,
+    condition: str | None,
     overrides: Sequence[str],
     table: Path,
     before: Sequence[Mapping[str, str]],
     score: Score,
-) -> None:
+) -> str:
+    """Scores a pair that is not finished, and returns the hash of the checkpoint."""
     if (Path(source) / "package.json").is_file():
         raise ValueError("a package scores files alone: name the checkpoint that it was exported from")
     checkpoint = checkpoint_of(source)
-    overlay = [f"--config={corpus.config}"] if corpus.config else []
-    words = [f"--ckpt_path={checkpoint}", *overlay, *_PLACE, *overrides]
+    content = _content_hash(checkpoint)
+    own = _own_config(checkpoint)
+    words = [f"--ckpt_path={checkpoint}", *_overlay(corpus, split, own), *_PLACE, *overrides]
+    if condition is not None:
+        words.append(f"--data.condition={'null' if condition == CLEAN else condition}")
     platform = cli.build("evaluate", "", words, exits=False)
-    content, run = _content_hash(checkpoint), platform.run_folder
+    run = platform.run_folder
     platform.run_folder = Run(
         experiment=run.experiment,
         id=f"{run.id}-{re.split('[=.]', checkpoint.stem)[0]}-{content[:6]}",
@@ -127,22 +182,70 @@ def _evaluate(
         "data_hash": evaluation.data_hash,
         "settings": evaluation.settings,
     }
+    heard = condition or (platform.config.data.get("init_args") or {}).get("condition") or CLEAN
     if any(all(row.get(name) == known[name] for name in SAME) for row in before):
-        rank_zero_info(f"{source} on {corpus.name}, {split}: finished before, not scored again")
-        return
+        rank_zero_info(f"{source} on {corpus.name}, {split}, {heard}: finished before, not scored again")
+        return content
     found = score(platform, split, checkpoint)
     if found is not None:
+        recipe = recipe_of(own or platform.resolved())
         origin = {
             "experiment": run.experiment,
             "run": run.id,
             "seed": found["seed"],
             "checkpoint": str(checkpoint),
+            "trained_on": recipe.trained_on,
+            "resources": recipe.resources,
+            "recipe": recipe.digest,
         }
-        files = {"scores": str(_written(platform.run_folder.folder / "scores", found["files"]))}
+        folder = platform.run_folder.folder
+        files = {"scores": str(_written(folder / "scores", found["files"]))}
+        if (trials := trials_path(folder / "tables", found["files"])).is_file():
+            files["trials"] = str(trials)
+        public = {"public": _public_name(corpus, own), "condition": heard}
         rest = {name: value for name, value in found.items() if name not in (*origin, "files")}
         put_row(
-            table, {**origin, "corpus": corpus.name, **rest, "checkpoint_hash": content, **files}, same=SAME
+            table,
+            {**origin, "corpus": corpus.name, **public, **rest, "checkpoint_hash": content, **files},
+            same=SAME,
         )
+    return content
+
+
+def _own_config(checkpoint: Path) -> Mapping[str, Any] | None:
+    return carried_config(read_checkpoint(checkpoint))
+
+
+def _overlay(corpus: Corpus, split: Split, own: Mapping[str, Any] | None) -> list[str]:
+    """Words that put a corpus in the place of the checkpoint's own data, of which crops and padding stay."""
+    if corpus.config is not None:
+        return [f"--config={corpus.config}"]
+    places = _own_corpora(own)
+    if corpus.public is None:
+        return [f"--data.{split}={json.dumps([corpus.name])}"] if corpus.name in places else []
+    name, folder = corpus.public
+    place = str(folder) if name == corpus.name else {"corpus": name, "root": str(folder)}
+    words = [f"--data={_SPEECH_CORPORA}", f"--data.corpora={json.dumps({**places, corpus.name: place})}"]
+    if not places:  # nor corpora of training that could share speech with it
+        words += ["--data.train=[]", "--data.validation=[]", "--data.test=[]"]
+    return [*words, f"--data.{split}={json.dumps([corpus.name])}"]
+
+
+def _own_corpora(own: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Name -> place of the public corpora that the checkpoint's own data name."""
+    data = (own or {}).get("data") or {}
+    if data.get("class_path", "").rpartition(".")[2] != _SPEECH_CORPORA:
+        return {}
+    known = (data.get("init_args") or {}).get("corpora")
+    return dict(known) if isinstance(known, Mapping) else dict.fromkeys(known or ())
+
+
+def _public_name(corpus: Corpus, own: Mapping[str, Any] | None) -> str:
+    """What a public corpus is called by all; of others the name in the table."""
+    if corpus.public is not None:
+        return corpus.public[0]
+    place = _own_corpora(own).get(corpus.name)
+    return place["corpus"] if isinstance(place, Mapping) else corpus.name
 
 
 def _written(folder: Path, name: str) -> Path:
@@ -150,7 +253,8 @@ def _written(folder: Path, name: str) -> Path:
     return next(path for path in sorted(folder.iterdir()) if name in (path.name, path.stem))
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
+def read_rows(table: Path) -> list[dict[str, str]]:
+    """Rows of the table; none where there is no table yet."""
     if not table.is_file():
         return []
     with table.open(newline="", encoding="utf-8") as file:

@@ -32,6 +32,7 @@ from lightning_modules.run.results import (
     save_figures,
     show,
     write_table,
+    write_trials,
 )
 from lightning_modules.run.rows import Report
 from lightning_modules.run.tracking import MetricsCSV
@@ -183,13 +184,15 @@ def _write(
         write_table(run.folder / "tables" / f"{name}.csv", report.table)
     for table, lines in report.tables.items():
         write_table(run.folder / "tables" / f"{name}_{table}.csv", lines)
+    if report.trials:
+        write_trials(run.folder / "tables", name, report.trials)
     row = result_row(run, evaluation, ckpt_path, platform.config.seed_everything, report)
     put_row(run.folder / "results.csv", row, same=SAME)
     title = headline(run, platform.datamodule.corpus, split)
     save_figures(run.folder / "figures", name, report, trainer.loggers, title=title)
     log_metrics(name, report, trainer.loggers, trainer.global_step, scores=scores)
     show(f"{run.experiment}/{run.id} {name}", report)
-    rank_zero_info(f"{run.folder}: scores/{scores.name}, tables/{name}.csv, results.csv, figures/")
+    rank_zero_info(f"{run.folder}: scores/{scores.name}, tables/, results.csv, figures/")
     return row
 
 

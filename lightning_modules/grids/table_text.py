@@ -9,53 +9,29 @@ from typing import TYPE_CHECKING
 
 from lightning_modules.grids.estimates import AVERAGE, SEVERAL, Estimate, Series, Table, label
 from lightning_modules.grids.grid_file import Output
+from lightning_modules.run.text_tables import latex_table, markdown_lines
 
 if TYPE_CHECKING:
     from lightning_modules.metrics.functional.paired import PairedComparison
     from lightning_modules.metrics.functional.paired_values import PairedDifference
 
 _DIFFERENCE = ("difference", "se", "se_clips", "se_seeds", "p_clips", "p", "p_wilcoxon", "num_pairs")
-_SPECIAL = str.maketrans(
-    {each: f"\\{each}" for each in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}"}
-    | {"−": "$-$", "–": "--", "±": r"$\pm$", "λ": r"$\lambda$"}
-)
 
 
 def markdown(table: Table, output: Output) -> str:
     """Figures to four places, what was published behind them, and differences to the baseline beneath."""
     text = []
     for caption, (head, *rows) in _parts(table, output):
-        lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-        text += [
-            f"{caption}:\n",
-            *("| " + " | ".join(each.replace("|", r"\|") for each in line) + " |" for line in lines),
-            "",
-        ]
+        text += [f"{caption}:\n", *markdown_lines(head, rows), ""]
     return "\n".join(text)
 
 
 def latex(table: Table, output: Output) -> str:
     """The same as floating tables, for the package booktabs."""
-    text = []
-    for caption, cells in _parts(table, output):
-        head, *rows = [" & ".join(cell.translate(_SPECIAL) for cell in row) for row in cells]
-        text += [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{f'{output.title}: {caption}.'.translate(_SPECIAL)}}}",
-            rf"\begin{{tabular}}{{l{'r' * head.count(' & ')}}}",
-            r"\toprule",
-            rf"{head} \\",
-            r"\midrule",
-            *(rf"{row} \\" for row in rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    return "\n".join(text)
+    return "\n".join(
+        latex_table(f"{output.title}: {caption}.", head, rows)
+        for caption, (head, *rows) in _parts(table, output)
+    )
 
 
 def as_csv(table: Table, output: Output) -> str:

@@ -44,9 +44,9 @@ def selu_(x: Tensor) -> Tensor:
     time: off by 2e-7 at most, as sums of convolutions are anyway.
     """
     is_trained = torch.is_grad_enabled() and x.requires_grad
-    if x.device.type != "cpu" or rule_of_this_cpu() != "avx512-1":
+    if torch.compiler.is_compiling() or is_trained or x.device.type != "cpu" or x.dtype != torch.float32:
         return F.selu(x, inplace=True)
-    if is_trained or torch.compiler.is_compiling() or x.dtype != torch.float32:
+    if rule_of_this_cpu() != "avx512-1":
         return F.selu(x, inplace=True)
     dense = x.movedim(1, -1)  # channels last
     if not dense.is_contiguous():

@@ -62,6 +62,7 @@ def embeddings(
         _heard(embedder, settings),
         [embedder.layers, embedder.pooling],
         [asdict(Listening.of(datamodule)), type(datamodule).__name__, split == "train"],
+        *_condition(datamodule, split),
         _contents(rows),
         suffix=".safetensors",
     )
@@ -115,6 +116,12 @@ def _heard(embedder: Embedder, settings: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in arguments.items() if name not in _UNHEARD}
     windows = {name: settings.get(name) for name in ("window", "hop")}
     return {"network": [network["class_path"], kept], "frontend": settings.get("frontend"), **windows}
+
+
+def _condition(datamodule: ClipDataModule, split: Split) -> list[dict[str, Any]]:
+    """Settings of what degrades the clips of a split; empty for clean ones."""
+    chain = None if split == "train" else datamodule.condition
+    return [] if chain is None else [chain.settings]
 
 
 def _contents(rows: Any) -> list[list[Any]]:

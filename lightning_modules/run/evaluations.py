@@ -9,11 +9,19 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lightning_modules.run.fitted import settings_of
+from lightning_modules.run.fitted import CONDITION, settings_of
 from lightning_modules.run.folder import Run
 from lightning_modules.run.provenance import data_hash, recorded_data_hash
 
-_NAMING = ("edition", "year", "subset", "test_split", "machine", "id")  # of data sets, for their names
+_NAMING = (
+    "edition",
+    "year",
+    "subset",
+    "test_split",
+    "machine",
+    "id",
+    "condition",
+)  # of data sets, for their names
 LIMITS = {"test": "limit_test_batches", "validation": "limit_val_batches"}
 
 
@@ -84,7 +92,8 @@ class Evaluations:
 
     def _is_own(self, split: str, rows: str, settings: Mapping[str, Any]) -> bool:
         own = self._own_config()
-        if not _agree(_settings(own, split), settings):
+        own_settings = _settings(own, split)
+        if own_settings.get("condition") != settings.get("condition") or not _agree(own_settings, settings):
             return False
         before = recorded_data_hash(self._run, split)
         return _roots(own) == _roots(self._config) or before in ("", rows)
@@ -106,13 +115,16 @@ class Evaluations:
 
 
 def _settings(config: Mapping[str, Any], split: str) -> dict[str, Any]:
-    """What decides scores, but not on which machine."""
+    """What decides scores, but not on which machine; of clean clips, as in former runs, no condition is said."""
     kept = json.loads(settings_of(config))
     trainer = config.get("trainer") or {}
     limit = trainer.get(LIMITS[split])
     # 0: not tested by fit, which says nothing of how
     is_whole = not limit or (isinstance(limit, float) and limit == 1)
+    arguments = config["data"].get("init_args", {})
+    condition = [arguments.get(name) for name in CONDITION] if arguments.get("condition") else None
     return {
+        **({"condition": condition} if condition else {}),
         "model": kept["model"],
         "data": {name: value for name, value in kept["data"].items() if not name.endswith("root")},
         "precision": str(trainer.get("precision") or "32-true"),
@@ -139,10 +151,15 @@ def _roots(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _data_set(data: Mapping[str, Any]) -> str:
     """``ASVspoof-2021_DF-eval``: letters that any file system and W&B take."""
+    return "-".join(named_parts(data, _NAMING))
+
+
+def named_parts(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Class of data, and those of the arguments that are given, of letters, digits and ``_``."""
     arguments = data.get("init_args", {})
     parts = [data["class_path"].rpartition(".")[2]]
-    parts += [str(arguments[name]) for name in _NAMING if arguments.get(name) is not None]
-    return "-".join(re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_") for part in parts)
+    parts += [str(arguments[name]) for name in names if arguments.get(name) is not None]
+    return [re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_") for part in parts]
 
 
 def _digest(value: Any) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datamodules.clips import Clip
 
 FOLDER = "fitted"
+CONDITION = ("condition", "noise", "rooms")
+"""Arguments of data sets that degrade the clips of an evaluation."""
 # what of a configuration changes neither scores nor the clips that something is fitted to
 _WITHOUT_EFFECT = {
     "model": {"optimizer", "lr_scheduler", "encoder_lr", "weights", "compile_network"},
@@ -35,6 +37,9 @@ _WITHOUT_EFFECT = {
         "drop_last",
         "allow_truncated",  # which the clips tell
         "class_names",  # targets count as clips do
+        "corpora",  # folders, of which the clips are others or the same
+        "degrade",
+        *CONDITION,  # training clips are clean where something is fitted to them
     },
 }
 

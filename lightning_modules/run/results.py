@@ -5,6 +5,7 @@ import csv
 import datetime as dt
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from datamodules.files import csv_text, write_text_atomically
+from datamodules.files import csv_text, write_csv, write_text_atomically
 from lightning_modules.run.evaluations import Evaluation
 from lightning_modules.run.folder import Run
 from lightning_modules.run.provenance import commit
@@ -26,6 +27,16 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Writes a breakdown as CSV with full precision; an undefined figure is empty."""
     defined = [{name: "" if value != value else value for name, value in row.items()} for row in rows]
     write_text_atomically(path, csv_text(list(rows[0]), defined))
+
+
+def trials_path(tables: Path, name: str) -> Path:
+    """Where the trials of an evaluation of this name stand."""
+    return tables / f"{name}_trials.csv"
+
+
+def write_trials(tables: Path, name: str, columns: Mapping[str, Sequence[str]]) -> None:
+    """Writes a row a trial."""
+    write_csv(trials_path(tables, name), chain([columns], zip(*columns.values(), strict=True)))
 
 
 def put_row(path: Path, row: Mapping[str, Any], *, same: Sequence[str]) -> None:
@@ -56,6 +67,8 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
             lock_descriptor(file.fileno())
         yield
 
+
+_ON_SCREEN = 40  # rows of a breakdown, beneath which the figures of all clips stay in sight
 
 SAME = ("split", "files", "checkpoint", "data_hash", "settings")
 """Columns of results.csv by which a later evaluation is the same one, made anew."""
@@ -119,7 +132,9 @@ def show(title: str, report: Report) -> None:
     console = Console()
     for warning in report.warnings:
         console.print(f"[bold red]warning:[/] {escape(warning)}")
-    if report.table:
+    if len(report.table) > _ON_SCREEN:
+        console.print(f"{title}: {len(report.table)} rows of the breakdown are in tables/")
+    elif report.table:
         console.print(_table(title, report.table))
     if report.metrics:
         console.print(_table(f"{title}: {len(report.keys)} clips", [report.metrics]))

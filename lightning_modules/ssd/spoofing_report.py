@@ -12,29 +12,52 @@ from lightning_modules.figures.detection import det_figure, score_histogram
 from lightning_modules.metrics.asv_scores import AsvScores, read_asv_scores
 from lightning_modules.metrics.asvspoof_evaluation import Result, ScoreArrays, evaluate
 from lightning_modules.metrics.breakdown import Factor, Groups
+from lightning_modules.metrics.cross_corpus import breakdown
 from lightning_modules.metrics.functional import looks_inverted
+from lightning_modules.metrics.trial_table import Trials, trial_columns
 from lightning_modules.run.rows import Report
 
 _GROUPS = ("attack", "vocoder", "codec")
+_APART = ("corpus", "language", "speaker")
+"""Attributes with tables of their own: a speaker may be of one class alone."""
 
 
 def spoofing_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path | None = None) -> Report:
     """Evaluates one score a clip.
 
     Args:
-        clips: The scored clips, of both classes (0 spoof, 1 bona fide).
+        clips: The scored clips (0 spoof, 1 bona fide). Of one class alone there are no figures: beside another corpus,
+            whose threshold decides, there are.
         scores: (clip,), higher = bona fide.
         asv_scores: Scores of the speaker verification system behind the detector, for the t-DCF: the file of
             ASVspoof 2019, judged by the t-DCF of that year, or the folder of 2021, by the revised one and with
             the trials of the clips' subset.
 
     Raises:
-        ValueError: All clips are of one class, or a score is not finite.
+        ValueError: A clip has no label, or a score is not finite.
     """
+    if unlabelled := [clip.key for clip in clips if clip.target not in (0, 1)]:
+        raise ValueError(
+            f"{len(unlabelled)} of {len(clips)} clips have no label, the first is {unlabelled[0]}: such are scored by"
+            " lightning_modules.predict"
+        )
+    columns = trial_columns(clips, scores.tolist())
     is_bonafide = np.array([clip.target == 1 for clip in clips])
+    if is_bonafide.all() or not is_bonafide.any():
+        only = "bona fide" if is_bonafide.any() else "spoofed"
+        return Report(
+            keys=columns["key"],
+            scores=scores.tolist(),
+            metrics={},
+            trials=columns,
+            warnings=[
+                f"all {len(clips)} clips are {only}: there is no EER; lightning_modules.evaluate judges them by the"
+                " threshold of another corpus"
+            ],
+        )
     names = [name for name in _GROUPS if all(name in clip.attributes for clip in clips)]
-    columns = {name: np.array([clip.attributes[name] for clip in clips]) for name in names}
-    trials = ScoreArrays(scores, Groups(columns, is_bonafide))
+    groups = Groups({name: np.array(columns[name]) for name in names}, is_bonafide)
+    trials = ScoreArrays(scores, groups)
     asv = _read_asv_scores(asv_scores, {clip.attributes.get("subset") for clip in clips})
     warnings = _warnings(scores, is_bonafide)
     num_distinct = len(scores.unique())
@@ -48,15 +71,21 @@ def spoofing_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path |
             warnings.append(f"no t-DCF: {reason}")
             asv = None
     revision = 2021 if asv_scores is not None and asv_scores.is_dir() else 2019
-    row = "vocoder" if "vocoder" in columns else "attack"  # 2021 DF has a hundred attacks
+    row = "vocoder" if "vocoder" in groups.columns else "attack"  # 2021 DF has a hundred attacks
     results = evaluate(trials, asv=asv, revision=revision, rows=[Factor(row, "spoof")])
     pooled = results[0]
     metrics = {"eer": pooled.eer, "min_tdcf": pooled.min_tdcf, "min_dcf": pooled.min_dcf, "cllr": pooled.cllr}
     return Report(
-        keys=[clip.key for clip in clips],
+        keys=columns["key"],
         scores=scores.tolist(),
         metrics={name: value for name, value in metrics.items() if not math.isnan(value)},
         table=[_row(result, asv is not None) for result in results],
+        tables={
+            f"by_{name}": breakdown(Trials(scores.numpy(), is_bonafide), columns[name], pooled.threshold)
+            for name in _APART
+            if len(set(columns.get(name, ()))) > 1
+        },
+        trials=columns,
         figures={
             "det": det_figure({"pooled": (scores, is_bonafide)}),
             "scores": score_histogram(scores, is_bonafide),

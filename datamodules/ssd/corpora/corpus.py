@@ -55,6 +55,7 @@ class Corpus:
             training and test.
         labels: Its words, in small letters -> class.
         write_demo: (root, seed) -> a made corpus of a few seconds in the same layout.
+        asv_scores: (root, split) -> scores of speaker verification that a t-DCF needs, where it has some.
     """
 
     name: str
@@ -67,9 +68,15 @@ class Corpus:
     speech_of: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=lambda: LABELS)
     write_demo: Callable[[Path, int], None]
+    asv_scores: Callable[[Path, Part], Path | None] = lambda _root, _split: None
 
-    def clips(self, root: Path, split: Part) -> list[Clip]:
-        """Utterances of a split; ``corpus`` is one of their attributes, ``attack`` is ``-`` where they are bona fide.
+    def clips(self, root: Path, split: Part, *, called: str | None = None) -> list[Clip]:
+        """Utterances of a split; ``attack`` is ``-`` where they are bona fide.
+
+        Args:
+            root: Folder of the corpus.
+            split: Which; a corpus without splits is whole in any.
+            called: Value of the attribute ``corpus``; None is its name.
 
         Raises:
             ProtocolError: With file, line and the way out: the split is none of the corpus, a label is unknown, an id
@@ -92,7 +99,7 @@ class Corpus:
                     trial.place, f"{trial.key} comes twice, first in {before}", "remove one of the lines"
                 )
                 continue
-            values = {"corpus": self.name, **trial.attributes}
+            values = {"corpus": called or self.name, **trial.attributes}
             if label == "bonafide" and "attack" in values:
                 values["attack"] = "-"
             attributes = shared.setdefault(tuple(values.items()), values)

@@ -6,17 +6,18 @@ from pathlib import Path
 from datamodules.demo.utterances import write_utterance
 from datamodules.demo.vocoders import EVALUATION_SYSTEMS
 from datamodules.folders.sound_files import Part
-from datamodules.protocol import read_named
 from datamodules.ssd.corpora.corpus import Corpus, Trial
+from datamodules.ssd.corpora.trees import home, read_columns
 
 LIST = "meta.csv"
 
 
-def trials(root: Path, split: Part | None) -> Iterator[Trial]:
+def trials(root: Path, _split: Part | None) -> Iterator[Trial]:
     """Rows ``file,speaker,label`` of ``meta.csv``, which lies beside the files."""
-    for place, row in read_named(root / LIST):
+    base = home(root, LIST)
+    for place, row in read_columns(base / LIST, "file", "speaker", "label"):
         name = row["file"]
-        yield Trial(place, name, f"{root}/{name}", row["label"], {"speaker": row["speaker"]})
+        yield Trial(place, name, f"{base}/{name}", row["label"], {"speaker": row["speaker"]})
 
 
 def write_demo(root: Path, seed: int) -> None:
