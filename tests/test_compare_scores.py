@@ -150,7 +150,7 @@ def submission(folder, shift=0.0, *, names=range(8)):
 
 def test_folders_of_anomaly_scores_and_runs(tmp_path, capsys):
     submission(tmp_path / "team")
-    submission(tmp_path / "run/scores/test", 2.5, names=reversed(range(8)))
+    submission(tmp_path / "run/scores/test", 2.5, names=range(7, -1, -1))
     found = compare("--a", "team", "--b", "run", "--draws", "40")
     # anomalies 1 3 0 2 against the normal clips 0 2 of source and 4 1 of target, then 2.5 higher
     source, target = 5 / 8, 2.5 / 8

@@ -145,7 +145,7 @@ def _aucs(
 def _mean(aucs: Sequence[NDArray[np.float64]], machines: Sequence[str], year: int) -> NDArray[np.float64]:
     """As `summarise` does it, (draw,)."""
     if year > 2020:
-        return len(aucs) / sum(1 / np.maximum(auc, EPSILON) for auc in aucs)
+        return 1 / np.mean(1 / np.maximum(aucs, EPSILON), axis=0)
     by_machine = {
         machine: [auc for auc, each in zip(aucs, machines, strict=True) if each == machine]
         for machine in dict.fromkeys(machines)
