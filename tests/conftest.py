@@ -13,6 +13,8 @@ from datamodules.cache import VARIABLE
 from datamodules.demo import asvspoof, machines
 from datamodules.demo.epic_kitchens import write_epic_kitchens
 from datamodules.demo.events import write_kinetics_sounds, write_vggsound
+from datamodules.ssd.corpora import CORPORA
+from datamodules.ssd.corpora.located import Located
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine fails no test
 hypothesis.settings.load_profile("unhurried")
@@ -57,6 +59,15 @@ def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo corpus in the layout of ASVspoof 2019 LA; made once a session, not to be changed."""
     folder = tmp_path_factory.mktemp("demo") / "ASVspoof2019_LA"
     asvspoof.make_demo(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made ASVspoof 2019 LA, 30 utterances, and In-the-Wild, 8, in folders of their names; not to be changed."""
+    folder = tmp_path_factory.mktemp("demo_corpora")
+    for name in ("asvspoof_2019_la", "in_the_wild"):
+        Located(name, CORPORA[name], folder / name).write_demo(folder / name)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +27,7 @@ def write_corpora(folder: str | Path, *, seed: int = 0) -> None:
     """Write every made corpus in a folder of its own name."""
     with new_folder(folder) as root:
         for name, corpus in CORPORA.items():
-            (root / name).mkdir()
-            corpus.write_demo(root / name, seed)
+            Located(name, corpus, root / name).write_demo(root / name, seed=seed)
 
 
 class SpeechCorpora(ClipDataModule):
@@ -75,7 +75,7 @@ class SpeechCorpora(ClipDataModule):
         if corpora is None:
             corpora = [name for name in CORPORA if (self.root / name).is_dir()] or list(CORPORA)
         places = corpora if isinstance(corpora, Mapping) else dict.fromkeys(corpora)
-        self.corpora: dict[str, Located] = located(places, self.root)
+        self.corpora: dict[str, Located] = located(places, self.root, demo_root=Path(DEMO_ROOT))
         self.weights = _checked_weights(train)
         self.balance: Balance = balance
         self.train = chosen("train", train, self.corpora)
@@ -113,11 +113,11 @@ class SpeechCorpora(ClipDataModule):
     def make_small(self, folder: Path) -> None:
         """Make in `folder` what `prepare_data` would, for a dry run that leaves nothing."""
         for each in self._absent_demos():
-            self.corpora[each.name] = Located(each.name, each.corpus, folder / each.name)
+            self.corpora[each.name] = replace(each, root=folder / each.name)
             each.write_demo(folder / each.name)
 
     def _absent_demos(self) -> list[Located]:
-        return [each for each in self.corpora.values() if _is_made(each) and not each.root.exists()]
+        return [each for each in self.corpora.values() if each.is_made and not each.root.exists()]
 
     def setup(self, stage: str | None = None) -> None:
         """As `ClipDataModule`; says which corpora of training and evaluation share speech.
@@ -133,10 +133,10 @@ class SpeechCorpora(ClipDataModule):
             for name in dict.fromkeys((*self.train, *self.validation, *self.test)):
                 self.corpora[name].require_root()  # a test that cannot be made is told before the training
         evaluated = [each.corpus for each in (*self.corpora_of("validation"), *self.corpora_of("test"))]
-        if leaks := describe_leaks([each.corpus for each in self.corpora_of("train")], evaluated):
-            self._tell_once(
-                rank_zero_warn, f"{leaks} share speech: figures on what is evaluated may be too good"
-            )
+        leaks = describe_leaks([each.corpus for each in self.corpora_of("train")], evaluated)
+        if leaks and "leaks" not in self._told:
+            rank_zero_warn(f"{type(self).__name__}: {leaks}: figures on these may be too good")
+            self._told.add("leaks")
         super().setup(stage)
 
     def split(self, name: Literal["train", "validation", "test"]) -> list[Clip]:
@@ -148,8 +148,9 @@ class SpeechCorpora(ClipDataModule):
         corpora = self.corpora_of(name)
         clips = {each.name: each.clips(name) for each in corpora}
         odd = filter(None, (self._difference(each, name, clips[each.name]) for each in corpora))
-        if lines := "; ".join(odd):
-            self._tell_once(rank_zero_info, f"{type(self).__name__} {name}, other than published: {lines}")
+        if (lines := "; ".join(odd)) and name not in self._told:
+            rank_zero_info(f"{type(self).__name__} {name}, other than published: {lines}")
+            self._told.add(name)
         if len(clips) == 1:
             return next(iter(clips.values()))
         return [
@@ -162,15 +163,10 @@ class SpeechCorpora(ClipDataModule):
         """How a corpus differs from what its authors counted; of a made one nobody asks."""
         published = each.corpus.counts.get(split if each.corpus.splits else "all")
         found = tuple(sum(clip.target == label for clip in clips) for label in (1, 0))
-        if published is None or found == published or _is_made(each):
+        if published is None or found == published or each.is_made:
             return None
         counts = (f"{here} of {there}" for here, there in zip(found, published, strict=True))
         return f"{each.name} has {' bona fide and '.join(counts)} spoofed utterances"
-
-    def _tell_once(self, tell: Any, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            tell(line)
 
     def train_sampler(self) -> TrainSampler:
         """Each clip once an epoch, or by weights and `balance`."""
@@ -212,11 +208,6 @@ class SpeechCorpora(ClipDataModule):
                     f"data.{role}: {corpus.title} has no splits and is in data.{before[0]} already: name it in one of"
                     " them"
                 )
-
-
-def _is_made(each: Located) -> bool:
-    """Whether a corpus lies where a made one would."""
-    return each.root == Path(DEMO_ROOT, each.name)
 
 
 def _checked_weights(train: Iterable[str] | Mapping[str, float]) -> dict[str, float]:

@@ -40,11 +40,13 @@ def clips_of_sources(
 
 
 def _is_of_trials(source: Path) -> bool:
-    """Whether a file is a text that names trials rather than audio files."""
-    if source.suffix.lower() not in _LISTS or not source.is_file() or names_files(source):
+    """Whether a file is a text that names trials rather than audio files, judged by its first two lines."""
+    if source.suffix.lower() not in _LISTS or not source.is_file():
         return False
     with source.open(encoding="utf-8", errors="surrogateescape") as file:
-        first = file.readline(10_000).strip()
+        first, second = (file.readline(10_000).strip() for _ in range(2))
+    if names_files(source):
+        return not is_audio(first) and bool(second) and not any(map(is_audio, _values(second)))
     return len(_values(first)) > 1 or (bool(first) and not (source.parent / first).exists())
 
 

@@ -71,7 +71,30 @@ def test_scores_of_a_collapsed_network_are_reported(clips, num_distinct):
     assert f"only {num_distinct} distinct scores" in report.warnings[-1]
 
 
-def test_one_class_is_refused():
-    clips = [Clip(key=str(n), path="x", target=1) for n in range(4)]
-    with pytest.raises(ValueError, match="spoof"):
-        spoofing_report(clips, torch.arange(4.0))
+@pytest.mark.parametrize(("target", "only"), [(1, "bona fide"), (0, "spoofed")])
+def test_one_class_has_trials_and_no_figures(target, only):
+    clips = [Clip(key=str(n), path="x", target=target) for n in range(4)]
+    report = spoofing_report(clips, torch.arange(4.0))
+    assert (report.metrics, report.table) == ({}, ())
+    assert report.trials["score"] == ["0", "1", "2", "3"]
+    assert f"all 4 clips are {only}: there is no EER" in report.warnings[0]
+
+
+def test_clips_without_a_label_are_named():
+    clips = [Clip(key="a", path="x", target=1), Clip(key="b", path="x")]
+    with pytest.raises(ValueError, match="1 of 2 clips have no label, the first is b"):
+        spoofing_report(clips, torch.arange(2.0))
+
+
+def test_speakers_languages_and_corpora_have_tables_of_their_own():
+    kinds = [("a", 1, 3.0), ("a", 0, 1.0), ("b", 0, 2.0), ("b", 1, 1.5), ("c", 0, 0.0)]
+    clips = [
+        Clip(f"{n}", "x", target, {"speaker": who, "corpus": "x"}) for n, (who, target, _) in enumerate(kinds)
+    ]
+    report = spoofing_report(clips, torch.tensor([score for *_, score in kinds], dtype=torch.double))
+    assert list(report.tables) == ["by_speaker"]  # all are of one corpus
+    rows = {row["condition"]: row for row in report.tables["by_speaker"]}
+    assert [(row["bona fide"], row["spoof"]) for row in rows.values()] == [(1, 1), (1, 1), (0, 1)]
+    assert [rows[name]["EER %"] for name in "ab"] == [0, 100]
+    assert rows["c"]["spoof accepted %"] == 0
+    assert list(report.trials) == ["key", "label", "score", "corpus", "speaker"]

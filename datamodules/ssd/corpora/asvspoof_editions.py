@@ -19,6 +19,7 @@ _SYSTEMS: Mapping[Part, Mapping[str, Vocoder]] = {
     "validation": TRAINING_SYSTEMS,
     "test": EVALUATION_SYSTEMS,
 }
+_LETTERS: Mapping[Part, str] = {"train": "T", "validation": "D", "test": "E"}
 
 
 def _trials(edition: Edition, root: Path, split: Part | None) -> Iterator[Trial]:
@@ -34,15 +35,16 @@ def _asv_scores(edition: Edition, root: Path, split: Part) -> Path | None:
 
 def _write_demo(edition: Edition, root: Path, seed: int) -> None:
     """Ten utterances a split, half of them spoofed, with as many columns as the protocol has."""
-    for number, (split, layout) in enumerate(LAYOUTS[edition].items()):
+    for split, layout in LAYOUTS[edition].items():
+        number = list(_SYSTEMS).index(split)
         lines = []
         for row, system in enumerate((*_SYSTEMS[split], *[None] * 5, next(iter(_SYSTEMS[split])))):
-            key = f"{edition[-2:]}_{split[0].upper()}_{1_000_000 + row}"
+            key = f"{edition[-2:]}_{_LETTERS[split]}_{1_000_000 + row}"
             speaker = 4 * number + row % 4
             vocoder = _SYSTEMS[split][system] if system else None
             path = root / layout.folders[0] / f"{key}.flac"
             write_utterance(path, speaker=speaker, vocoder=vocoder, seed=(seed, number, row))
-            lines.append(" ".join(_columns(layout, f"S{speaker:04d}", key, system)))
+            lines.append(" ".join(_columns(layout, f"{edition[-2:]}_{speaker:04d}", key, system)))
         protocol = root / layout.protocols[0]
         protocol.parent.mkdir(parents=True, exist_ok=True)
         protocol.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -28,9 +28,9 @@ def chances(
         balance: What is drawn alike.
         weights: Corpus -> weight; those that have none have 1.
     """
-    if balance == "none" and len(set(weights.values()) | {1.0}) == 1:
-        return None
     names = {name: number for number, name in enumerate(dict.fromkeys(corpora))}
+    if balance == "none" and len({weights.get(name, 1.0) for name in names}) == 1:
+        return None
     corpus = np.array([names[name] for name in corpora])
     weight = np.array([weights.get(name, 1.0) for name in names])[corpus]
     _, label = np.unique(targets, return_inverse=True)

@@ -18,11 +18,15 @@ def shared_speech(first: Corpus, second: Corpus) -> list[str]:
 
 
 def describe_leaks(train: Iterable[Corpus], evaluated: Iterable[Corpus]) -> str:
-    """``A and B (VCTK), A and C (LJSpeech)`` of the corpora that share speech; empty where none do."""
-    others = list(evaluated)
-    pairs = ((one, other, shared_speech(one, other)) for one in train for other in others)
-    lines = (f"{one.title} and {other.title} ({', '.join(speech)})" for one, other, speech in pairs if speech)
-    return ", ".join(dict.fromkeys(lines))
+    """``A shares VCTK with B and C; A shares LJSpeech with D`` of two sides' titles; empty where nothing is shared."""
+    others, found = list(evaluated), dict[tuple[str, str], dict[str, None]]()
+    for one in train:
+        for other in others:
+            if speech := shared_speech(one, other):
+                found.setdefault((one.title, ", ".join(speech)), {})[other.title] = None
+    return "; ".join(
+        f"{one} shares {speech} with {' and '.join(with_)}" for (one, speech), with_ in found.items()
+    )
 
 
 def _speech(corpus: Corpus) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """A configuration's corpora: which ones they are, and where each lies."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from zlib import crc32
 
 from datamodules.clips import Clip
 from datamodules.files import new_folder
@@ -36,11 +37,13 @@ class Located:
         name: What the configuration calls it.
         corpus: Its layout.
         root: Its folder.
+        is_made: Whether a made one lies there, or will.
     """
 
     name: str
     corpus: Corpus
     root: Path
+    is_made: bool = False
 
     def clips(self, split: Part) -> list[Clip]:
         """Utterances of a split, as `Corpus.clips`.
@@ -64,22 +67,26 @@ class Located:
             )
 
     def write_demo(self, folder: Path, *, seed: int = 0) -> None:
-        """Write the made corpus as a folder that appears when it is complete."""
+        """Write the made corpus as a folder that appears when it is complete; no two corpora say the same."""
         with new_folder(folder) as root:
-            self.corpus.write_demo(root, seed)
+            self.corpus.write_demo(root, crc32(self.name.encode()) + seed)
 
 
-def located(corpora: Mapping[str, str | CorpusAt | None], root: Path) -> dict[str, Located]:
+def located(
+    corpora: Mapping[str, str | CorpusAt | None], root: Path, *, demo_root: Path
+) -> dict[str, Located]:
     """Corpora of a configuration, by what it calls them.
 
     Args:
         corpora: Name -> folder, or None for the folder in `root` that is called so; see `CorpusAt`.
         root: Folder of those that have none.
+        demo_root: Folder of made ones, each called as the configuration does.
 
     Raises:
         ValueError: A corpus is unknown, or its name is no plain one.
     """
-    return {name: _located(name, place, root) for name, place in corpora.items()}
+    found = (_located(name, place, root) for name, place in corpora.items())
+    return {each.name: replace(each, is_made=each.root == demo_root / each.name) for each in found}
 
 
 def _located(name: str, place: str | CorpusAt | None, root: Path) -> Located:

@@ -99,11 +99,13 @@ SMALLER = {  # than the demo corpora
     "VGGSound": "demo_events/VGGSound",
     "KineticsSounds": "demo_events/KineticsSounds",
     "EPICKitchens": "demo_events/EPIC-KITCHENS-100",
+    "SpeechCorpora": "demo_corpora/",
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "ASVspoof": {"predict": ["ASVspoof2019_LA_eval/flac"]},
     "AudioFolder": {"near_duplicates": None, "sample_rate": 22050},
     "DCASE": {"validation_fraction": 0.2},
+    "SpeechCorpora": {"train": ["asvspoof_2019_la"], "predict": ["in_the_wild/meta.csv"]},
 }
 
 

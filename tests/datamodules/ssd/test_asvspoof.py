@@ -164,6 +164,45 @@ def test_edition_5_layout(folder, tmp_path) -> None:
     assert (spoof.target, bonafide.target, bonafide.attributes["attack"]) == (0, 1, "-")
 
 
+def test_edition_5_below_folders_of_its_parts_and_of_the_challenge_phase(tmp_path) -> None:
+    root = _corpus(
+        tmp_path,
+        {
+            "ASVspoof5.train.metadata.txt": "T_4850 T_0000000000 F - A05 spoof\nT_1 T_2 M - bonafide bonafide\n",
+            "ASVspoof5_train/flac_T/T_0000000000.flac": "",
+            "ASVspoof5.dev.track_1.tsv": "D_4461 D_0000000169 F - - - AC1 A14 spoof -\n",
+            "ASVspoof5_dev/flac_D/D_0000000169.flac": "",
+        },
+    )
+    data = ASVspoof(edition="5", root=str(root))
+    spoof, bonafide = data.split("train")
+    assert spoof.path == str(root / "ASVspoof5_train/flac_T/T_0000000000.flac")
+    assert spoof.attributes == {"speaker": "T_4850", "attack": "A05"}
+    assert (spoof.target, bonafide.target, bonafide.attributes["attack"]) == (0, 1, "-")
+    (clip,) = data.split("validation")
+    assert (clip.path, clip.target) == (str(root / "ASVspoof5_dev/flac_D/D_0000000169.flac"), 0)
+
+
+@pytest.mark.parametrize("above", ["", "ASVspoof2021_DF_eval/"])
+def test_2021_df_in_parts_as_unpacked(above, tmp_path) -> None:
+    parts = [f"{above}ASVspoof2021_DF_eval_part0{number}/ASVspoof2021_DF_eval/flac" for number in range(4)]
+    names = [f"DF_E_200001{number}" for number in range(4)]
+    root = _corpus(
+        tmp_path, {f"{part}/{name}.flac": "" for part, name in zip(parts, reversed(names), strict=True)}
+    )
+    lines = [f"LA_0023 {name} nocodec asvspoof A14 spoof notrim eval - - - - -\n" for name in names]
+    _corpus(root, {"DF-keys-full/keys/DF/CM/trial_metadata.txt": "".join(lines)})
+    clips = ASVspoof(edition="2021_DF", root=str(root)).split("test")
+    expected = [str(root / part / f"{name}.flac") for part, name in zip(reversed(parts), names, strict=True)]
+    assert [clip.path for clip in clips] == expected
+
+
+def test_2019_with_protocols_above_the_track(tmp_path) -> None:
+    root = _corpus(tmp_path, {PROTOCOL: GOOD.decode(), "LA/ASVspoof2019_LA_train/flac/LA_T_1000001.flac": ""})
+    clips = ASVspoof(root=str(root)).split("train")
+    assert clips[0].path == str(root / "LA/ASVspoof2019_LA_train/flac/LA_T_1000001.flac")
+
+
 def test_scores_are_written_in_the_official_formats(demo_corpus, tmp_path) -> None:
     data = ASVspoof(root=str(demo_corpus))
     data.setup("test")
@@ -278,6 +317,30 @@ def test_a_protocol_can_be_predicted_on(demo_corpus) -> None:
     keys = [clip.key for clip in data.rows["predict"]]
     assert keys == [flac.stem, *(line.split()[1] for line in protocol.read_text().splitlines())]
     assert all(Path(clip.path).is_file() for clip in data.rows["predict"])
+
+
+def test_official_lists_without_labels_are_predicted_on_beside_their_audio(tmp_path) -> None:
+    root = _corpus(
+        tmp_path,
+        {
+            "ASVspoof2021_DF_eval/ASVspoof2021.DF.cm.eval.trl.txt": "DF_E_2000011\nDF_E_2000013\n",
+            "ASVspoof2021_DF_eval/flac/DF_E_2000011.flac": "",
+            "ASVspoof2021_DF_eval/flac/DF_E_2000013.flac": "",
+        },
+    )
+    source = root / "ASVspoof2021_DF_eval/ASVspoof2021.DF.cm.eval.trl.txt"
+    data = ASVspoof(edition="2021_DF", root=str(root), predict=[str(source)])
+    data.setup("predict")
+    assert [(clip.key, clip.path) for clip in data.rows["predict"]] == [
+        (key, str(root / f"ASVspoof2021_DF_eval/flac/{key}.flac")) for key in ("DF_E_2000011", "DF_E_2000013")
+    ]
+
+
+def test_a_fault_of_a_protocol_is_told_rather_than_what_is_not_beside_it(demo_corpus, tmp_path) -> None:
+    (tmp_path / "protocol.txt").write_bytes(GOOD.replace(b"spoof", b"fake"))
+    data = ASVspoof(root=str(demo_corpus), predict=[str(tmp_path / "protocol.txt")])
+    with pytest.raises(ProtocolError, match=r"protocol.txt:2: label 'fake'"):
+        data.setup("predict")
 
 
 def test_lists_of_names_with_spaces_are_no_protocols(demo_corpus, tmp_path) -> None:

@@ -10,10 +10,11 @@ import soundfile
 
 from datamodules.protocol import ProtocolError
 from datamodules.ssd.corpora import CORPORA
+from datamodules.ssd.corpora.asvspoof_editions import EDITIONS
 
 SPOOFED_ONLY = {"codecfake", "diffssd", "wavefake"}
 GENUINE_ONLY = {"m_ailabs"}
-AT_THE_ROOT = {"codecfake"}
+AT_THE_ROOT = {"codecfake", *(edition.name for edition in EDITIONS)}
 PAGE = Path(__file__).parents[4] / "datamodules/ssd/corpora/README.md"
 
 
@@ -27,7 +28,7 @@ def made(tmp_path, monkeypatch):
     """Makes a corpus of a name; short noise stands for speech, whose synthesis takes longer than all else."""
 
     def make(name):
-        for module in ("made", "in_the_wild"):
+        for module in ("made", "in_the_wild", "asvspoof_editions"):
             monkeypatch.setattr(f"datamodules.ssd.corpora.{module}.write_utterance", _hiss, raising=False)
         CORPORA[name].write_demo(tmp_path, 0)
         return tmp_path
