@@ -115,7 +115,7 @@ class Evaluations:
 
 
 def _settings(config: Mapping[str, Any], split: str) -> dict[str, Any]:
-    """What decides scores, but not on which machine; of clean clips nothing is said of conditions, as in former runs."""
+    """What decides scores, but not on which machine; nothing is said of the condition of clean clips, as once."""
     kept = json.loads(settings_of(config))
     trainer = config.get("trainer") or {}
     limit = trainer.get(LIMITS[split])
