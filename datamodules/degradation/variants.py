@@ -1,7 +1,7 @@
 """Degraded variants of training clips that a pack holds, among which training draws in place of degrading anew.
 
-``.variants/settings.json`` in a packed root says what made them, and ``.variants/0``, ``.variants/1``, ... are packed roots
-of their own, each with the same files, all of one rate.
+``.variants/settings.json`` in a packed root says what made them, and ``.variants/0``, ``.variants/1``, ... are packed
+roots of their own, each with the same files, all of one rate.
 """
 
 import json
@@ -47,7 +47,9 @@ def variant_roots(root: Path, settings: Mapping[str, Any]) -> list[Path]:
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{root / FOLDER / SETTINGS}: damaged ({error}): delete the folder and pack again") from None
+        raise ValueError(
+            f"{root / FOLDER / SETTINGS}: damaged ({error}): delete the folder and pack again"
+        ) from None
 
 
 def variant_rows(rows: Sequence[Clip], root: Path, place: Path) -> ClipTable:
@@ -58,5 +60,7 @@ def variant_rows(rows: Sequence[Clip], root: Path, place: Path) -> ClipTable:
     """
     outside = next((clip.path for clip in rows if not Path(clip.path).is_relative_to(root)), None)
     if outside is not None:
-        raise ValueError(f"{outside}: outside of data.root {root}, whose variants alone are packed: set degrade to null")
+        raise ValueError(
+            f"{outside}: outside of data.root {root}, whose variants alone are packed: set degrade to null"
+        )
     return ClipTable([replace(clip, path=str(place / Path(clip.path).relative_to(root))) for clip in rows])

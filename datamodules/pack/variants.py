@@ -14,41 +14,42 @@ from datamodules.clips import Clip, ClipDataset, Item
 from datamodules.degradation.variants import FOLDER, SETTINGS, variant_rows
 from datamodules.files import write_text_atomically
 from datamodules.loading.loader import Loader, worker_settings
-from datamodules.loading.resumable import ResumableDataModule
 from datamodules.pack.writer import ShardFile, locked, packed_before, write_index
 
 
 def pack_variants(
-    data: ResumableDataModule, into: Path, count: int, *, shard_bytes: int = 1 << 30, progress: bool = False
+    data: ClipDataModule, into: Path, count: int, *, shard_bytes: int = 1 << 30, progress: bool = False
 ) -> None:
     """Store variants of each file of training clips, degraded as a whole by `data.degrade` in loader workers.
 
     They have 16 bits and the rate that the method hears. What an earlier run stored stays.
 
     Args:
-        data: The data set, not the packed one.
+        data: The data set, not the packed one, with what `degrade` does.
         into: Its packed root.
         count: Variants of a file.
         shard_bytes: Size at which a shard is closed.
         progress: Show a bar.
 
     Raises:
-        ValueError: If nothing says how clips are degraded, a clip lies outside of the root, or the variants there were
-            made otherwise.
+        ValueError: If a clip lies outside of the root, or the variants there were made otherwise.
     """
-    if not isinstance(data, ClipDataModule) or data.degrade is None:
-        raise ValueError("--variants: nothing says how clips are degraded: set data.degrade, as '{opus|mp3: 0.5}'")
+    assert data.degrade is not None
     settings = data.variant_settings
     path = into / FOLDER / SETTINGS
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
         if before["settings"] != settings:
-            raise ValueError(f"{path}: of other settings than these {json.dumps(settings)}: delete {path.parent}")
+            raise ValueError(
+                f"{path}: of other settings than these {json.dumps(settings)}: delete {path.parent}"
+            )
         count = max(count, before["count"])
     data.setup("fit")
     decoded = Pack(into)  # of files that are not, the pack told
     paths = dict.fromkeys(variant_rows(data.rows["train"], data.root, into).paths)
-    names = [name for name in (Path(each).relative_to(into).as_posix() for each in paths) if decoded.find(name)]
+    names = [
+        name for name in (Path(each).relative_to(into).as_posix() for each in paths) if decoded.find(name)
+    ]
     text = json.dumps({"count": count, "settings": settings}, indent=2) + "\n"
     write_text_atomically(path, text)
     for number in range(count):
