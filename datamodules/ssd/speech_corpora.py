@@ -73,7 +73,8 @@ class SpeechCorpora(ClipDataModule):
     ) -> None:
         super().__init__(root=root, **settings)
         if corpora is None:
-            corpora = [name for name in CORPORA if (self.root / name).is_dir()] or list(CORPORA)
+            there = [name for name in CORPORA if (self.root / name).is_dir()]
+            corpora = there or (list(CORPORA) if self.root == self.demo_root else [])
         places = corpora if isinstance(corpora, Mapping) else dict.fromkeys(corpora)
         self.corpora: dict[str, Located] = located(places, self.root, demo_root=Path(DEMO_ROOT))
         self.weights = _checked_weights(train)
@@ -123,8 +124,13 @@ class SpeechCorpora(ClipDataModule):
         """As `ClipDataModule`; says which corpora of training and evaluation share speech.
 
         Raises:
-            ValueError: There is nothing to train on, or the folder of a corpus is missing.
+            ValueError: There is no corpus, nothing to train on, or the folder of a corpus is missing.
         """
+        if stage != "predict" and not self.corpora:
+            raise ValueError(
+                f"{self.root}: no folder in it is called as a corpus is: name folders so, as {next(iter(CORPORA))},"
+                " or say where corpora lie with data.corpora='{NAME: FOLDER}'"
+            )
         if stage == "fit":
             if not self.train:
                 raise ValueError(

@@ -111,6 +111,14 @@ def test_without_training_there_is_only_evaluation(demo_corpora):
         data.setup("fit")
 
 
+def test_a_folder_without_corpora_says_how_they_are_named(tmp_path):
+    data = SpeechCorpora(root=str(tmp_path))
+    with pytest.raises(
+        ValueError, match=r"no folder in it is called as a corpus is: .* as asvspoof_2019_la, or"
+    ):
+        data.setup("test")
+
+
 def test_a_missing_folder_names_corpus_and_source_before_training(demo_corpora, tmp_path):
     corpora = {LA: str(demo_corpora / LA), WILD: str(tmp_path / "none")}
     data = SpeechCorpora(corpora=corpora, train=[LA])
