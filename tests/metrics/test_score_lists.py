@@ -164,10 +164,20 @@ def test_misses_at_a_threshold():
     assert found["results"][0]["eer"] == pytest.approx(EER)
 
 
-def test_one_threshold_at_a_time():
+@pytest.mark.parametrize(
+    "arguments", [["--threshold", "0", "--threshold-from", "scores.txt"], ["--threshold", "nan"]]
+)
+def test_one_threshold_at_a_time_and_a_number(arguments):
     with pytest.raises(SystemExit) as stop:
-        main(["--scores", "scores.txt", "--threshold", "0", "--threshold-from", "scores.txt"])
+        main(["--scores", "scores.txt", "--protocol", "key.csv", *arguments])
     assert stop.value.code == 2
+
+
+def test_the_t_dcf_of_a_table_is_that_of_the_asv_scores(tmp_path, capsys):
+    kinds = ["target", "nontarget", "spoof"]
+    write(tmp_path / "asv.txt", [f"{kind} {kind} {score}" for score, kind in enumerate([*kinds, *kinds])])
+    assert main(["--scores", "scores.txt", "--protocol", "key.csv", "--asv-scores", "asv.txt"]) == 0
+    assert "key.csv, scores.txt, t-DCF 2019" in capsys.readouterr().out
 
 
 def test_long_breakdowns_are_left_to_the_csv_file(tmp_path, capsys):
