@@ -20,7 +20,7 @@ from lightning_modules.base import Split
 from lightning_modules.config import cli
 from lightning_modules.run.checkpoints import carried_config, read_checkpoint
 from lightning_modules.run.folder import Run, checkpoint_of
-from lightning_modules.run.recipe import recipe_of
+from lightning_modules.run.recipe import Recipe, recipe_of
 from lightning_modules.run.results import put_row, trials_path
 
 TABLE, FILES = "evaluations.csv", "evaluations"
@@ -93,6 +93,19 @@ def _public(word: str, name: str, folder: str) -> tuple[str, Path]:
     if not path.is_dir():
         raise ValueError(f"--on {word}: no such folder: name the one that {name} is unpacked in")
     return name, path
+
+
+def require_corpus(name: str, corpora: Sequence[Corpus], output: str | Path) -> None:
+    """Refuses the name of a corpus that is neither to be scored nor in the table.
+
+    Raises:
+        ValueError: With those that are.
+    """
+    known = {corpus.name for corpus in corpora} | {row["corpus"] for row in read_rows(Path(output) / TABLE)}
+    if name.partition(" (")[0] not in known:  # which a split may stand behind
+        raise ValueError(
+            f"--threshold-from {name}: no corpus is called so: name one of {', '.join(sorted(known))}"
+        )
 
 
 class Outcome(NamedTuple):
@@ -188,7 +201,7 @@ def _evaluate(
         return content
     found = score(platform, split, checkpoint)
     if found is not None:
-        recipe = recipe_of(own or platform.resolved())
+        recipe = recipe_of(own) if own else Recipe("", "", "")  # which nothing says
         origin = {
             "experiment": run.experiment,
             "run": run.id,

@@ -101,7 +101,7 @@ def _read_asv_scores(path: Path | None, subsets: set[str | None]) -> AsvScores |
 
 
 def _row(result: Result, with_tdcf: bool) -> dict[str, str | int | float]:
-    condition = " ".join(result.condition.values()) or "pooled"
+    condition = " ".join(value or "unknown" for value in result.condition.values()) or "pooled"
     row: dict[str, str | int | float] = {
         "condition": condition,
         "bona fide": result.num_bonafide,

@@ -164,6 +164,11 @@ def test_conditions_are_rows_of_their_own_and_unknown_ones_are_named(runs, made,
     assert "mp9" in capsys.readouterr().err
 
 
+def test_a_threshold_from_nowhere_is_told_before_anything_is_scored(capsys):
+    assert exit_code("--ckpt_path=x", "--on", "a", "b", "--threshold-from=c") == 2
+    assert "--threshold-from c: no corpus is called so: name one of a, b" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("on", "expected"),
     [

@@ -32,16 +32,15 @@ def test_two_ranks_give_the_same_bits(tmp_path):
     one = run("evaluate", *words, f"--output={tmp_path}/one")
     two = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--nproc_per_node=2",
-            "-m",
-            "lightning_modules.evaluate",
-            *words,
-            f"--output={tmp_path}/two",
-            "--trainer.devices=2",
-            "--trainer.strategy=ddp",
+            *(
+                sys.executable,
+                "-m",
+                "torch.distributed.run",
+                "--nproc_per_node=2",
+                "-m",
+                "lightning_modules.evaluate",
+            ),
+            *(*words, f"--output={tmp_path}/two", "--trainer.devices=2", "--trainer.strategy=ddp"),
         ],
         cwd=REPOSITORY,
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},

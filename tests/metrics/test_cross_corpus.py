@@ -7,7 +7,7 @@ import pytest
 
 from datamodules.clips import Clip
 from lightning_modules.metrics.cross_corpus import accepted, breakdown, equal_error_point, pooled
-from lightning_modules.metrics.functional import equal_error_rate
+from lightning_modules.metrics.functional import equal_error_rate, pooled_eer, spoof_rejection_rate
 from lightning_modules.metrics.trial_table import Trials, trial_columns
 
 
@@ -19,6 +19,17 @@ def test_the_point_is_the_functional_one_to_the_bit():
         is_bonafide[:2] = True, False
         eer, threshold = equal_error_rate(scores, is_bonafide)
         assert equal_error_point(Trials(scores, is_bonafide)) == (float(eer), float(threshold))
+
+
+def test_sums_and_shares_are_the_functional_ones_to_the_bit():
+    random = np.random.default_rng(1)
+    several = [Trials(random.normal(size=30).round(1), np.arange(30) % 3 == 0) for _ in range(3)]
+    sets = dict(zip("abc", several, strict=True))
+    assert equal_error_point(pooled(several)) == tuple(map(float, pooled_eer(sets)))
+    threshold = several[0].scores[4]
+    assert accepted(several[1], threshold) == 1 - float(
+        spoof_rejection_rate(several[1].scores, threshold=threshold)
+    )
 
 
 def test_one_class_has_no_equal_error_rate():

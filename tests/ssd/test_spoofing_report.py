@@ -86,6 +86,13 @@ def test_clips_without_a_label_are_named():
         spoofing_report(clips, torch.arange(2.0))
 
 
+def test_attacks_that_a_corpus_does_not_tell_are_unknown():
+    kinds = [(1, "-", 3.0), (0, "A01", 1.0), (0, "", 4.0)]
+    clips = [Clip(f"{n}", "x", target, {"attack": attack}) for n, (target, attack, _) in enumerate(kinds)]
+    report = spoofing_report(clips, torch.tensor([score for *_, score in kinds], dtype=torch.double))
+    assert [(row["condition"], row["EER %"]) for row in report.table[1:]] == [("unknown", 100), ("A01", 0)]
+
+
 def test_speakers_languages_and_corpora_have_tables_of_their_own():
     kinds = [("a", 1, 3.0), ("a", 0, 1.0), ("b", 0, 2.0), ("b", 1, 1.5), ("c", 0, 0.0)]
     clips = [

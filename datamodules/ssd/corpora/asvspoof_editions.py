@@ -11,8 +11,9 @@ from pathlib import Path
 from datamodules.demo.utterances import write_utterance
 from datamodules.demo.vocoders import EVALUATION_SYSTEMS, TRAINING_SYSTEMS, Vocoder
 from datamodules.folders.sound_files import Part
-from datamodules.ssd.asvspoof_layouts import LAYOUTS, Edition, Layout, find, find_asv_scores
+from datamodules.ssd.asvspoof_layouts import LAYOUTS, Edition, Found, Layout, find, find_asv_scores
 from datamodules.ssd.corpora.corpus import Corpus, Trial
+from datamodules.ssd.corpora.trees import find_home
 
 _SYSTEMS: Mapping[Part, Mapping[str, Vocoder]] = {
     "train": TRAINING_SYSTEMS,
@@ -25,12 +26,16 @@ _LETTERS: Mapping[Part, str] = {"train": "T", "validation": "D", "test": "E"}
 def _trials(edition: Edition, root: Path, split: Part | None) -> Iterator[Trial]:
     """Lines of a split's protocol, of 2021 those of the subset ``eval``."""
     assert split is not None
-    for utterance in find(edition, split, root).utterances(subset="eval"):
+    for utterance in _find(edition, root, split).utterances(subset="eval"):
         yield Trial(*utterance)
 
 
 def _asv_scores(edition: Edition, root: Path, split: Part) -> Path | None:
-    return find_asv_scores(edition, split, find(edition, split, root))
+    return find_asv_scores(edition, split, _find(edition, root, split))
+
+
+def _find(edition: Edition, root: Path, split: Part) -> Found:
+    return find(edition, split, find_home(root, *LAYOUTS[edition][split].protocols) or root)
 
 
 def _write_demo(edition: Edition, root: Path, seed: int) -> None:
