@@ -54,14 +54,11 @@ class Groups:
         return keep
 
     def values(self, factor: Factor) -> list[str]:
-        """The factor's values among the trials that it filters, sorted; none where all trials share one.
-
-        An empty value is an unknown one and no condition.
-        """
+        """The factor's values among the trials that it filters, sorted; none where all trials share one."""
         if factor.column not in self.columns:
             return []
         found = np.unique(self.columns[factor.column][self._filtered(factor)]).tolist()
-        return [value for value in found if value] if len(found) > 1 else []
+        return found if len(found) > 1 else []
 
     def _equals(self, column: str, value: str) -> NDArray[np.bool_]:
         if (column, value) not in self._equal:

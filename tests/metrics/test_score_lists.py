@@ -75,10 +75,11 @@ def test_a_run_s_table_of_trials_is_broken_down_by_its_columns(tmp_path):
         assert [row["language"] for row in csv.DictReader(file)] == ["", "de", "ga"]
 
 
-def test_what_is_unknown_of_a_trial_is_no_condition(tmp_path):
+def test_what_is_unknown_of_a_trial_is_called_so(tmp_path):
     rows = [f"u{row},{word(row)},{value},{'' if row < 3 else 'en'}," for row, value in enumerate(SCORES)]
     path = write(tmp_path / "test_trials.csv", ["key,label,score,language,attack", *rows])
-    assert [each["condition"] for each in score("--scores", path)["results"]] == [{}, {"language": "en"}]
+    conditions = [each["condition"] for each in score("--scores", path)["results"]]
+    assert conditions == [{}, {"language": "en"}, {"language": "unknown"}]
 
 
 def test_without_labels_a_key_is_needed(capsys):
