@@ -1,6 +1,7 @@
 """Computes the field's figures from scores: spoofing detection, with both tracks of ASVspoof 5, or DCASE Task 2."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -131,6 +132,8 @@ def check_use(parser: argparse.ArgumentParser, options: argparse.Namespace, *, i
         parser.error(f"--bootstrap {options.bootstrap}: expected 0 (none) or a number of draws")
     kind, others = ("a folder", OPTIONS_OF_FILE) if is_folder else ("no folder", OPTIONS_OF_FOLDER)
     refuse(parser, options, others, f"--scores {options.scores} is {kind}")
+    if options.threshold is not None and not math.isfinite(options.threshold):
+        parser.error(f"--threshold {options.threshold}: expected a finite number")
     if options.threshold is not None and options.threshold_from is not None:
         parser.error("--threshold and --threshold-from: give one of them")
 

@@ -53,7 +53,8 @@ def score_asvspoof(options: argparse.Namespace, console: Console) -> None:
     if not has_both and threshold is None:
         _refuse_one_class(protocol, groups)
     asv = _read_asv(options, protocol) if has_both else None
-    revision, draws = options.tdcf or layout.revision, options.bootstrap if has_both else 0
+    revision = options.tdcf or (asv.revision if asv else layout.revision)
+    draws = options.bootstrap if has_both else 0
     how: dict[str, Any] = {"asv": asv, "revision": revision, "eer_rule": options.eer or "asvspoof"}
     results = evaluate(trials, **how, **factors) if has_both else []
     intervals = pooled_intervals(trials, **how, draws=draws) if draws else {}

@@ -34,6 +34,11 @@ class AsvScores:
     edition: str
     _thresholds: dict[Condition, Tensor] = field(default_factory=dict, repr=False)
 
+    @property
+    def revision(self) -> int:
+        """Of the t-DCF that the challenge computed with them."""
+        return 2019 if self.edition == "ASVspoof 2019" else 2021
+
     def error_rates(self, condition: Condition = ()) -> AsvErrorRates:
         """Error rates of a condition at its own EER threshold.
 

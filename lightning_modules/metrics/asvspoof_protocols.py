@@ -144,7 +144,7 @@ def protocol_of(file: TrialFile, *, subset: str | None = None) -> Protocol:
             f"{file.path}: no labels in it; expected columns such as file_name,label, or the key of an ASVspoof edition"
         )
     keys = file.keys()
-    columns = dict(file.columns)
+    columns = {name: np.where(column == "", "unknown", column) for name, column in file.columns.items()}
     if "speaker" in columns and len(np.unique(columns["speaker"])) > MAX_SPEAKERS:
         del columns["speaker"]
     layout = Layout(file.path.name, tuple(columns), _OF_TABLES, (_CODEC,))

@@ -75,6 +75,13 @@ def test_a_run_s_table_of_trials_is_broken_down_by_its_columns(tmp_path):
         assert [row["language"] for row in csv.DictReader(file)] == ["", "de", "ga"]
 
 
+def test_what_is_unknown_of_a_trial_is_called_so(tmp_path):
+    rows = [f"u{row},{word(row)},{value},{'' if row < 3 else 'en'}," for row, value in enumerate(SCORES)]
+    path = write(tmp_path / "test_trials.csv", ["key,label,score,language,attack", *rows])
+    conditions = [each["condition"] for each in score("--scores", path)["results"]]
+    assert conditions == [{}, {"language": "en"}, {"language": "unknown"}]
+
+
 def test_without_labels_a_key_is_needed(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--scores", "scores.txt"])
@@ -164,10 +171,20 @@ def test_misses_at_a_threshold():
     assert found["results"][0]["eer"] == pytest.approx(EER)
 
 
-def test_one_threshold_at_a_time():
+@pytest.mark.parametrize(
+    "arguments", [["--threshold", "0", "--threshold-from", "scores.txt"], ["--threshold", "nan"]]
+)
+def test_one_threshold_at_a_time_and_a_number(arguments):
     with pytest.raises(SystemExit) as stop:
-        main(["--scores", "scores.txt", "--threshold", "0", "--threshold-from", "scores.txt"])
+        main(["--scores", "scores.txt", "--protocol", "key.csv", *arguments])
     assert stop.value.code == 2
+
+
+def test_the_t_dcf_of_a_table_is_that_of_the_asv_scores(tmp_path, capsys):
+    kinds = ["target", "nontarget", "spoof"]
+    write(tmp_path / "asv.txt", [f"{kind} {kind} {score}" for score, kind in enumerate([*kinds, *kinds])])
+    assert main(["--scores", "scores.txt", "--protocol", "key.csv", "--asv-scores", "asv.txt"]) == 0
+    assert "key.csv, scores.txt, t-DCF 2019" in capsys.readouterr().out
 
 
 def test_long_breakdowns_are_left_to_the_csv_file(tmp_path, capsys):
