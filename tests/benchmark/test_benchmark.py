@@ -95,6 +95,17 @@ def test_a_step_of_more_clips_than_there_are(monkeypatch, tmp_path, demo_corpus)
     assert weights_and_adam + first_maps < figures["step_gib"] * 2**30 < weights_and_adam + 10 * first_maps
 
 
+def test_reading_degraded_clips_is_measured_beside_clean_ones(monkeypatch, tmp_path, demo_corpus):
+    path = tmp_path / "loader.json"
+    arguments = ["--config=configs/ssd_lcnn_lstm_sum.yaml", *SHORT, f"--data.root={demo_corpus}", "--loader"]
+    run(monkeypatch, *arguments, "--data.degrade={vorbis: 1.0}", f"--json={path}")
+    figures = json.loads(path.read_text())
+    assert figures["degraded_over_clean"] == figures["degraded_clips_per_s"] / figures["loader_clips_per_s"]
+    assert 0 < figures["degraded_over_clean"] < 0.8  # a codec takes more than reading a short FLAC
+    run(monkeypatch, *arguments, f"--json={path}")
+    assert json.loads(path.read_text()).keys() == {"loader_clips_per_s"}
+
+
 def test_what_learns_in_one_go_has_no_step(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MAPPING_ROOT", str(tmp_path))
     with pytest.raises(SystemExit):
