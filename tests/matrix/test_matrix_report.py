@@ -170,9 +170,10 @@ def test_conditions_are_a_table_of_their_own(table):
 
 
 def test_inverted_scores_of_one_corpus_are_told(table):
-    table.add("a", [2, 3], [0, 1])
+    table.add("a", [2, 3] * 20, [0, 1] * 20)
+    table.add("few", [0, 1], [2, 3])  # which may be chance
     assert "inverted" not in made(table)
-    table.add("b", [0, 1], [2, 3])
+    table.add("b", [0, 1] * 20, [2, 3] * 20)
     assert "the scores of b look inverted and others do not: pooled figures mix both directions" in made(
         table
     )
