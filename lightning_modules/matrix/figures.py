@@ -214,5 +214,5 @@ def _estimate(values: Sequence[float]) -> Estimate:
 
 
 def conditions(estimates: Mapping[tuple[Detector, Condition], object]) -> list[Condition]:
-    """Those that something was evaluated under, clean speech first."""
-    return sorted({condition for _, condition in estimates}, key=lambda each: each != CLEAN)
+    """Those that something was evaluated under, clean speech first, the others in the order of the table."""
+    return sorted(dict.fromkeys(condition for _, condition in estimates), key=lambda each: each != CLEAN)
