@@ -24,6 +24,7 @@ from datamodules.clips.recordings import Recordings
 from datamodules.clips.search import clips_to_predict, require_files
 from datamodules.clips.table import ClipTable, a_few
 from datamodules.degradation import Chain
+from datamodules.degradation.variants import DrawnVariant, variant_roots, variant_rows
 from datamodules.loading.loader import ResumableLoader
 from datamodules.loading.resumable import ResumableDataModule, SplitName
 from datamodules.loading.samplers import TrainBatchSampler, TrainSampler
@@ -212,8 +213,20 @@ class ClipDataModule(ResumableDataModule):
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled batches, of random crops unless clips are whole; resumes where a restored checkpoint was."""
         self.setup("fit")
-        dataset = self.dataset("train", self.train_crop_s, degrade=self.degrade)
+        places = variant_roots(self.root, self.variant_settings) if self.degrade else []
+        if places:
+            rank_zero_info(f"{self.root}: training draws among {len(places)} packed variants of each clip")
+            variants = [variant_rows(self.rows["train"], self.root, place) for place in places]
+            dataset = DrawnVariant([self._cut(rows, self.train_crop_s) for rows in variants])
+        else:
+            dataset = self.dataset("train", self.train_crop_s, degrade=self.degrade)
         return self.resumable_loader(dataset, self.train_sampler(), partial(collate, padding=self.padding))
+
+    @property
+    def variant_settings(self) -> dict[str, Any]:
+        """What packed variants of training clips depend on, as JSON takes it."""
+        heard = {"sample_rate": self.sample_rate, "resampler": self.resampler, "mono": self.mono}
+        return {**heard, "degrade": self.degrade.settings if self.degrade else None}
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Batches of the files named by `predict`."""
@@ -256,15 +269,17 @@ class ClipDataModule(ResumableDataModule):
             self._recordings[split] = Recordings(
                 self.rows[split], mono=self.mono, allow_truncated=self.allow_truncated
             )
-        return ClipDataset(
+        return self._cut(
             self.rows[split],
-            **self.decoding,
-            crop_s=crop_s,
-            padding=self.padding,
-            mono=self.mono,
+            crop_s,
             recordings=self._recordings.get(split),
             degrade=degrade,
             condition=self.condition if split in ("validation", "test") else None,
+        )
+
+    def _cut(self, rows: ClipTable, crop_s: float | None, **settings: Any) -> ClipDataset:
+        return ClipDataset(
+            rows, **self.decoding, crop_s=crop_s, padding=self.padding, mono=self.mono, **settings
         )
 
 

@@ -84,9 +84,7 @@ def read_table(path: Path, *, num_columns: int | None = None) -> Iterator[tuple[
         yield place, columns
 
 
-def read_named(
-    path: Path, *, header: Sequence[str] | None = None, required: Sequence[str] = ()
-) -> Iterator[tuple[str, dict[str, str]]]:
+def read_named(path: Path, *, header: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a list of a user's own, whose first line names its columns; blank lines count for nothing.
 
     Tabs, commas, semicolons or white space separate the columns, whichever of these the first line has, in this order.
@@ -94,14 +92,12 @@ def read_named(
     Args:
         path: The list; a byte order mark and Windows line ends are accepted.
         header: Names of the columns of a list that begins with its first row.
-        required: Columns that have to be there.
 
     Yields:
         ``file:line`` for messages, and column -> value.
 
     Raises:
-        ProtocolError: As `read_rows`, and if a column's name comes twice or one is missing; of lines with other columns
-            behind the last.
+        ProtocolError: As `read_rows`, and if a column's name comes twice; of lines with other columns behind the last.
     """
     delimiter, names, faults = "", list(header or []), Faults()
     for place, line in lines(path):
@@ -117,11 +113,6 @@ def read_named(
             if len(set(names)) < len(names):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise ProtocolError(f"{place}: two columns are named {twice!r}: rename one of them")
-            if missing := [name for name in required if name not in names]:
-                raise ProtocolError(
-                    f"{place}: no column is named {' or '.join(missing)}, but {', '.join(names)}: compare with the data"
-                    " set's own list, whose first line names the columns"
-                )
             continue
         if len(columns) != len(names):
             faults.add(

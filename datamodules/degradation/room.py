@@ -27,7 +27,7 @@ NUM_ROOMS = (
 _VERSION = 1
 _SIDES_M = ((4.0, 6.0), (3.0, 5.0), (2.5, 3.2))  # of a room of 0.4 s; they grow with the root of the time
 _DISTANCE_M = (0.5, 2.0)
-_FROM_WALLS_M = 0.3
+_FROM_WALLS_M = 0.5
 _DECAY_DB = 30  # of which the reverberation time is measured
 
 
@@ -140,5 +140,6 @@ def _image_sources(rt60_s: float, number: int, sample_rate: int) -> tuple[Signal
     room.add_microphone(microphone)
     room.compute_rir()
     assert room.rir is not None
-    response = _from_direct_path(np.asarray(room.rir[0][0], np.float32))
+    direct = round(distance / room.c * sample_rate) + pyroomacoustics.constants.get("frac_delay_length") // 2
+    response = np.asarray(room.rir[0][0][direct:], np.float32)
     return response, float(pyroomacoustics.measure_rt60(response, sample_rate, decay_db=_DECAY_DB))

@@ -12,6 +12,10 @@ FLAC, mapped into memory 78, Arrow 78, HDF5 6, WebDataset (in order) 3, litdata 
     python -m datamodules.pack --config configs/ssd_aasist.yaml --data.root /data/LA --into /fast/LA --verify
     python -m datamodules.pack --config configs/ssd_aasist.yaml --data.root /data/LA --into /fast/LA --benchmark
     python -m lightning_modules.fit --config configs/ssd_aasist.yaml --data.root /fast/LA
+    python -m datamodules.pack --config configs/overlays/ssd_codecs.yaml --config ... --into /fast/LA --variants 8
+
+``--variants N`` also stores N degraded variants of each training clip, by ``data.degrade``: with the same settings,
+training draws among them in place of degrading anew.
 
 Where FOLDER lies on a slow disk, ``PACK_CACHE=/local/scratch`` lets each node copy a shard to its own when it is first
 read. Tracks in an HDF5 file stay there, they need no decoding.
@@ -23,9 +27,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.audio.packed import Pack
+from datamodules.base import ClipDataModule
 from datamodules.checks.split_report import print_lines
+from datamodules.config.arguments import at_least_one
 from datamodules.config.experiment import data_parser, parse_data
 from datamodules.loading.resumable import ResumableDataModule
+from datamodules.pack.variants import pack_variants
 from datamodules.pack.verify import compare_speed, verify
 from datamodules.pack.writer import pack
 
@@ -36,11 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--into", type=Path, required=True, help="Folder of the packed data set.")
     add("--shard_bytes", "--shard-bytes", type=int, default=1 << 30, help="Size at which a shard is closed.")
+    add(
+        "--variants",
+        type=at_least_one,
+        help="Also store so many degraded variants of training clips, by data.degrade.",
+    )
     add("--verify", action="store_true", help="Look at what was packed before instead.")
     add("--benchmark", action="store_true", help="Time reading crops of 4 s from files and pack instead.")
     options, data = parse_data(parser, arguments)
     if options.verify and options.benchmark:
         parser.refuse("--verify and --benchmark are two tasks: give one of them")
+    if options.variants and not (isinstance(data, ClipDataModule) and data.degrade):
+        parser.refuse(
+            "--variants: nothing says how clips are degraded: set data.degrade, as '{opus|mp3: 0.5}'"
+        )
     if data.root == Path():  # what modules that draw their signals have
         print(
             f"{parser.prog}: data.root is the working folder: give the data set's full path", file=sys.stderr
@@ -59,6 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shard_bytes=options.shard_bytes,
             progress=sys.stderr.isatty(),
         )
+        if options.variants:
+            assert isinstance(data, ClipDataModule)
+            pack_variants(
+                data,
+                options.into,
+                options.variants,
+                shard_bytes=options.shard_bytes,
+                progress=sys.stderr.isatty(),
+            )
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ import numpy as np
 
 from datamodules import audio
 from datamodules.audio.packed import WRITE_AGAIN, Pack, PackedClip, PackError
+from datamodules.degradation.variants import FOLDER as VARIANTS
 from datamodules.pack.writer import audio_names, join_lists
 
 _COMPARED = 100  # files that are decoded again
@@ -43,8 +44,14 @@ def verify(root: Path, into: Path, *, allow_truncated: bool = False) -> list[str
     # zip files have checksums of their own, which the list of the pack has not
     if not (np.array_equal(names.content, pack.names.content) and np.array_equal(clips, pack.clips)):
         return [f"{pack.folder}: list of files differs from those of the shards: {WRITE_AGAIN}"]
+    packs = [pack, *map(Pack, sorted(place.parents[1] for place in into.glob(f"{VARIANTS}/*/*/clips.npy")))]
     with ThreadPoolExecutor() as pool:
-        problems = list(filter(None, pool.map(partial(_fault, pack), range(len(pack.names)))))
+        problems = [
+            fault
+            for each in packs
+            for fault in pool.map(partial(_fault, each), range(len(each.names)))
+            if fault
+        ]
     if not root.is_dir():
         return problems
     names = audio_names(root)

@@ -62,7 +62,20 @@ def read_list(path: Path) -> tuple[Strings, NDArray[np.void]]:
         ) from None
 
 
-class _ShardFile:
+def packed_before(folder: Path) -> tuple[set[str], Iterator[int]]:
+    """Paths that are in whole shards of a folder, and numbers for new ones; what a killed run left is removed.
+
+    Raises:
+        ValueError: If the list of a shard is damaged.
+    """
+    for leftover in folder.glob(".*.part"):
+        leftover.unlink()
+    lists = {path: read_list(path) for path in sorted(folder.glob("*.npz"))}
+    known = {name for names, _ in lists.values() for name in names}
+    return known, itertools.count(1 + max((int(path.stem) for path in lists), default=-1))
+
+
+class ShardFile:
     """A shard that is written; it appears, with its list, when the block that it is the context of ends well."""
 
     def __init__(self, folder: Path, number: int, *, allow_truncated: bool) -> None:
@@ -72,7 +85,7 @@ class _ShardFile:
         self._names: list[str] = []
         self._rows: list[tuple[int, ...]] = []
 
-    def __enter__(self) -> "_ShardFile":
+    def __enter__(self) -> "ShardFile":
         self._file = self._part.open("wb")
         return self
 
@@ -112,6 +125,13 @@ class _ShardFile:
         place = begin, num_samples, header.num_frames, self._number, header.sample_rate, checksum
         self._names.append(name)
         self._rows.append((0, *place, *kind))
+
+    def add_samples(self, name: str, samples: NDArray[np.int16], sample_rate: int) -> None:
+        """Append samples (time, channel)."""
+        place = self.size, len(samples), len(samples), self._number, sample_rate, zlib.crc32(samples.data)
+        self._file.write(samples.data)
+        self._names.append(name)
+        self._rows.append((0, *place, samples.shape[1], samples.itemsize))
 
     def _append(
         self, path: Path, begin: int, convert: Callable[[NDArray[np.float32]], NDArray[np.generic] | None]
@@ -160,7 +180,8 @@ def join_lists(folder: Path) -> tuple[Strings, NDArray[np.void]]:
     return joined, clips
 
 
-def _write_index(folder: Path) -> None:
+def write_index(folder: Path) -> None:
+    """Write the list of a pack from those of its shards."""
     names, clips = join_lists(folder)
     for name, array in (("names.npy", names.content), ("clips.npy", clips)):
         with replacing(folder / name) as file:
@@ -180,7 +201,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder of shards.
+
+    Raises:
+        ValueError: One packs into it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("ab") as lock:
         if not lock_descriptor(lock.fileno(), blocking=False):
@@ -225,7 +251,7 @@ def pack(
     if not (total := len(audio_names(root))):
         raise ValueError(f"{root}: no file of audio to pack: set data.root to the folder of the data set")
     copy_others(root, into)
-    with Progress(console=Console(stderr=True), disable=not progress) as bar, _locked(into / SHARDS):
+    with Progress(console=Console(stderr=True), disable=not progress) as bar, locked(into / SHARDS):
         on_progress = partial(bar.advance, bar.add_task("pack", total=total))
         return _write_shards(root, into, allow_truncated, shard_bytes, on_progress)
 
@@ -235,17 +261,13 @@ def _write_shards(
 ) -> dict[str, str]:
     """Pack every file of audio that is not packed yet; those that cannot be decoded are copied as they are."""
     folder, num_threads = into / SHARDS, allowed_cpus()
-    for leftover in folder.glob(".*.part"):
-        leftover.unlink()
-    lists = {path: read_list(path) for path in sorted(folder.glob("*.npz"))}
-    known = {name for names, _ in lists.values() for name in names}
+    known, numbers = packed_before(folder)
     waiting = iter([name for name in audio_names(root) if name not in known])
-    numbers = itertools.count(1 + max((int(path.stem) for path in lists), default=-1))
     faults: dict[str, str] = {}
 
     def fill_shards() -> None:
         for first in waiting:  # the iterator of a list gives each name to one thread
-            with _ShardFile(folder, next(numbers), allow_truncated=allow_truncated) as shard:
+            with ShardFile(folder, next(numbers), allow_truncated=allow_truncated) as shard:
                 for name in itertools.chain([first], waiting):
                     try:
                         shard.add(name, root / name)
@@ -263,5 +285,5 @@ def _write_shards(
                 future.result()
         finally:  # after a fault or Ctrl-C the others close their shards and end
             deque(waiting, maxlen=0)
-    _write_index(folder)
+    write_index(folder)
     return faults

@@ -5,7 +5,8 @@ the front end batched over clip by clip on the CPU, and the share of the time sp
 scored whole, scoring in batches of one length over padded ones; on demand also N ranks over one, and another
 implementation. With --baseline another checkout of this project over this one: start, steps, memory, scoring. With
 --cost the network alone, without data: parameters, multiply-accumulates, memory and time. With --step a whole training
-step with batches of the configuration's size. With --convolutions, also without data, the ways to compute the gradients
+step with batches of the configuration's size; with --loader the reading of its training clips, of degraded ones
+over clean. With --convolutions, also without data, the ways to compute the gradients
 of the network's convolutions on a CPU; with --operations where the time of a training step goes there, and whether
 other forms of its operations would be faster; with --engines the ways to compute its scores. With --resamplers what
 resamplers leave of sound beyond the target rate, and their time, and with --report what a report of a million trials
@@ -19,6 +20,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --baseline ../0.2 --score recordings/
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --cost --cost_seconds 2 4 8
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --step
+    python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --loader --data.degrade='{opus: 0.5}'
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --convolutions --data.eval_crop_s=1
     OMP_NUM_THREADS=1 python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --operations
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --engines
@@ -37,12 +39,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from datamodules.base import ClipDataModule
 from datamodules.config.arguments import CommandParser, at_least_one
 from datamodules.hearing import Listening
 from lightning_modules.benchmark import convolutions, cost, operations
 from lightning_modules.benchmark.checkouts import against
 from lightning_modules.benchmark.engines import engine_figures
-from lightning_modules.benchmark.loading import data_wait_share, packed_over_files, read_batches
+from lightning_modules.benchmark.loading import (
+    data_wait_share,
+    loader_figures,
+    packed_over_files,
+    read_batches,
+)
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
 from lightning_modules.benchmark.reporting import report_figures
@@ -113,6 +121,11 @@ def _report(
         return figures, _show_cells(figures)
     if options.baseline is not None:
         measured = _against(options, arguments, folder)
+    elif options.loader:
+        data = build([*untracked, *_QUIET, "--run.id=loader"]).datamodule
+        if not isinstance(data, ClipDataModule):
+            raise ValueError(f"--loader: {type(data).__name__} has no clips")
+        measured = loader_figures(data, options.budget_s)
     elif options.step:
         measured = _step(options, build, untracked)
     else:
@@ -137,6 +150,9 @@ def _parser() -> CommandParser:
     add("--reference", help="module.path:factory of a module that takes the same waveforms.")
     add("--profile", type=Path, help="Write a trace of three steps to this file.")
     add("--step", action="store_true", help="Measure memory and time of a whole training step instead.")
+    add(
+        "--loader", action="store_true", help="Measure reading of training clips instead, degraded and clean."
+    )
     add("--operations", action="store_true", help="Measure operations of a training step on the CPU instead.")
     add("--resamplers", action="store_true", help="Measure the resamplers instead; needs no configuration.")
     add("--report", action="store_true", help="Measure a report of a million trials; needs no configuration.")

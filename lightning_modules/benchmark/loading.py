@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from datamodules.audio.packed import SHARDS
+from datamodules.base import ClipDataModule
 from datamodules.pack.verify import compare_speed
 from datamodules.pack.writer import audio_names, pack
 from lightning_modules.benchmark.steps import now
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lightning_modules.config.cli import Platform
 
 _PACKED_FILES = 100
+_ROUNDS = 3
 
 
 class DataWait(Callback):
@@ -71,6 +73,32 @@ def read_batches(loader: DataLoader, budget_s: float) -> tuple[list[Any], float]
     if not batches:
         return [first], float("nan")
     return batches, len(first[0]) * len(batches) / elapsed_s
+
+
+def loader_figures(data: ClipDataModule, budget_s: float) -> dict[str, float]:
+    """Clips a second of the training loader, and of degraded clips over clean ones, which take turns.
+
+    Raises:
+        ValueError: There is no training batch.
+    """
+    data.prepare_data()
+    data.setup("fit")
+    degrade = data.degrade
+    speeds: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(2 * _ROUNDS):
+        is_clean = number % 2 == 0
+        if is_clean or degrade is not None:
+            data.degrade = None if is_clean else degrade
+            speeds[is_clean].append(read_batches(data.train_dataloader(), budget_s / (2 * _ROUNDS))[1])
+    data.degrade = degrade
+    clean = max(speeds[True])  # what else the machine does only takes time
+    figures = {"loader_clips_per_s": clean}
+    if degrade is not None:
+        figures |= {
+            "degraded_clips_per_s": max(speeds[False]),
+            "degraded_over_clean": max(speeds[False]) / clean,
+        }
+    return figures
 
 
 def packed_over_files(root: Path, folder: Path) -> dict[str, float]:

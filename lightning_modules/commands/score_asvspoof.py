@@ -46,7 +46,7 @@ def score_asvspoof(options: argparse.Namespace, console: Console) -> None:
     columns = {name: column[protocol.chosen] for name, column in protocol.columns.items()}
     groups = Groups(columns, protocol.is_bonafide[protocol.chosen])
     trials = ScoreArrays(scores, groups)
-    factors = {"rows": layout.rows, "across": layout.across}
+    factors: dict[str, Any] = {"rows": layout.rows, "across": layout.across}
     threshold, origin = _threshold(options)
     rates = [] if threshold is None else rates_at(trials, threshold, **factors)
     has_both = bool(groups.is_bonafide.any()) and not groups.is_bonafide.all()

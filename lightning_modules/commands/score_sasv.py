@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_modules.commands.score_asvspoof import write_csv, write_json
+from lightning_modules.metrics.functional import TrialKind, looks_inverted
 from lightning_modules.metrics.sasv_evaluation import SasvResult, evaluate_sasv
 from lightning_modules.metrics.sasv_files import SCORES, read_sasv_key, read_sasv_scores
 
@@ -43,6 +44,16 @@ def score_sasv(options: argparse.Namespace, console: Console) -> None:
             "official package does; for other trials give --asv-scores",
             highlight=False,
         )
+    kinds = key.chosen_kinds
+    for name, found in scores.items():
+        if looks_inverted(
+            found, kinds != TrialKind.SPOOF if name == "cm-score" else kinds == TrialKind.TARGET
+        ):
+            console.print(
+                f"warning: {name} looks inverted: negated it separates the trials better. Higher must mean "
+                f"{'bona fide' if name == 'cm-score' else 'accept'}.",
+                style="bold red",
+            )
     if options.json:
         write_json(options.json, results, {})
     if options.csv:

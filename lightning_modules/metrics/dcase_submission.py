@@ -28,6 +28,7 @@ class Submission:
         section: E.g. "section_00".
         domain: "source", "target" or "".
         decisions: Whether a clip was called anomalous; empty where the folder holds no decisions.
+        keys: ``<machine>/<name>`` of the clips.
     """
 
     year: int
@@ -37,6 +38,7 @@ class Submission:
     section: list[str] = field(default_factory=list)
     domain: list[str] = field(default_factory=list)
     decisions: list[bool] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
 
 def read_submission(folder: str | Path, truth: GroundTruth | None = None) -> Submission:
@@ -78,6 +80,7 @@ def read_submission(folder: str | Path, truth: GroundTruth | None = None) -> Sub
                     f"{path}: {key} already has a score in {scored[key]}; keep the files of one system in a folder"
                 )
             scored[key] = path.name
+            submission.keys.append(key)
     if truth is not None and (missing := [key for key in truth.clips if key not in scored]):
         _fail_missing(folder, parts, missing, truth)
     return submission

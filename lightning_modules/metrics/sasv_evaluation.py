@@ -74,7 +74,7 @@ def evaluate_sasv(
     chosen = key.protocol.chosen
     columns = {name: column[chosen] for name, column in key.protocol.columns.items()}
     groups = Groups(columns, key.protocol.is_bonafide[chosen])
-    kinds = key.kinds[torch.from_numpy(chosen)]
+    kinds = key.chosen_kinds
     results = []
     for condition in conditions(groups, key.protocol.layout.rows, key.protocol.layout.across):
         members = torch.from_numpy(groups.members(condition))

@@ -35,6 +35,11 @@ class SasvKey:
     protocol: Protocol
     kinds: Tensor
 
+    @property
+    def chosen_kinds(self) -> Tensor:
+        """Kinds of the trials that count, `protocol.chosen`."""
+        return self.kinds[torch.from_numpy(self.protocol.chosen)]
+
 
 def is_sasv_key(path: str | Path) -> bool:
     """Whether a protocol labels trials of speaker verification: its header names ``asv-label``.

@@ -195,7 +195,7 @@ def _read_named(
         convert = _differences if of_pairs else as_numbers
         scores = convert(path, texts_of_scores, found["name"][0], first_row=1)
         taken += ", real - fake" if of_pairs else ""
-        if labels is not None and set(labels) <= NUMBERS and (of_pairs or names[:3] == _OWN):
+        if of_pairs and labels is not None and set(labels) <= NUMBERS:
             bonafide = "1"
     return TrialFile(
         path=path,

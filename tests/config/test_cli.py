@@ -27,11 +27,19 @@ NEED_MORE = {  # overlays that this corpus or one process is not enough for, and
     "production_spectrograms": "tests/library",
     "ssd_small_encoder": "test_check_passes_and_writes_nothing",
 }
-LONG = {"compile", "production_specgan"}  # half a minute each
+LONG = {  # overlays, or one of their configurations of which others are like it; up to half a minute each
+    "compile",
+    "production_specgan",
+    "event_datar_small",
+    ("activation_checkpointing", "event_ast"),
+    ("event_43khz", "event_ast"),
+    ("event_epic_kitchens", "event_ast"),
+}
 LIKE_OTHERS = {  # and up to a minute each
     "event_audio_slowfast_epic_kitchens.yaml",
     "production_denoiser_wavenet.yaml",
     "production_effect_signaltrain.yaml",
+    "production_wavegan.yaml",
     "ssd_aasist_inf_ini.yaml",
     "ssd_xlsr_aasist.yaml",
     "ssd_xlsr_nes2net.yaml",
@@ -103,8 +111,9 @@ def bases():
         named = [name for name in CONFIGS if re.search(rf"\b{name.removesuffix('.yaml')}\b", header)]
         for config in named or ["ssd_lcnn_inf_ini.yaml"]:
             if path.stem not in NEED_MORE:
-                marks = [pytest.mark.slow] if path.stem in LONG else []
-                yield pytest.param(path.stem, config.removesuffix(".yaml"), marks=marks)
+                pair = path.stem, config.removesuffix(".yaml")
+                marks = [pytest.mark.slow] if LONG & {path.stem, pair} else []
+                yield pytest.param(*pair, marks=marks)
 
 
 def folder_state(folder):

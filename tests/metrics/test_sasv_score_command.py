@@ -181,6 +181,17 @@ def test_a_score_of_no_trial_is_refused(files, tmp_path, capsys):
     assert "scores.tsv:10: E_9 z and 0 others are not in" in capsys.readouterr().err
 
 
+def test_inverted_scores_are_named(files, tmp_path, capsys):
+    assert main(files) == 0
+    assert "looks inverted" not in capsys.readouterr().out
+    rows = [(*trial[:2], -trial[5], *trial[6:]) for trial in TRIALS]
+    write(tmp_path / "scores.tsv", [("spk", "filename", "cm-score", "asv-score", "sasv-score"), *rows])
+    assert main(files) == 0
+    printed = capsys.readouterr().out
+    assert "warning: cm-score looks inverted" in printed
+    assert printed.count("looks inverted") == 1
+
+
 def test_verification_without_scores_is_refused(files, tmp_path, capsys):
     write(tmp_path / "asv.tsv", [("spk", "filename", "cm-score"), *((*trial[:2], 1) for trial in TRIALS)])
     assert main([*files, "--asv-scores", str(tmp_path / "asv.tsv")]) == 1

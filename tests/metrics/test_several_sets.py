@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lightning_modules.metrics.functional import (
     bootstrap_interval,
+    det_curve,
     eer_of_curve,
     equal_error_rate,
     mean_eer,
@@ -86,8 +87,7 @@ def test_bootstrap_takes_the_rule():
 
     low, high = bootstrap_interval(interpolated, scores, labels, draws=20)
     assert low <= crossing_of_the_roc(scores, labels) <= high
-    with pytest.raises(ValueError, match="rule of the EER is 'brentq'"):
-        eer_of_curve((), rule="brentq")
+    assert eer_of_curve(det_curve(scores, labels), rule="interpolated")[0] == interpolated(scores, labels)
 
 
 def test_spoof_rejection_rate_at_the_threshold_of_another_set():

@@ -32,7 +32,6 @@ def write(path, text):
         ("genuine u1 0.5\nspoof u2 -0.25\n", "columns are LABEL UTT SCORE"),
         ("u1 - bonafide 0.5\nu2 A07 spoof -0.25\n", ""),
         ("filename\tcm-score\nu1\t0.5\nu2\t-0.25\n", ""),
-        ("key,label,score,corpus\nu1,1,0.5,x\nu2,0,-0.25,x\n", ""),
         ("key,label,score,corpus\nu1,bonafide,0.5,x\nu2,spoof,-0.25,x\n", ""),
         (
             "Score;File;Class\n0.5;u1;Bona-Fide\n-0.25;u2;Spoof\n",

@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from lightning_modules.metrics.functional import (
     ASVSPOOF5_COSTS,
+    EerRule,
     TrialKind,
     VerificationCosts,
     act_a_dcf,
@@ -194,7 +196,10 @@ KINDS = [TARGET, NONTARGET, SPOOF]
         (lambda: fuse_verification([1.0], [1.0], p_spoof=-1), "p_spoof=-1"),
         (lambda: VerificationCosts(p_target=0.5), "the priors must sum to 1"),
         (lambda: VerificationCosts(miss=-1), "must not be negative"),
-        (partial(equal_error_rate, [0.0, 1.0], [False, True], rule="arena"), "rule of the EER is 'arena'"),
+        (
+            partial(equal_error_rate, [0.0, 1.0], [False, True], rule=cast("EerRule", "arena")),
+            "rule of the EER is 'arena'",
+        ),
     ],
 )
 def test_wrong_input_is_refused(call, message):

@@ -117,6 +117,7 @@ def test_bfloat16_weights():
     assert (logits - exact).abs().max() < 0.05 * exact.abs().max()
 
 
+@pytest.mark.slow
 def test_compiles_in_one_graph():
     network = small_network()
     features = torch.randn(1, 64, 130)

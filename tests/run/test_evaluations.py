@@ -61,6 +61,7 @@ def run(tmp_path) -> Run:
         changed(root="/elsewhere"),  # the same clips
         changed(train_root="/elsewhere"),
         changed(added_by_a_later_version=True),
+        changed(condition=None, noise="/musan", degrade={"opus": 0.5}),  # clean, whatever trained
     ],
 )
 def test_the_own_data_keep_plain_names(run, config):
@@ -77,6 +78,7 @@ def test_the_own_data_keep_plain_names(run, config):
         (changed(subset="progress"), ROWS[1:], "ASVspoof-2019_LA-progress"),
         (changed(root="/elsewhere"), ROWS[1:], "ASVspoof-2019_LA-eval"),
         (changed(eval_crop_s=2.0), ROWS, "ASVspoof-2019_LA-eval"),
+        (changed(condition="opus@16k+snr10"), ROWS, "ASVspoof-2019_LA-eval-opus_16k_snr10"),
         (changed(trainer__limit_test_batches=2), ROWS, "ASVspoof-2019_LA-eval"),
         (changed(trainer__limit_test_batches=1), ROWS, "ASVspoof-2019_LA-eval"),
         (changed(trainer__precision="bf16-mixed"), ROWS, "ASVspoof-2019_LA-eval"),
@@ -150,3 +152,23 @@ def test_validations_have_their_own_limit(run):
     assert Evaluations(run, config).of("validation", ROWS).is_own
     config["trainer"]["limit_val_batches"] = 2
     assert not Evaluations(run, config).of("validation", ROWS).is_own
+
+
+def test_conditions_never_share_a_name_or_settings(run):
+    """Also with a run of a version that knew no conditions: its config.yaml says nothing of them."""
+    configs = [
+        CONFIG,
+        changed(condition="snr10"),
+        changed(condition="snr10", noise="/musan"),
+        changed(condition="snr20"),
+        changed(condition="room", rooms="/rirs"),
+    ]
+    found = [Evaluations(run, config).of("test", ROWS) for config in configs]
+    assert [each.is_own for each in found] == [True, False, False, False, False]
+    assert len({each.name for each in found}) == len({each.settings for each in found}) == 5
+
+
+def test_a_run_in_a_condition_is_not_what_it_is_without(run):
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(changed(condition="snr10")))
+    assert Evaluations(run, changed(condition="snr10")).of("test", ROWS).is_own
+    assert not Evaluations(run, CONFIG).of("test", ROWS).is_own

@@ -9,9 +9,10 @@ from pathlib import Path
 from datamodules.demo.utterances import write_utterance
 from datamodules.demo.vocoders import TRAINING_SYSTEMS
 from datamodules.folders.sound_files import PARTS, Part
-from datamodules.protocol import Faults, read_named
+from datamodules.protocol import Faults
 from datamodules.ssd.corpora.corpus import Corpus, Trial
 from datamodules.ssd.corpora.listed_files import FilesBelow, the_list, with_our_slashes
+from datamodules.ssd.corpora.trees import read_columns
 
 _COLUMNS = (
     "ID",
@@ -46,7 +47,7 @@ def anti_deepfake(name: str, list_: str | None) -> Corpus:
 
     def trials(root: Path, split: Part | None) -> Iterator[Trial]:
         files, faults = FilesBelow(root), Faults()
-        for place, row in read_named(the_list(root, list_, title=title), required=_REQUIRED):
+        for place, row in read_columns(the_list(root, list_, title=title), *_REQUIRED):
             part = PARTS.get(row["Proportion"].lower())
             file = with_our_slashes(row["Path"]).removeprefix("$ROOT").strip("/")
             if part is None:

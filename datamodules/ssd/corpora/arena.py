@@ -10,9 +10,10 @@ from pathlib import Path
 from datamodules.demo.utterances import write_utterance
 from datamodules.demo.vocoders import EVALUATION_SYSTEMS
 from datamodules.folders.sound_files import Part
-from datamodules.protocol import Faults, read_named
+from datamodules.protocol import Faults
 from datamodules.ssd.corpora.corpus import Corpus, Trial
 from datamodules.ssd.corpora.listed_files import FilesBelow, the_list, with_our_slashes
+from datamodules.ssd.corpora.trees import read_columns
 
 _DEMO_LIST, _ELSEWHERE = "list.csv", "/data/data/AntiSpoofing-Datasets"
 
@@ -32,7 +33,7 @@ def arena(name: str, list_: str | None) -> Corpus:
     def trials(root: Path, _: Part | None) -> Iterator[Trial]:
         files, faults = FilesBelow(root), Faults()
         rows = []
-        for place, row in read_named(the_list(root, list_, title=title), required=("file_name", "label")):
+        for place, row in read_columns(the_list(root, list_, title=title), "file_name", "label"):
             row["file_name"] = with_our_slashes(row["file_name"])
             if row["file_name"].strip("/"):
                 rows.append((place, row))

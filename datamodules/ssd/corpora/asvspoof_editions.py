@@ -11,25 +11,31 @@ from pathlib import Path
 from datamodules.demo.utterances import write_utterance
 from datamodules.demo.vocoders import EVALUATION_SYSTEMS, TRAINING_SYSTEMS, Vocoder
 from datamodules.folders.sound_files import Part
-from datamodules.ssd.asvspoof_layouts import LAYOUTS, Edition, Layout, find, find_asv_scores
+from datamodules.ssd.asvspoof_layouts import LAYOUTS, Edition, Found, Layout, find, find_asv_scores
 from datamodules.ssd.corpora.corpus import Corpus, Trial
+from datamodules.ssd.corpora.trees import find_home
 
 _SYSTEMS: Mapping[Part, Mapping[str, Vocoder]] = {
     "train": TRAINING_SYSTEMS,
     "validation": TRAINING_SYSTEMS,
     "test": EVALUATION_SYSTEMS,
 }
+_LETTERS: Mapping[Part, str] = {"train": "T", "validation": "D", "test": "E"}
 
 
 def _trials(edition: Edition, root: Path, split: Part | None) -> Iterator[Trial]:
     """Lines of a split's protocol, of 2021 those of the subset ``eval``."""
     assert split is not None
-    for utterance in find(edition, split, root).utterances(subset="eval"):
+    for utterance in _find(edition, root, split).utterances(subset="eval"):
         yield Trial(*utterance)
 
 
 def _asv_scores(edition: Edition, root: Path, split: Part) -> Path | None:
-    return find_asv_scores(edition, split, find(edition, split, root))
+    return find_asv_scores(edition, split, _find(edition, root, split))
+
+
+def _find(edition: Edition, root: Path, split: Part) -> Found:
+    return find(edition, split, find_home(root, *LAYOUTS[edition][split].protocols) or root)
 
 
 def _write_demo(edition: Edition, root: Path, seed: int) -> None:
@@ -38,7 +44,7 @@ def _write_demo(edition: Edition, root: Path, seed: int) -> None:
         number = list(_SYSTEMS).index(split)
         lines = []
         for row, system in enumerate((*_SYSTEMS[split], *[None] * 5, next(iter(_SYSTEMS[split])))):
-            key = f"{edition[-2:]}_{split[0].upper()}_{1_000_000 + row}"
+            key = f"{edition[-2:]}_{_LETTERS[split]}_{1_000_000 + row}"
             speaker = 4 * number + row % 4
             vocoder = _SYSTEMS[split][system] if system else None
             path = root / layout.folders[0] / f"{key}.flac"

@@ -47,14 +47,14 @@ def _listed(base: Path, name: str, folder: str, more: dict[str, str]) -> Iterato
 
 def write_demo(root: Path, seed: int) -> None:
     """Genuine utterances, and each through a codec: four in training, two in development and in two conditions."""
-    for part, codec in (("train", 1), ("dev", 1), ("C1", 1), ("C7", 7)):
+    for offset, (part, codec) in enumerate((("train", 1), ("dev", 1), ("C1", 1), ("C7", 7))):
         lines, files = [], {}
         for number in range(58, 62 if part == "train" else 60):
             file = f"SSB136500{number}.wav"
             files |= {file: False, f"F0{codec}_{file}": True}
             lines += [f"{file} real 0", f"F0{codec}_{file} fake {codec}"]
         write_list(root / "label" / f"{part}.txt", lines)
-        write_sounds(root / (f"test/{part}" if part in _CONDITIONS else part), files, seed)
+        write_sounds(root / (f"test/{part}" if part in _CONDITIONS else part), files, seed + offset)
 
 
 CODECFAKE_XIE = Corpus(

@@ -86,15 +86,25 @@ def _resampled(
     scores: Tensor, is_positive: Tensor, *, draws: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Draws with replacement from either class, sorted as the trials are."""
-    generator = torch.Generator(scores.device).manual_seed(seed)
     classes = [is_positive.nonzero().squeeze(1), (~is_positive).nonzero().squeeze(1)]
-    times = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)  # how often each is drawn
-    for _ in range(draws):
-        for rows in classes:
-            drawn = torch.randint(len(rows), (len(rows),), generator=generator, device=scores.device)
-            times[rows] = drawn.bincount(minlength=len(rows))
+    times = torch.zeros_like(is_positive, dtype=torch.int64)
+    for counts in drawn_counts(*map(len, classes), draws=draws, seed=seed, device=scores.device):
+        for rows, drawn in zip(classes, counts, strict=True):
+            times[rows] = drawn
         taken = torch.repeat_interleave(times)
         yield scores[taken], is_positive[taken]
+
+
+def drawn_counts(
+    *sizes: int, draws: int, seed: int, device: torch.device | None = None
+) -> Iterator[list[Tensor]]:
+    """How often each trial of classes of these sizes is drawn with replacement, int64 (size,) each."""
+    generator = torch.Generator(device or torch.device("cpu")).manual_seed(seed)
+    for _ in range(draws):
+        yield [
+            torch.randint(size, (size,), generator=generator, device=device).bincount(minlength=size)
+            for size in sizes
+        ]
 
 
 def _limits(values: Sequence[Tensor], level: float) -> tuple[float, float]:

@@ -51,7 +51,7 @@ def test_attributes_that_a_corpus_lacks_are_empty(demo_corpora):
     assert (data.train, data.validation, data.test) == ([], [], [LA, WILD])
     first, last = data.rows["test"][0], data.rows["test"][-1]
     assert (first.key, first.attributes["corpus"], first.attributes["attack"]) == (
-        f"{LA}/LA_T_1000000",
+        f"{LA}/LA_E_1000000",
         LA,
         "A07",
     )
@@ -63,7 +63,7 @@ def test_splits_of_their_own_are_taken_where_none_is_named(demo_corpora):
     assert (data.train, data.validation, data.test) == ([LA], [LA], [LA, WILD])
     assert SpeechCorpora(root=str(demo_corpora), train=[WILD]).test == [LA]
     data.setup("fit")
-    assert {clip.key[:4] for clip in data.rows["validation"]} == {"LA_V"}
+    assert {clip.key[:4] for clip in data.rows["validation"]} == {"LA_D"}
     assert data.asv_scores("validation") is None
     assert data.asv_scores("test") is None  # of two corpora
 
@@ -128,6 +128,7 @@ def test_made_corpora_are_written_where_their_place_is_empty(tmp_path, monkeypat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small"]
     data.setup("test")
     assert Counter(data.rows["test"].attribute("corpus")) == {WILD: 8, "mine": 8}
+    assert len({Path(path).read_bytes() for path in data.rows["test"].paths}) == 16  # none says the same
     SpeechCorpora(corpora=[WILD]).prepare_data()
     assert Path("data/demo/corpora/in_the_wild/meta.csv").is_file()
 

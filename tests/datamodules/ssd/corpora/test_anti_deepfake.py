@@ -37,7 +37,7 @@ def test_real_lines_and_their_splits(tmp_path, below):
         (",train,", ",trian,", r"toy.csv:2: Proportion 'trian' is neither train, valid nor test"),
         ("$ROOT//toy_example/eval/LA_E_1000000.wav", "", r"toy.csv:4: ASV19LAdemo-LA_E_1000000 has no path"),
         (",1,PCM_S,16,-1", "", r"toy.csv:4: 8 columns where 12 were expected"),
-        ("Proportion", "Split", r"toy.csv:1: no column is named Proportion"),
+        ("Proportion", "Split", "toy.csv:1: no column 'Proportion', found ID, Label"),
     ],
 )
 def test_faults_are_named_with_file_and_line(tmp_path, old, new, told):

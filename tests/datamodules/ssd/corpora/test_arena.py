@@ -47,7 +47,7 @@ def test_relative_and_windows_paths_and_further_columns(tmp_path):
         (ROWS + "/data/x.wav,fakee\n", r"list.csv:4: label 'fakee' is none of bonafide"),
         (ROWS + "/data/x.wav\n", r"list.csv:4: 1 columns where 2 were expected"),
         (ROWS + ",spoof\n", r"list.csv:4: names no file"),
-        ("name,label\na.wav,spoof\n", r"list.csv:1: no column is named file_name, but name, label"),
+        ("name,label\na.wav,spoof\n", "list.csv:1: no column 'file_name', found name, label"),
     ],
 )
 def test_faults_are_named_with_file_and_line(tmp_path, content, told):

@@ -27,7 +27,7 @@ def made(tmp_path, monkeypatch):
     """Makes a corpus of a name; short noise stands for speech, whose synthesis takes longer than all else."""
 
     def make(name):
-        for module in ("made", "in_the_wild"):
+        for module in ("made", "in_the_wild", "asvspoof_editions"):
             monkeypatch.setattr(f"datamodules.ssd.corpora.{module}.write_utterance", _hiss, raising=False)
         CORPORA[name].write_demo(tmp_path, 0)
         return tmp_path
@@ -52,6 +52,12 @@ def test_the_made_corpus_has_its_layout(name, made):
         assert max(keys.values()) == 1
     else:
         assert clips["train"] == clips["validation"] == clips["test"]
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_no_two_files_of_a_made_corpus_say_the_same(name, made):
+    files = [file for file in made(name).rglob("*") if file.suffix in {".wav", ".flac", ".mp3"}]
+    assert len({file.read_bytes() for file in files}) == len(files)
 
 
 @pytest.mark.parametrize("name", CORPORA)
