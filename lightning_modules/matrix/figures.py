@@ -11,7 +11,10 @@ from lightning_modules.metrics.cross_corpus import Point, accepted, equal_error_
 from lightning_modules.metrics.trial_table import Trials, read_trials
 
 MEAN, POOLED = Column("mean EER", "test"), Column("pooled EER", "test")  # no corpus has spaces in its name
-INVERTED = 0.55  # negated, these scores separate better by a tenth
+_MARGIN, _DEVIATIONS = (
+    0.05,
+    3,
+)  # of an EER from one half, where scores are sure to separate, this way or the other
 
 Condition = str
 Checkpoint = tuple[Detector, Condition, str]  # the last is the seed
@@ -132,12 +135,22 @@ def compute(rows: Sequence[Evaluated], *, threshold_from: str | None = None) -> 
 def inverted(found: Figures) -> Iterator[str]:
     """Lines on checkpoints whose scores separate some corpora one way and others the other way."""
     for (detector, condition, seed), points in found.points.items():
-        odd = [str(column) for column, point in points.items() if point.eer > INVERTED]
-        if odd and any(point.eer < 1 - INVERTED for point in points.values()):
+        surely = {
+            column: point.eer - 0.5
+            for column, point in points.items()
+            if _separates(point, found.sides[column])
+        }
+        odd = [str(column) for column, excess in surely.items() if excess > 0]
+        if 0 < len(odd) < len(surely):
             yield (
                 f"{detector.method}, seed {seed}, {condition}: the scores of {', '.join(odd)} look inverted and others"
                 " do not: pooled figures mix both directions; higher must mean bona fide everywhere"
             )
+
+
+def _separates(point: Point, sides: Sides) -> bool:
+    deviation = 0.5 / math.sqrt(min(sides.bonafide, sides.spoof))  # of a rate of one half
+    return abs(point.eer - 0.5) > max(_MARGIN, _DEVIATIONS * deviation)
 
 
 def _checkpoints(rows: Iterable[Evaluated]) -> dict[Checkpoint, list[Evaluated]]:
@@ -201,5 +214,5 @@ def _estimate(values: Sequence[float]) -> Estimate:
 
 
 def conditions(estimates: Mapping[tuple[Detector, Condition], object]) -> list[Condition]:
-    """Those that something was evaluated under, clean speech first."""
-    return sorted({condition for _, condition in estimates}, key=lambda each: each != CLEAN)
+    """Those that something was evaluated under, clean speech first, the others in the order of the table."""
+    return sorted(dict.fromkeys(condition for _, condition in estimates), key=lambda each: each != CLEAN)

@@ -123,10 +123,13 @@ def _remarks(evaluations: Evaluations, found: Figures) -> list[str]:
     """Says what the figures rest on."""
     detectors = {detector for detector, _, _ in found.values}
     checkpoints = {(detector, seed) for detector, _, seed in found.values}
-    total = (
-        f"{len(evaluations.rows)} evaluations of {len(checkpoints)} checkpoints of {len(detectors)} methods"
-    )
-    text = [f"{total} on {len(found.sides)} sets of trials"]
+    counts = {
+        "evaluations": evaluations.rows,
+        "checkpoints": checkpoints,
+        "methods": detectors,
+        "sets of trials": found.sides,
+    }
+    text = [", ".join(f"{name}: {len(each)}" for name, each in counts.items())]
     if len(found.averaged) > 1:
         names = ", ".join(map(str, found.averaged))
         text.append(f"pooled: one threshold over all trials of {names}; mean: of their EERs")

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import yaml
 from test_evaluate import exit_code, scored  # noqa: F401  a fixture
 from toy_run import QUICK, TOY, rows, run_command
 
 from datamodules.ssd.corpora import CORPORA
 from lightning_modules import fit, report
+from lightning_modules.run.checkpoints import read_checkpoint
 
 CORPORA_TOY = """
 data:
@@ -45,17 +48,29 @@ def made(tmp_path_factory) -> Path:
     return folder
 
 
+def other_seed(run: Path, other: Path) -> None:
+    """Makes a run as of seed 2, with other weights."""
+    checkpoint = read_checkpoint(run / "checkpoints/last.ckpt")
+    config = yaml.safe_load(checkpoint["config"])
+    config["seed_everything"], config["run"]["id"] = 2, other.name
+    checkpoint["config"] = yaml.safe_dump(config)
+    weight = checkpoint["state_dict"]["network.head.weight"]
+    weight += torch.randn(weight.shape, generator=torch.manual_seed(0))
+    (other / "checkpoints").mkdir(parents=True)
+    torch.save(checkpoint, other / "checkpoints/best=0.5-epoch=0.ckpt")
+
+
 @pytest.fixture(scope="module")
 def of_two_seeds(toy, made, tmp_path_factory) -> Path:
-    """A folder with runs of two seeds, trained on two corpora; not to be changed."""
+    """A folder with runs of two seeds, of two corpora; not to be changed."""
     folder = tmp_path_factory.mktemp("seeds")
     toy_text = TOY.format(root="unused").split("data:")[0]
     (folder / "toy.yaml").write_text(toy_text + CORPORA_TOY.format(root=made) + "trainer: {max_epochs: 1}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for seed in (1, 2):
-            words = [f"--seed_everything={seed}", f"--run.id=s{seed}", "--tracking.wandb=disabled", *QUICK]
-            run_command(fit, "--config=toy.yaml", *words)
+        words = ["--seed_everything=1", "--run.id=s1", "--tracking.wandb=disabled", *QUICK]
+        run_command(fit, "--config=toy.yaml", *words)
+        other_seed(Path("runs/toy/s1"), Path("runs/toy/s2"))
     return folder
 
 

@@ -165,14 +165,22 @@ def test_conditions_are_a_table_of_their_own(table):
     assert cells(text, "aasist (closed)")["a"] == "0.00"
     assert cells(text, "opus@16k+snr10")["a"] == "50.00"
     assert cells(text, "opus@16k+snr10")["fakes: 1-SRR"] == "100.00"  # of the threshold on clean speech, 1
-    assert "| clean |" in Path("rep/README.md").read_text()
+    for number in range(5):
+        table.add("a", [2, 3], [0, 1], condition=f"mp3@{number}k")
+    rows = [line.split(" | ")[0] for line in made(table).splitlines()]
+    assert rows[rows.index("| clean") :][:7] == [
+        "| clean",
+        "| opus@16k+snr10",
+        *(f"| mp3@{n}k" for n in range(5)),
+    ]
     assert Path("rep/conditions_1.tex").is_file()
 
 
 def test_inverted_scores_of_one_corpus_are_told(table):
-    table.add("a", [2, 3], [0, 1])
+    table.add("a", [2, 3] * 20, [0, 1] * 20)
+    table.add("few", [0, 1], [2, 3])  # which may be chance
     assert "inverted" not in made(table)
-    table.add("b", [0, 1], [2, 3])
+    table.add("b", [0, 1] * 20, [2, 3] * 20)
     assert "the scores of b look inverted and others do not: pooled figures mix both directions" in made(
         table
     )
