@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -21,7 +22,7 @@ def listed(root, *rows):
     """A folder with an arena's list of silent files."""
     root.mkdir(parents=True)
     for name, _ in rows:
-        soundfile.write(root / name, [0.0] * 800, 16000)
+        soundfile.write(root / name, np.zeros(800), 16000)
     (root / "list.csv").write_text("file_name,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
     return str(root)
 
