@@ -56,6 +56,8 @@ class ShardedStrategy(ModelParallelStrategy):
                     f"{name} is trained outside of model.network, which alone is sharded: use ddp"
                 )
         self._whole = copy.deepcopy(module.network)
+        for parameter in module.network.parameters():  # FSDP2 takes no other layout, such as channels last
+            parameter.data = parameter.data.contiguous()
         mesh = self.device_mesh["data_parallel"]
         blocks = list(blocks_of(module.network))
         holders = Counter(part for block in blocks for part in block.modules())
