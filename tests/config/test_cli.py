@@ -41,6 +41,7 @@ LIKE_OTHERS = {  # and up to a minute each
     "production_effect_signaltrain.yaml",
     "production_wavegan.yaml",
     "ssd_aasist_inf_ini.yaml",
+    "ssd_corpora.yaml",
     "ssd_xlsr_aasist.yaml",
     "ssd_xlsr_nes2net.yaml",
     "ssd_xlsr_sls.yaml",

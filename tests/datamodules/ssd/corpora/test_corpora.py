@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
+from noise_for_speech import let_noise_stand_for_speech
 
 from datamodules.protocol import ProtocolError
 from datamodules.ssd.corpora import CORPORA
@@ -17,18 +17,12 @@ AT_THE_ROOT = {"codecfake"}
 PAGE = Path(__file__).parents[4] / "datamodules/ssd/corpora/README.md"
 
 
-def _hiss(path, *, speaker, vocoder, seed):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.random.default_rng(seed).normal(0, 0.1, 1600), 16000)
-
-
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    """Makes a corpus of a name; short noise stands for speech, whose synthesis takes longer than all else."""
+    """Makes a corpus of a name."""
+    let_noise_stand_for_speech(monkeypatch)
 
     def make(name):
-        for module in ("made", "in_the_wild", "asvspoof_editions"):
-            monkeypatch.setattr(f"datamodules.ssd.corpora.{module}.write_utterance", _hiss, raising=False)
         CORPORA[name].write_demo(tmp_path, 0)
         return tmp_path
 
