@@ -18,6 +18,7 @@ _MARGIN, _DEVIATIONS = (
 
 Condition = str
 Checkpoint = tuple[Detector, Condition, str]  # the last is the seed
+Estimates = Mapping[tuple[Detector, Condition], Mapping[Column, "Estimate"]]
 
 
 class Estimate(NamedTuple):
@@ -124,8 +125,9 @@ def compute(rows: Sequence[Evaluated], *, threshold_from: str | None = None) -> 
     _sum_up(found)
     found.threshold_from = _chosen(found, threshold_from)
     for checkpoint, trials in one_class.items():
-        threshold = found.threshold(checkpoint)
-        for column, each in trials.items() if threshold is not None else ():
+        if (threshold := found.threshold(checkpoint)) is None:
+            continue
+        for column, each in trials.items():
             share = accepted(each, threshold)
             found.values[checkpoint][column] = share if found.sides[column].spoof else 1 - share
     found.missing += _missing(found)

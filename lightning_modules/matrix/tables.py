@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lightning_modules.matrix.evaluated import CLEAN, Column, Detector
-from lightning_modules.matrix.figures import MEAN, POOLED, Condition, Estimate, Figures
+from lightning_modules.matrix.figures import MEAN, POOLED, Checkpoint, Condition, Estimate, Estimates, Figures
 from lightning_modules.matrix.published import System
 
 Cells = tuple[list[str], list[list[str]]]
@@ -13,7 +13,7 @@ NONE = "–"
 
 def matrix(
     found: Figures,
-    estimates: Mapping[tuple[Detector, Condition], Mapping[Column, Estimate]],
+    estimates: Estimates,
     condition: Condition,
     systems: Sequence[tuple[System, Mapping[Column, float]]],
 ) -> Cells:
@@ -42,7 +42,7 @@ def matrix(
 
 def robustness(
     found: Figures,
-    estimates: Mapping[tuple[Detector, Condition], Mapping[Column, Estimate]],
+    estimates: Estimates,
     detector: Detector,
     conditions: Sequence[Condition],
 ) -> Cells:
@@ -56,14 +56,14 @@ def robustness(
     return ["condition", *map(_titled(found), found.columns)], rows
 
 
-def most_seeds(estimates: Mapping[object, Mapping[Column, Estimate]]) -> int:
+def most_seeds(estimates: Estimates) -> int:
     """Of a figure."""
     return max((each.n for row in estimates.values() for each in row.values()), default=0)
 
 
 def lines(
     found: Figures,
-    estimates: Mapping[tuple[Detector, Condition], Mapping[Column, Estimate]],
+    estimates: Estimates,
     systems: Sequence[tuple[System, Mapping[Column, float]]],
 ) -> list[dict[str, object]]:
     """One line a figure, fractions in full precision; a deviation of one seed is empty."""
@@ -92,7 +92,7 @@ def lines(
     return ours + theirs
 
 
-def checkpoint_lines(found: Figures, paths: Mapping[object, str]) -> list[dict[str, object]]:
+def checkpoint_lines(found: Figures, paths: Mapping[Checkpoint, str]) -> list[dict[str, object]]:
     """One line a figure of each checkpoint, with its threshold and numbers of trials."""
     return [
         {

@@ -38,7 +38,7 @@ def trial_columns(clips: Sequence["Clip"], scores: Sequence[float]) -> dict[str,
     names = [*(name for name in FIRST if name in known), *sorted(known.difference(FIRST))]
     return {
         "key": [clip.key for clip in clips],
-        "label": [LABELS[clip.target] for clip in clips],  # pyright: ignore[reportArgumentType]  one head
+        "label": [LABELS[clip.target] for clip in clips],  # pyright: ignore[reportArgumentType, reportCallIssue]
         "score": [f"{score:.9g}" for score in scores],
         **{name: [clip.attributes.get(name, "") for clip in clips] for name in names},
     }
