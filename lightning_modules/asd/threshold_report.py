@@ -17,11 +17,8 @@ def tell_of(found: Mapping[str, Threshold]) -> None:
     if not remarks:
         return
     instance, remark = next(iter(remarks.items()))
-    others = (
-        f"; so or alike {len(remarks) - 1} more, in tables/*_thresholds.csv"
-        if remarks.keys() - {instance}
-        else ""
-    )
+    more = len(remarks) - 1
+    others = f"; {more} more have a remark, see tables/*_thresholds.csv" if more else ""
     rank_zero_warn(f"threshold of {instance}: {remark}{others}")
 
 

@@ -190,7 +190,7 @@ def test_what_was_not_asked_for_is_said(scores, rule, quantile, decides, remark)
 
 
 def test_a_gamma_that_went_wrong_in_silence():
-    """Maximum likelihood gave .2013 for the first, where the largest score is .0014, and .0049 for the third."""
+    """Maximum likelihood passed all of the first, 141 times above the largest, 6 % of the second, all of the third."""
     for scores in (
         1e-4 * np.random.default_rng(3).lognormal(0, 0.8, 990),
         np.random.default_rng(13).lognormal(0, 1, 990),
