@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch
 from lightning_modules.asd.machine_report import machine_report
-from lightning_modules.asd.thresholds import Rule, decision_threshold
+from lightning_modules.asd.threshold_report import tell_of, with_thresholds
+from lightning_modules.asd.thresholds import Rule, Threshold, fit_threshold
 from lightning_modules.base import EvaluatedModule, Split
 from lightning_modules.metrics import ScoreTable
 from lightning_modules.optimization import EncoderRate
@@ -30,8 +32,8 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         network: What learns, where it is one network.
         frontend: What makes its features.
         threshold: How the decision threshold of a machine instance follows from the scores of its normal training
-            clips.
-        threshold_quantile: Share of them that should stay below it.
+            clips, see `thresholds.fit_threshold`.
+        threshold_quantile: Share of normal clips that should pass; the rest are false alarms.
         weights: What the network begins with, see `EvaluatedModule`.
         optimizer: Made from the trainable parameters.
         lr_scheduler: Made from the optimizer; see `optimization.configure` for when it steps.
@@ -40,6 +42,7 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
     Attributes:
         instances: Machine instances trained on, in the order of their class indices.
         thresholds: Instance -> score above which a clip counts as anomalous; fitted before a test.
+        found: Instance -> how its threshold was found; empty where an older release found it.
     """
 
     fits_on_training_clips = True
@@ -72,6 +75,7 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
         self.threshold_quantile = threshold_quantile
         self.instances: list[str] = []
         self.thresholds: dict[str, float] = {}
+        self.found: dict[str, Threshold] = {}
 
     def setup(self, stage: str) -> None:
         """Names the classes after the data's machine instances.
@@ -165,7 +169,9 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
     def on_test_start(self) -> None:
         """Fits the thresholds to the normal training clips, unless they were restored."""
         if not self.thresholds:
-            self.thresholds = self.fit_thresholds(self.reference_scores())
+            self.found = self.fit_thresholds(self.reference_scores())
+            self.thresholds = {name: found.value for name, found in self.found.items()}
+            tell_of(self.found)
 
     @torch.no_grad()
     def reference_scores(self) -> tuple[Tensor, Tensor]:
@@ -182,23 +188,24 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
             batch = self.on_before_batch_transfer(batch, 0)  # as a Trainer does
             yield self.trainer.strategy.batch_to_device(batch, self.device)
 
-    def fit_thresholds(self, reference: tuple[Tensor, Tensor]) -> dict[str, float]:
+    def fit_thresholds(self, reference: tuple[Tensor, Tensor]) -> dict[str, Threshold]:
         """Returns one threshold an instance from `reference_scores`."""
         instance, scores = (column.cpu().numpy() for column in reference)
         return {
-            self.instances[number]: decision_threshold(
+            self.instances[number]: fit_threshold(
                 scores[instance == number], rule=self.threshold, quantile=self.threshold_quantile
             )
             for number in np.unique(instance[instance >= 0])
         }
 
     def fitted(self) -> Fitted:
-        """The thresholds."""
-        return Fitted(self.thresholds)
+        """The thresholds and how they were found."""
+        return Fitted(self.thresholds, found={name: asdict(found) for name, found in self.found.items()})
 
     def restore(self, fitted: Fitted) -> None:
         """Takes back what `fitted` gave."""
         self.thresholds = dict(fitted.thresholds)
+        self.found = {name: Threshold(**found) for name, found in fitted.found.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the order of the classes."""
@@ -216,9 +223,9 @@ class AnomalousSoundDetector(EvaluatedModule[ClipDataModule], ABC):
     def report(self, datamodule: ClipDataModule, split: Split) -> Report:
         """Evaluates the scores that the last validation or test loop gathered, as the challenge of the year does."""
         clips, scores = self.scored(datamodule, split)
-        return machine_report(
-            clips, scores, year=cast(Challenge, datamodule).year, thresholds=self.thresholds
-        )
+        year = cast(Challenge, datamodule).year
+        report = machine_report(clips, scores, year=year, thresholds=self.thresholds)
+        return with_thresholds(report, clips, self.found)
 
 
 class Challenge(Protocol):

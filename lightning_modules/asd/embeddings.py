@@ -1,5 +1,6 @@
 """Detection by embeddings: a network learns to tell machine instances apart, and distances are the scores."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -138,7 +139,7 @@ class EmbeddingDetector(WindowDetector):
 
     def fitted(self) -> Fitted:
         """Thresholds, and what the backend knows of normal clips."""
-        return Fitted(self.thresholds, {} if self.backend is None else self.backend.state())
+        return replace(super().fitted(), tensors={} if self.backend is None else self.backend.state())
 
     def restore(self, fitted: Fitted) -> None:
         """Takes back what `fitted` gave."""

@@ -1,6 +1,7 @@
 """The front-end ensemble: autoencoders behind dereverberation and extraction of anomalous sound."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from lightning_modules.asd.detector import AnomalousSoundDetector
 from lightning_modules.asd.ensemble_report import ENSEMBLES, ensemble_report
 from lightning_modules.asd.front_ends import FrontEnds
 from lightning_modules.asd.many_steps import ManyStepsPerBatch
+from lightning_modules.asd.threshold_report import with_thresholds
 from lightning_modules.base import Split
 from lightning_modules.metrics.row_table import RowTable
 from lightning_modules.networks import Autoencoder
@@ -201,7 +203,7 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
     def fitted(self) -> Fitted:
         """Thresholds, μ and σ."""
         moments = {} if self.error_moments is None else {"error_moments": self.error_moments}
-        return Fitted(self.thresholds, moments)
+        return replace(super().fitted(), tensors=moments)
 
     def restore(self, fitted: Fitted) -> None:
         """Takes back what `fitted` gave."""
@@ -218,7 +220,8 @@ class FrontEndEnsemble(ManyStepsPerBatch, AnomalousSoundDetector):
             dict(zip(self.pipelines, each.cpu().unbind(1), strict=True))
             for each in (self.gathered_branches, self.gathered_improvements)
         )
-        return ensemble_report(clips, scores, branches, improvements, thresholds=self.thresholds)
+        report = ensemble_report(clips, scores, branches, improvements, thresholds=self.thresholds)
+        return with_thresholds(report, clips, self.found)
 
 
 class EnsembleScorer(Scorer):

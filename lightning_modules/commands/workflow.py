@@ -18,6 +18,7 @@ from lightning_modules.commands.restart import find_restart
 from lightning_modules.config.cli import Platform
 from lightning_modules.figures.text import headline
 from lightning_modules.package.class_scores import ClassScores
+from lightning_modules.package.readings import decisions, readings, undecided
 from lightning_modules.package.scored_files import ScoredFiles, Wanted
 from lightning_modules.run.average import average
 from lightning_modules.run.checkpoints import AtomicCheckpointIO, load_weights
@@ -214,11 +215,20 @@ def predict(platform: Platform) -> None:
     wanted = Wanted(output=asked.output, top=asked.top, windows=asked.windows, strict=asked.strict)
 
     @cache
-    def scored() -> ScoredFiles:
+    def scored() -> (
+        ScoredFiles
+    ):  # with classes of the data and thresholds of the run, which are there since the loop
+        thresholds = model.fitted().thresholds
+        if why := undecided(thresholds, asked.instance):
+            rank_zero_info(why)
+        read = readings(thresholds, instance=asked.instance)
         return ScoredFiles(
             wanted,
-            ClassScores.of(model.scorer() or scorer),  # whose classes are those of the data since the loop
-            lambda path, keys, scores: data.write_scores(path, keys, scores.double().tolist()),
+            ClassScores.of(model.scorer() or scorer),
+            lambda path, keys, scores: data.write_scores(
+                path, keys, scores.double().tolist(), decisions(read, scores)
+            ),
+            read,
         )
 
     score_files(

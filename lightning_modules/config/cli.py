@@ -52,7 +52,7 @@ from lightning_modules.run.provenance import changed_lines
 from lightning_modules.run.tracking import Tracking
 
 # what a run may change without becoming another run
-_OF_A_COMMAND = ("config", "ckpt_path", "check", "output", "top", "windows", "strict", "engine")
+_OF_A_COMMAND = ("config", "ckpt_path", "check", "output", "top", "windows", "strict", "engine", "instance")
 _NOT_IDENTITY = ("run", "ranks", "tracking", *_OF_A_COMMAND)
 _TRAINER_DEFAULTS = {
     "logger": False,  # set from `tracking`
@@ -147,6 +147,12 @@ class Platform(LightningCLI):
                 type=Engine,
                 default="auto",
                 help="What computes on a CPU; auto takes onnxruntime where it was measured to be faster.",
+            )
+            parser.add_argument(
+                "--instance",
+                type=str | None,
+                default=None,
+                help="Machine instance whose threshold decides; null decides where there is a single one.",
             )
             parser.add_argument("--windows", action="store_true", help="A row a window, with its times.")
             parser.add_argument(

@@ -18,7 +18,7 @@ from lightning_modules.package.engine_names import ENGINES
 from lightning_modules.package.files import clips_of
 from lightning_modules.package.folder import read_package
 from lightning_modules.package.predicted import predicted
-from lightning_modules.package.readings import Reading, read_out, readings
+from lightning_modules.package.readings import Reading, read_out, readings, undecided
 from lightning_modules.package.scored_files import ScoredFiles, Wanted
 from lightning_modules.package.stream import open_source, score_stream
 from lightning_modules.processes.allocator import keep_freed_memory
@@ -55,7 +55,9 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.allow_truncated:
         package = replace(package, listening=replace(package.listening, allow_truncated=True))
     device, names = _device(arguments.device), ClassScores.of(package.scorer)
-    read = readings(package, arguments.instance)
+    read = readings(package.thresholds, calibration=package.calibration, instance=arguments.instance)
+    if why := undecided(package.thresholds, arguments.instance):
+        print(why, file=sys.stderr)
     if arguments.stream:
         source = open_source(sys.stdin.buffer, pcm_rate=arguments.rate)
         found = score_stream(package, source, device, window_s=arguments.window_s, hop_s=arguments.hop_s)

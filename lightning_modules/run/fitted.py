@@ -51,10 +51,12 @@ class Fitted:
     Attributes:
         thresholds: Machine instance -> score above which a clip counts as anomalous.
         tensors: By name, e.g. the embeddings of normal clips.
+        found: Machine instance -> how its threshold was found, by name.
     """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.thresholds or self.tensors)
@@ -128,7 +130,8 @@ def write_fitted(folder: Path, origin: Origin, fitted: Fitted) -> None:
     from safetensors.torch import save
 
     assert origin.clips is not None, "something was fitted to them"
-    about = {**origin._asdict(), "thresholds": json.dumps(fitted.thresholds)}
+    texts = {"thresholds": json.dumps(fitted.thresholds), "found": json.dumps(fitted.found)}
+    about = {**origin._asdict(), **texts}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fitted.tensors.items()}
     write_bytes_atomically(folder / FOLDER / origin.name(origin.clips), save(tensors, about))
 
@@ -137,6 +140,8 @@ def read_fitted(
     folders: Sequence[Path], origin: Origin, training_clips: Callable[[], str | None]
 ) -> Fitted | None:
     """What was fitted with the same settings and weights to the same clips.
+
+    What a release before December 2026 fitted counts where its clips are None alone, for thresholds were not checked.
 
     Args:
         folders: Of runs; the first that has it counts.
@@ -154,7 +159,7 @@ def read_fitted(
             f"{paths[0].parent}: fitted to {len(paths)} sets of training clips: set data.root to those of the run, or"
             " delete the files of the others"
         )
-    return _read(paths[0]) if paths else None
+    return _read(paths[0], take_older=origin.clips is None) if paths else None
 
 
 def _find(folders: Sequence[Path], origin: Origin) -> list[Path]:
@@ -162,13 +167,18 @@ def _find(folders: Sequence[Path], origin: Origin) -> list[Path]:
     return next(filter(None, found), [])
 
 
-def _read(path: Path) -> Fitted:
+def _read(path: Path, *, take_older: bool) -> Fitted | None:
+    """None where it is of a release that did not check its thresholds, unless such are taken."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            thresholds = json.loads(file.metadata()["thresholds"])
+            about = file.metadata()
+            if "found" not in about and not take_older:
+                return None
+            thresholds, found = json.loads(about["thresholds"]), json.loads(about.get("found", "{}"))
             # Copies lie in memory as what was fitted did: products of matrices differ in their last bits by that.
-            return Fitted(thresholds, {name: file.get_tensor(name).clone() for name in file.keys()})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return Fitted(thresholds, tensors, found)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged ({error}); delete it, and a test fits anew") from None

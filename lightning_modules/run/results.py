@@ -87,6 +87,10 @@ def result_row(
         **{name: origin[name] for name in ("seed", "checkpoint")},
         "clips": len(report.keys),
         **{name: f"{value:.6f}" for name, value in report.metrics.items()},
+        **{
+            name: f"{value:.6f}" if isinstance(value, float) else value
+            for name, value in report.columns.items()
+        },
         **({"data": report.data} if report.data else {}),
         "data_hash": evaluation.data_hash,
         "settings": evaluation.settings,

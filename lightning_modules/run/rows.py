@@ -24,6 +24,7 @@ class Report:
         table: Breakdown, e.g. one row an attack; all rows have the same columns.
         tables: Further tables, by the name that their files end in.
         trials: Columns of a table with a row a trial, by name; none of methods without trials of two classes.
+        columns: More of results.csv, such as how thresholds were found.
         data: Which clips were scored, e.g. how much of the data set's list; a column of results.csv.
         decisions: 1 where the score is above the method's own threshold, 0 where not; None without thresholds.
         figures: Name -> figure, saved as PNG and sent to W&B.
@@ -36,6 +37,7 @@ class Report:
     table: Sequence[Row] = ()
     tables: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     trials: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    columns: Mapping[str, str | float] = field(default_factory=dict)
     data: str = ""
     decisions: Sequence[int] | None = None
     figures: Mapping[str, "Figure"] = field(default_factory=dict)

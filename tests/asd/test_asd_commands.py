@@ -79,6 +79,18 @@ def test_a_run_leaves_official_files_and_can_be_scored_again(
         sum(float(row["auc"]) for row in table) / len(table), abs=0.1
     )  # means over machines of means over sections
     assert (folder / "figures/test_roc.png").is_file()
+    found = rows(folder / "tables/test_thresholds.csv")
+    assert (
+        {row["rule"] for row in found} == {result["threshold_rule"]} == {"conformal"}
+    )  # of six clips a machine
+    assert machines == {tuple(row["instance"].split("/")) for row in found if row["normals"] != "0"}
+    decided = "".join(path.read_text() for path in (folder / "scores/test").glob("decision_result_*"))
+    decisions = re.findall(r"^normal_.*,(\d)$", decided, re.MULTILINE)
+    assert float(result["normal_passed"]) == pytest.approx(decisions.count("0") / len(decisions), abs=1e-6)
+    assert float(result["normal_passed_low"]) < float(result["normal_passed"]) <= 1
+    held_out = sum(int(row["scores"]) for row in found)
+    passed = sum(float(row["passed"]) * int(row["scores"]) for row in found)
+    assert float(result["threshold_passed"]) == pytest.approx(passed / held_out, abs=1e-6)
 
     checkpoint = next(iter((folder / "checkpoints").glob("best*")), folder / "checkpoints/last.ckpt")
     instances = {f"{machine}/{section}" for machine, section in machines}
@@ -106,6 +118,7 @@ def test_a_run_leaves_official_files_and_can_be_scored_again(
             f"--ckpt_path={checkpoint}",
             f"--data.predict=[{tmp_path}/unknown.wav]",
             f"--output={tmp_path}/out",
+            f"--instance={machine}/{section}",
         )
         key, value = (tmp_path / "out/scores.csv").read_text().strip().split(",")
         assert key.startswith("unknown")
@@ -113,6 +126,8 @@ def test_a_run_leaves_official_files_and_can_be_scored_again(
         assert float(value) == pytest.approx(
             float(dict(line.split(",") for line in lines)[clip.name]), rel=1e-3
         )
+        (limit,) = (float(row["threshold"]) for row in found if row["instance"] == f"{machine}/{section}")
+        assert (tmp_path / "out/decisions.csv").read_text() == f"{key},{int(float(value) > limit)}\n"
 
 
 def test_validate_says_that_normal_clips_alone_have_no_auc(monkeypatch, tmp_path, capsys):

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from datamodules.pack.writer import pack
 from lightning_modules import export, fit, predict, test, validate
 from lightning_modules.config import cli
+from lightning_modules.run.fitted import Fitted, Origin, read_fitted, write_fitted
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {
@@ -72,7 +73,7 @@ def decisions(folder, name="test") -> str:
 
 
 @pytest.mark.parametrize("method", SETTINGS)
-def test_no_command_changes_a_checkpoint(method, monkeypatch, tmp_path):
+def test_no_command_changes_a_checkpoint(method, monkeypatch, tmp_path, capsys):
     checkpoint = trained(monkeypatch, method)
     before = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     named = f"--ckpt_path={checkpoint}"
@@ -80,11 +81,17 @@ def test_no_command_changes_a_checkpoint(method, monkeypatch, tmp_path):
     run(monkeypatch, validate, named)
     run(monkeypatch, test, named)
     if method == "autoencoder":  # a distance needs the machine
-        run(monkeypatch, predict, named, f"--data.predict=[{clip}]", "--output=out")
+        capsys.readouterr()
+        run(monkeypatch, predict, named, f"--data.predict=[{clip}]")
+        (undecided,) = capsys.readouterr().out.splitlines()
+        run(monkeypatch, predict, named, f"--data.predict=[{clip}]", "--instance=fan/id_00")
+        (line,) = capsys.readouterr().out.splitlines()
         run(monkeypatch, export, named)
         package = json.loads((checkpoint.parents[1] / "package/package.json").read_text())
         (found,) = fitted(checkpoint.parents[1])
         assert package["thresholds"] == json.loads(found["thresholds"])
+        score = float(undecided.split()[-1])
+        assert line == f"{undecided} {int(score > package['thresholds']['fan/id_00'])}"
     assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == before
 
 
@@ -93,17 +100,17 @@ def test_a_setting_counts_though_the_checkpoint_was_tested_without_it(monkeypatc
     fresh = tested.parents[2] / "fresh/checkpoints/last.ckpt"
     fresh.parent.mkdir(parents=True)
     shutil.copy(tested, fresh)
-    strict = "--model.threshold_quantile=0.99999999999999"
+    lenient = "--model.threshold_quantile=0.5"
     run(monkeypatch, test, f"--ckpt_path={tested}")
     by_default = decisions(tested.parents[1])
-    run(monkeypatch, test, f"--ckpt_path={fresh}", strict, "--run.id=fresh")
-    run(monkeypatch, test, f"--ckpt_path={tested}", strict)
+    run(monkeypatch, test, f"--ckpt_path={fresh}", lenient, "--run.id=fresh")
+    run(monkeypatch, test, f"--ckpt_path={tested}", lenient)
     assert decisions(tested.parents[1], "test@*") == decisions(fresh.parents[1]) != by_default
     assert decisions(tested.parents[1]) == by_default != ""
     settings = [json.loads(each["settings"])["model"] for each in fitted(tested.parents[1])]
     assert [(each["threshold"], each["threshold_quantile"]) for each in settings] == [
         ("gamma", 0.9),
-        ("gamma", 0.99999999999999),
+        ("gamma", 0.5),
     ]
 
 
@@ -136,6 +143,19 @@ def test_a_machine_without_the_training_clips_takes_what_was_fitted(monkeypatch,
         shutil.rmtree(folder)
     run(monkeypatch, test, f"--ckpt_path={checkpoint}", "--run.root=elsewhere")
     assert decisions("elsewhere/asd_arcface/x") == scores
+
+
+def test_thresholds_that_an_older_release_did_not_check_count_without_the_clips_alone(tmp_path):
+    origin = Origin("{}", "weights", "clips")
+    write_fitted(tmp_path, origin, Fitted({"fan/id_00": 0.5}, found={"fan/id_00": {"rule": "gamma"}}))
+    assert read_fitted([tmp_path], origin, lambda: None).found == {"fan/id_00": {"rule": "gamma"}}
+    (path,) = (tmp_path / "fitted").iterdir()
+    with safe_open(path, "pt") as file:
+        older = {name: text for name, text in file.metadata().items() if name != "found"}
+    save_file({}, path, older)
+    assert read_fitted([tmp_path], origin, lambda: None) is None
+    known = read_fitted([tmp_path], origin._replace(clips=None), lambda: None)
+    assert (known.thresholds, known.found) == ({"fan/id_00": 0.5}, {})
 
 
 def test_a_damaged_file_is_named(monkeypatch, capsys):

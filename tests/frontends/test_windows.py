@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_modules.asd.thresholds import decision_threshold
 from lightning_modules.frontends.windows import place_windows, random_windows, take_windows
 from lightning_modules.package.scorers.windows import aggregate
 
@@ -48,11 +47,3 @@ def test_scores_of_a_clip_do_not_depend_on_its_neighbours(how):
         "median": lambda x: np.sort(x)[(len(x) - 1) // 2],
     }
     np.testing.assert_allclose(found, [expected[how](part) for part in parts], rtol=1e-12)
-
-
-def test_threshold_is_the_quantile_of_normal_scores():
-    scores = np.random.default_rng(0).gamma(3.0, 2.0, 20_000) - 4  # negative scores too
-    for rule in ("gamma", "percentile"):
-        threshold = decision_threshold(scores, rule=rule, quantile=0.9)
-        assert (scores < threshold).mean() == pytest.approx(0.9, abs=0.01)
-    assert decision_threshold(np.full(5, -3.0)) == -3.0
