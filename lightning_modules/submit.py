@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--into", type=Path, required=True, metavar="FILE", help="the zip")
     options = parser.parse_args(arguments)
     if options.meta and len(options.meta) != len(options.scores):
-        parser.error(f"--meta: {len(options.meta)} files for {len(options.scores)} systems: name one for each")
+        parser.error(
+            f"--meta: {len(options.meta)} files for {len(options.scores)} systems: name one for each"
+        )
     systems = [System(*each) for each in zip_longest(options.scores, options.meta)]
     settings = {"label": options.label, "year": options.year, "report": options.report}
     try:

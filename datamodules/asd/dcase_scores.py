@@ -43,5 +43,6 @@ def _write_tables(
         stem, name = score_stem(key) or (None, key)
         tables[f"{prefix}{stem}" if stem else foreign].append(f"{name},{value}\n")
     return {
-        write_text_atomically(folder / f"{stem}.csv", "".join(sorted(lines))) for stem, lines in tables.items()
+        write_text_atomically(folder / f"{stem}.csv", "".join(sorted(lines)))
+        for stem, lines in tables.items()
     }

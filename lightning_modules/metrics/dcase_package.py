@@ -29,7 +29,15 @@ EVALUATED = {
     2022: ("ToyCar", "ToyTrain", "bearing", "fan", "gearbox", "slider", "valve"),
     2023: ("ToyDrone", "ToyNscale", "ToyTank", "Vacuum", "bandsaw", "grinder", "shaker"),
     2024: (
-        *("3DPrinter", "AirCompressor", "BrushlessMotor", "HairDryer", "HoveringDrone", "RoboticArm", "Scanner"),
+        *(
+            "3DPrinter",
+            "AirCompressor",
+            "BrushlessMotor",
+            "HairDryer",
+            "HoveringDrone",
+            "RoboticArm",
+            "Scanner",
+        ),
         *("ToothBrush", "ToyCircuit"),
     ),
     2025: (
@@ -147,7 +155,9 @@ def _check_name(path: Path, row: int, part: Part, name: str) -> None:
     if told is None or told.section != part.section:
         fail(path, row, f"{name!r} is no clip of {part.section}; expected a name as {part.section}_0000.wav")
     if told.is_anomaly is not None:
-        fail(path, row, f"{name} tells its label, as no clip to be submitted does: test with data.subset=eval")
+        fail(
+            path, row, f"{name} tells its label, as no clip to be submitted does: test with data.subset=eval"
+        )
 
 
 def _difference(found: Clips, expected: Clips) -> str:

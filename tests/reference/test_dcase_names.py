@@ -1,8 +1,8 @@
 """Complete lists of names of DCASE Task 2 are read, and tell as many classes as their authors counted.
 
 Needs files that are no part of this project: ASDKIT_REFERENCE (clone of TakuyaFujimura/dcase-asd-toolkit, of which
-``labels/dcase202{3,4}/main.json``), DCASE2026_NAMES (clone of outman-goutian/dcase2026_task2, of which ``data/*.scp``) and
-DCASE_BASELINE (clone of nttcslab/dcase2023_task2_baseline_ae, of which ``datasets``).
+``labels/dcase202{3,4}/main.json``), DCASE2026_NAMES (clone of outman-goutian/dcase2026_task2, of which
+``data/*.scp``) and DCASE_BASELINE (clone of nttcslab/dcase2023_task2_baseline_ae, of which ``datasets``).
 """
 
 import json
