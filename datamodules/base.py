@@ -42,6 +42,7 @@ class ClipDataModule(ResumableDataModule):
         padding: How shorter clips are filled: ``repeat`` (of the clip), ``zero``, or ``mirror`` (as a centred
             short-time transform continues a clip).
         mono: Average the channels.
+        channel: Hear this one of several alone, counted from 0, in place of their average; None hears all.
         in_memory: Decode a split once and keep it: 38 MB for ten minutes of mono at 16 kHz, shared by workers.
         drop_last: Leave out what does not fill the last batch of a training epoch.
         predict: Audio files, folders, or ``.txt`` lists of paths to predict on.
@@ -78,6 +79,7 @@ class ClipDataModule(ResumableDataModule):
         eval_crop_s: float | None = 4.0375,
         padding: Padding = "repeat",
         mono: bool = True,
+        channel: int | None = None,
         in_memory: bool = False,
         drop_last: bool = True,
         predict: Sequence[str] = (),
@@ -92,7 +94,10 @@ class ClipDataModule(ResumableDataModule):
         folders = {"noise": _folder(noise), "rooms": _folder(rooms)}
         self.degrade = Chain(degrade, **folders) if degrade else None
         self.condition = Chain.of_condition(condition, **folders) if condition else None
-        self.mono = mono
+        if channel is not None and channel < 0:
+            raise ValueError(f"channel {channel}: channels are counted from 0, or null hears all")
+        self.mono = mono or channel is not None
+        self.channel: int | None = channel
         self.padding: Padding = padding
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
         self.drop_last, self.in_memory = drop_last, in_memory
@@ -226,7 +231,7 @@ class ClipDataModule(ResumableDataModule):
     def variant_settings(self) -> dict[str, Any]:
         """What packed variants of training clips depend on, as JSON takes it."""
         heard = {"sample_rate": self.sample_rate, "resampler": self.resampler, "mono": self.mono}
-        return {**heard, "degrade": self.degrade.settings if self.degrade else None}
+        return {**heard, "channel": self.channel, "degrade": self.degrade.settings if self.degrade else None}
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Batches of the files named by `predict`."""
@@ -267,7 +272,10 @@ class ClipDataModule(ResumableDataModule):
         """
         if self.in_memory and split not in self._recordings:
             self._recordings[split] = Recordings(
-                self.rows[split], mono=self.mono, allow_truncated=self.allow_truncated
+                self.rows[split],
+                mono=self.mono,
+                channel=self.channel,
+                allow_truncated=self.allow_truncated,
             )
         return self._cut(
             self.rows[split],
@@ -279,7 +287,13 @@ class ClipDataModule(ResumableDataModule):
 
     def _cut(self, rows: ClipTable, crop_s: float | None, **settings: Any) -> ClipDataset:
         return ClipDataset(
-            rows, **self.decoding, crop_s=crop_s, padding=self.padding, mono=self.mono, **settings
+            rows,
+            **self.decoding,
+            crop_s=crop_s,
+            padding=self.padding,
+            mono=self.mono,
+            channel=self.channel,
+            **settings,
         )
 
 

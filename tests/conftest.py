@@ -14,6 +14,7 @@ from datamodules.cache import VARIABLE
 from datamodules.demo import asvspoof, machines
 from datamodules.demo.epic_kitchens import write_epic_kitchens
 from datamodules.demo.events import write_kinetics_sounds, write_vggsound
+from datamodules.demo.machines_of_years import make_demo_of
 from datamodules.ssd.corpora import CORPORA
 from datamodules.ssd.corpora.located import Located
 
@@ -79,6 +80,14 @@ def demo_machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips of 1 s in the layout of DCASE 2020 Task 2, 6 training and 4 + 4 test clips an instance."""
     folder = tmp_path_factory.mktemp("demo") / "DCASE2020"
     machines.make_demo(folder, seconds=1.0, num_train=6, num_test=4)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_machines_2026(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips of 0.8 s in the layout of DCASE 2026 Task 2, 9 training and 2 test clips a domain and label; not to be changed."""
+    folder = tmp_path_factory.mktemp("demo") / "DCASE2026"
+    make_demo_of(2026, folder, seconds=0.8, num_train=9, num_test=2)
     return folder
 
 

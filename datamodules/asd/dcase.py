@@ -1,4 +1,4 @@
-"""DCASE Task 2 of 2020 to 2025: anomalous sounds of machines, learnt from normal sounds.
+"""DCASE Task 2 of 2020 to 2026: anomalous sounds of machines, learnt from normal sounds.
 
 Sources: the tasks' descriptions and evaluators (https://dcase.community), and for proxy outliers Primus et al.,
 Anomalous Sound Detection as a Simple Binary Classification Problem with Careful Selection of Proxy Outlier
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from lightning_utilities.core.rank_zero import rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader
 
 from datamodules import audio
 from datamodules.asd.dcase_layouts import YEARS, Layout, Subset
 from datamodules.asd.dcase_scores import write_score_files
+from datamodules.asd.original_layouts import way_out_of
 from datamodules.asd.proxy_outliers import (
     FOREIGN,
     ProxyOutliers,
@@ -29,7 +30,12 @@ from datamodules.asd.proxy_outliers import (
 from datamodules.base import ClipDataModule
 from datamodules.clips import Clip
 from datamodules.demo.machines import DEMO_ROOT, make_demo
+from datamodules.demo.machines_of_years import YEARS as DEMO_YEARS
+from datamodules.demo.machines_of_years import make_demo_of
 from datamodules.loading.samplers import ProxyBatchSampler, TrainSampler
+
+Channel = Literal["near", "far", "both", "mean"]
+_NUMBER: dict[Channel, int] = {"near": 0, "far": 1}
 
 
 class DCASE(ClipDataModule):
@@ -37,17 +43,25 @@ class DCASE(ClipDataModule):
 
     Attributes of clips: ``machine``, ``section`` (``id_00`` in 2020), ``domain``, ``instance``
     (``<machine>/<section>``, empty for clips of a foreign corpus); from 2021 on ``condition``, what follows the
-    number in the file's name, and the columns of the year's tables of attributes.
+    number in the file's name, and the columns of the year's tables of attributes, where a name that comes again has a
+    number (``mic``, ``mic_2``). Test clips of ``test_rename``, where that is, have their true names and labels.
 
     Args:
         year: Edition of the task.
         root: Folder with ``dev_data`` and ``eval_data`` (``.../raw`` too), or with the machines themselves. The
-            default is a synthetic corpus, made where it is missing.
+            default is a synthetic corpus of 2020, made where it is missing, as are ``data/demo/DCASE2021`` to
+            ``DCASE2026`` of their years.
         machine: Machine to detect anomalies of, e.g. ``fan``; None is all.
         id: Its section, e.g. ``id_00`` or ``section_00``; None is all.
         subset: Development or evaluation set; the evaluation set's test clips carry no label.
         additional_training: Train on the normal clips of both sets, of all their machines and sections that are
             chosen, rather than of `subset` alone.
+        channel: What is heard of clips of several channels, which those of 2026 are: the microphone ``near`` the
+            machine, the one ``far`` from it, ``both``, or their ``mean``. None is near in 2026 and both where `mono`
+            is false; clips of other years with several channels are refused.
+        supplemental: Train on the clean sounds of machines in ``supplemental`` (2025) too, whose `condition` is
+            ``supplemental``; noise there is taken by `noise`, or `proxy_outliers` ``folder`` and `proxy_root`.
+        hidden_attributes: Take the conditions that 2024 and 2025 hid from those who took part, see `Layout`.
         proxy_outliers: What class 1 of training is made of, see `datamodules.asd.proxy_outliers`; None trains on
             normal clips alone.
         proxy_root: Folder of a foreign corpus of proxy outliers.
@@ -74,6 +88,9 @@ class DCASE(ClipDataModule):
         id: str | None = None,  # noqa: A002  the field's word
         subset: Subset = "dev",
         additional_training: bool = False,
+        channel: Channel | None = None,
+        supplemental: bool = False,
+        hidden_attributes: bool = False,
         proxy_outliers: ProxyOutliers | None = None,
         proxy_root: str | None = None,
         num_proxy_outliers: int | None = None,
@@ -81,6 +98,8 @@ class DCASE(ClipDataModule):
         validation_fraction: float = 0.0,
         **settings: Any,
     ) -> None:
+        heard: Channel = channel or _default_channel(year, mono=settings.get("mono", True))
+        settings |= {"mono": heard != "both", "channel": _NUMBER.get(heard)}
         super().__init__(root=root, **settings)
         if year not in YEARS:
             raise ValueError(f"year {year} is unknown: choose one of {', '.join(map(str, YEARS))}")
@@ -90,8 +109,12 @@ class DCASE(ClipDataModule):
                 " data section"
             )
         self.year = year
+        if self._has_demo_of_year:
+            self.demo_root = Path(DEMO_ROOT).with_name(f"DCASE{year}")
         self.machine, self.id = machine, id
-        self.additional_training = additional_training
+        self.additional_training, self.supplemental = additional_training, supplemental
+        self.hidden_attributes = hidden_attributes
+        self._may_average = channel is not None
         self.subset: Subset = subset
         self.proxy_outliers: ProxyOutliers | None = proxy_outliers
         self.proxy_root = Path(proxy_root).expanduser() if proxy_root else None
@@ -107,7 +130,7 @@ class DCASE(ClipDataModule):
     @cached_property
     def layout(self) -> Layout:
         """Where things lie under the root, which may still change until the first look."""
-        return Layout(self.year, self.root)
+        return Layout(self.year, self.root, self.hidden_attributes)
 
     @property
     def instances(self) -> list[str]:
@@ -115,13 +138,29 @@ class DCASE(ClipDataModule):
         self.prepare_data()
         return sorted({clip.attributes["instance"] for clip in self._normals})
 
+    def make_demo(self, folder: Path) -> None:
+        """Write the corpus of the year."""
+        if self._has_demo_of_year:
+            make_demo_of(self.year, folder)
+        else:
+            super().make_demo(folder)
+
+    @property
+    def _has_demo_of_year(self) -> bool:
+        return type(self).demo_writer is DCASE.demo_writer and self.year in DEMO_YEARS
+
     def setup(self, stage: str | None = None) -> None:
-        """Read the splits of a stage; warn where machines were recorded at another rate than `sample_rate`."""
+        """Read the splits of a stage; warn where machines were recorded at another rate than `sample_rate`.
+
+        Raises:
+            ValueError: If clips have several channels, and nothing says which is heard.
+        """
         before = set(self.rows)
         super().setup(stage)
         for name in self.rows.keys() - before - {"predict"}:
             for clip in self.rows[name][:1]:
                 header = audio.info(clip.path, allow_truncated=self.allow_truncated)
+                self._check_channels(clip.path, header.num_channels)
                 if (rate := header.sample_rate) != self.sample_rate:
                     rank_zero_warn(
                         f"{clip.path} has {rate} Hz: such clips are resampled to sample_rate {self.sample_rate} Hz"
@@ -179,7 +218,16 @@ class DCASE(ClipDataModule):
 
     def _read(self, subset: Subset, part: Literal["train", "test"]) -> list[Clip]:
         machines = self.layout.machines(subset)
-        return [clip for machine in machines for clip in self.layout.clips(subset, machine, part)]
+        clips = [clip for machine in machines for clip in self.layout.clips(subset, machine, part)]
+        if part == "train" and (others := self.layout.with_supplemental(subset)):
+            if self.supplemental:
+                clips += [clip for name in others for clip in self.layout.clips(subset, name, "supplemental")]
+            else:
+                rank_zero_info(
+                    f"{self.layout.folder(subset)}: supplemental clips of {len(others)} machines are not used:"
+                    " data.supplemental=true trains on the clean sounds, data.noise takes a folder of noise"
+                )
+        return clips
 
     @cached_property
     def _all_normals(self) -> dict[Subset, list[Clip]]:
@@ -195,6 +243,13 @@ class DCASE(ClipDataModule):
             return self._of_target(normals["dev"] + normals["eval"], "training")
         return self._of_target(normals[self.subset], "training")
 
+    def _check_channels(self, path: str, num_channels: int) -> None:
+        if num_channels > 1 and self.mono and self.channel is None and not self._may_average:
+            raise ValueError(
+                f"{path}: has {num_channels} channels, and clips of {self.year} have one: set data.year to 2026, or"
+                " data.channel to near (the first), far (the second), both or mean"
+            )
+
     def _of_target(self, clips: Sequence[Clip], kind: str) -> list[Clip]:
         """Clips of the chosen machine and id."""
         wanted, known = {"machine": self.machine, "id": self.id}, clips
@@ -209,6 +264,8 @@ class DCASE(ClipDataModule):
                 )
             known = chosen
         if not known:
+            if way_out := way_out_of(self.root):
+                raise ValueError(way_out)
             folders = " or ".join(self.layout.test_folders) if kind == "test" else "train"
             raise ValueError(
                 f"{self.root}: no {kind} clips of the {self.subset} set of {self.year}: set root to the"
@@ -260,3 +317,9 @@ class DCASE(ClipDataModule):
             return found
         rows = np.random.default_rng([self.seed, 3, count]).choice(len(found), count, replace=False)
         return [found[row] for row in sorted(rows)]
+
+
+def _default_channel(year: int, *, mono: bool) -> Channel:
+    if not mono:
+        return "both"
+    return "near" if year >= 2026 else "mean"

@@ -1,33 +1,40 @@
 """Where the years of DCASE Task 2 keep their clips, and what the names of the files say.
 
-Sources: the data sets' descriptions on Zenodo and the official evaluators of each year.
+Sources: the data sets' descriptions on Zenodo, the official evaluators of each year, and the README of the official
+baseline of 2023 and later.
 """
 
-import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from datamodules.asd.dcase_attributes import NO_ATTRIBUTE, Attributes, read_attributes
 from datamodules.audio import SUFFIXES
 from datamodules.audio.search import is_audio, names_in
 from datamodules.clips import Clip
 from datamodules.protocol import ProtocolError
 
 Subset = Literal["dev", "eval"]
-Part = Literal["train", "test"]
-YEARS = range(2020, 2026)
+Part = Literal["train", "test", "supplemental"]
+YEARS = range(2020, 2027)
 
 _NAME_2020 = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<section>id_\d+)_\d+")
 _NAME = re.compile(
     r"(?P<section>section_\d+)(?:_(?P<domain>source|target))?(?:_(?:train|test))?"
     r"(?:_(?P<label>normal|anomaly))?_\d+(?:_(?P<condition>.*))?"
 )
+_SUPPLEMENTAL = re.compile(r"(?P<section>section_\d+)_(?P<kind>[A-Za-z]+)_\d+_?")
 TARGETS = {"normal": 0, "anomaly": 1, None: -1}
 """Label in a file's name -> class."""
 
-_NO_ATTRIBUTE = {"", "noAttribute"}
+_FOLDERS: dict[Part, tuple[tuple[str, ...], ...]] = {  # the first that are there count
+    "train": (("train",),),
+    # renamed by the official baseline, with the true names; merged by it, of 2021; as published
+    "test": (("test_rename",), ("test",), ("source_test", "target_test")),
+    "supplemental": (("supplemental",),),
+}
 
 
 @dataclass(frozen=True)
@@ -36,14 +43,21 @@ class Layout:
 
     The development set lies in ``dev_data`` (or ``dev_data/raw``) and the additional training and evaluation
     sets in ``eval_data``; where neither folder is there, all machines lie in the root itself.
+
+    Attributes:
+        year: Edition of the task.
+        root: Its folder.
+        hidden_attributes: Take conditions that the challenge of 2024 and 2025 hid and its organisers told later, in
+            ``attributes_*_correspondence.csv`` beside a machine's clips.
     """
 
     year: int
     root: Path
+    hidden_attributes: bool = False
 
     @property
     def test_folders(self) -> tuple[str, ...]:
-        """Folders of a machine's test clips."""
+        """Folders of a machine's test clips, as published."""
         return ("source_test", "target_test") if self.year == 2021 else ("test",)
 
     def folder(self, subset: Subset) -> Path | None:
@@ -55,12 +69,11 @@ class Layout:
     def machines(self, subset: Subset) -> list[str]:
         """Names of the machines of a subset, sorted."""
         folder = self.folder(subset)
-        parts = ("train", *self.test_folders)
         found = folder.iterdir() if folder else ()
-        return sorted(path.name for path in found if any((path / part).is_dir() for part in parts))
+        return sorted(path.name for path in found if any(map(_folders(path).get, ("train", "test"))))
 
     def clips(self, subset: Subset, machine: str, part: Part) -> list[Clip]:
-        """Clips of a machine in the order of their names.
+        """Clips of a machine in the order of their names; of ``supplemental`` the clean sounds of the machine.
 
         Raises:
             ProtocolError: If a file's name is not of the year's form, or an attribute file is faulty.
@@ -68,19 +81,27 @@ class Layout:
         folder = self.folder(subset)
         assert folder is not None
         folder /= machine
-        columns = dict(pair for path in sorted(folder.glob("attributes_*.csv")) for pair in _attributes(path))
+        known = read_attributes(folder, hidden=self.hidden_attributes)
         shared: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}  # equal attributes are one object
         clips = []
-        for place in ("train",) if part == "train" else self.test_folders:
+        for place in _folders(folder)[part]:
             for name in sorted(filter(is_audio, names_in(folder / place))):
                 if name.startswith("."):
                     continue
                 stem, path = name.rpartition(".")[0], f"{folder}/{place}/{name}"
-                target, attributes = self._parse(path, stem, machine, part)
-                attributes = columns.get(stem, {}) | attributes
+                parsed = self._supplemental(path, machine) if part == "supplemental" else None
+                if parsed is None and part == "supplemental":
+                    continue
+                target, attributes = parsed or self.parse(path, machine, part, known)
                 attributes = shared.setdefault(tuple(attributes.items()), attributes)
                 clips.append(Clip(f"{machine}/{stem}", path, target, attributes))
+        known.tell_contradictions()
         return clips
+
+    def with_supplemental(self, subset: Subset) -> list[str]:
+        """Machines of a subset that have supplemental clips."""
+        folder = self.folder(subset)
+        return [name for name in self.machines(subset) if folder and _folders(folder / name)["supplemental"]]
 
     def score_stem(self, key: str) -> tuple[str, str] | None:
         """For a key of this data set: the end of its score files' name, and its own file's name; else None."""
@@ -91,7 +112,15 @@ class Layout:
         endings = {2020: "", 2021: f"_{match.groupdict().get('domain')}_test"}
         return f"{machine}_{match['section']}{endings.get(self.year, '_test')}", f"{name}.wav"
 
-    def _parse(self, path: str, stem: str, machine: str, part: Part) -> tuple[int, dict[str, str]]:
+    def parse(
+        self, path: str, machine: str, part: Part, known: Attributes | None = None
+    ) -> tuple[int, dict[str, str]]:
+        """Class and attributes of a clip by its name, and by what is `known` of it besides.
+
+        Raises:
+            ProtocolError: If the name is not of the year's form.
+        """
+        stem = Path(path).name.rpartition(".")[0]
         match = (_NAME_2020 if self.year == 2020 else _NAME).fullmatch(stem)
         if not match or (part == "train" and match["label"] != "normal"):
             raise ProtocolError(
@@ -102,8 +131,21 @@ class Layout:
         attributes = machine_attributes(machine, match["section"], domain=found.get("domain") or "")
         if self.year > 2020:
             condition = found["condition"] or ""
-            attributes["condition"] = "" if condition in _NO_ATTRIBUTE else condition
+            attributes["condition"] = "" if condition in NO_ATTRIBUTE else condition
+        if known is not None:
+            attributes = known.of(stem, attributes)
         return TARGETS[found["label"]], attributes
+
+    def _supplemental(self, path: str, machine: str) -> tuple[int, dict[str, str]] | None:
+        """As `parse`, of clean sounds of the machine; None for noise."""
+        match = _SUPPLEMENTAL.fullmatch(Path(path).name.rpartition(".")[0])
+        if not match:
+            raise ProtocolError(
+                f"{path}: not the name of a supplemental clip, which is section_00_machine_0001_.wav: rename or"
+                " remove the file"
+            )
+        attributes = machine_attributes(machine, match["section"])
+        return (0, {**attributes, "condition": "supplemental"}) if match["kind"] == "machine" else None
 
     def _form(self, part: Part) -> str:
         if self.year == 2020:
@@ -119,16 +161,11 @@ def machine_attributes(machine: str, section: str, *, domain: str = "") -> dict[
     return {"machine": machine, "section": section, "domain": domain, "instance": instance}
 
 
-def _attributes(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """File stem -> attributes of a table with columns ``file_name, d1p, d1v, d2p, d2v, ...`` (name, value)."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        for number, (name, *pairs) in enumerate((row for row in csv.reader(file) if row), start=1):
-            if name == "file_name":
-                continue
-            if not name.endswith(".wav"):
-                raise ProtocolError(
-                    f"{path}:{number}: begins with {name!r} where the name of a .wav file was expected: compare"
-                    " with the data set's own table"
-                )
-            columns = zip(pairs[::2], pairs[1::2], strict=False)
-            yield Path(name).stem, {name: value for name, value in columns if name not in _NO_ATTRIBUTE}
+def _folders(machine: Path) -> dict[Part, Sequence[str]]:
+    """Part -> the folders of a machine that hold it."""
+
+    def there(choices: tuple[tuple[str, ...], ...]) -> Sequence[str]:
+        found = ([name for name in names if (machine / name).is_dir()] for names in choices)
+        return next(filter(None, found), [])
+
+    return {part: there(choices) for part, choices in _FOLDERS.items()}

@@ -54,6 +54,7 @@ class ClipDataset(Dataset[Item]):
         crop_s: Length of the crop in seconds; None takes whole clips.
         padding: How a clip shorter than the crop, or than its header says, is filled, see `pad`.
         mono: Average the channels; otherwise keep them.
+        channel: The one that is heard alone, of several, counted from 0; None is all.
         resampler: By what, see `datamodules.audio.resample`.
         allow_truncated: Take what there is of files that were cut off.
         recordings: The clips decoded before; without them every item is decoded when it is asked for.
@@ -72,6 +73,7 @@ class ClipDataset(Dataset[Item]):
         crop_s: float | None = None,
         padding: Padding = "repeat",
         mono: bool = True,
+        channel: int | None = None,
         resampler: Resampler = "torchaudio",
         allow_truncated: bool = False,
         recordings: Decoded | None = None,
@@ -86,7 +88,8 @@ class ClipDataset(Dataset[Item]):
         self.crop = None if crop_s is None else round(crop_s * sample_rate)
         self.equal = crop_s is not None
         self.padding: Padding = padding
-        self.mono, self.allow_truncated = mono, allow_truncated
+        self._decoding = {"mono": mono, "channel": channel, "allow_truncated": allow_truncated}
+        self.allow_truncated = allow_truncated
         self.resampler: Resampler = resampler
         self._recordings, self._degrade, self._condition = recordings, degrade, condition
         self._clips = clips if isinstance(clips, ClipTable) else ClipTable(clips)
@@ -138,8 +141,7 @@ class ClipDataset(Dataset[Item]):
     def _decode(self, index: int, part: Span) -> Tensor:
         if self._recordings:
             return self._recordings.read(index, part)
-        path = self._clips[index].path
-        return decode(path, part, mono=self.mono, allow_truncated=self.allow_truncated)
+        return decode(self._clips[index].path, part, **self._decoding)
 
     def lengths(self) -> np.ndarray:
         """int64 (clip,): samples of every clip at the target rate, from the headers of the files.

@@ -63,11 +63,41 @@ def packed_lengths(clips: ClipTable, sample_rate: int) -> NDArray[np.int64]:
     return np.ceil((ends - begins) * sample_rate / np.maximum(rates, 1)).astype(np.int64)
 
 
-def decode(path: str, part: Span, *, mono: bool, allow_truncated: bool = False) -> Tensor:
-    """Decode a part of a file: float32 (channel, time) at the file's own rate; `mono` averages the channels."""
+def decode(
+    path: str, part: Span, *, mono: bool, channel: int | None = None, allow_truncated: bool = False
+) -> Tensor:
+    """Decode a part of a file: float32 (channel, time) at the file's own rate, of the channels that `heard` leaves.
+
+    Raises:
+        AudioError: If the file cannot be used, or has no such channel.
+    """
     size = part.end - part.begin
     waveform, _ = reading.read(path, part.begin, size, allow_truncated=allow_truncated)
-    return waveform.mean(dim=0, keepdim=True) if mono and waveform.shape[0] > 1 else waveform
+    try:
+        return heard(waveform, mono=mono, channel=channel)
+    except ValueError as error:
+        raise AudioError(f"{path}: {error}") from None
+
+
+def heard(waveform: Tensor, *, mono: bool, channel: int | None = None) -> Tensor:
+    """What is heard of (channel, time): one channel, or else, with `mono`, the mean of all, or all.
+
+    Raises:
+        ValueError: If there is no such channel.
+    """
+    if channel is not None:
+        if channel >= len(waveform):
+            raise ValueError(no_channel(len(waveform), channel))
+        return waveform[channel : channel + 1]
+    return waveform.mean(dim=0, keepdim=True) if mono and len(waveform) > 1 else waveform
+
+
+def no_channel(num_channels: int, channel: int) -> str:
+    """What is wrong where a recording lacks the channel that is to be heard, and the way out."""
+    return (
+        f"has {num_channels} channel{'s' * (num_channels > 1)}, and channel {channel}, counted from 0, is to be"
+        " heard: correct data.channel"
+    )
 
 
 class Recordings:
@@ -79,13 +109,21 @@ class Recordings:
     Args:
         clips: Rows of a split.
         mono: Average the channels.
+        channel: The one that is heard, of several; None is all.
         allow_truncated: Take what there is of files that were cut off.
     """
 
-    def __init__(self, clips: Sequence[Clip], *, mono: bool, allow_truncated: bool = False) -> None:
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        *,
+        mono: bool,
+        channel: int | None = None,
+        allow_truncated: bool = False,
+    ) -> None:
         def load(clip: Clip) -> tuple[Span, Tensor]:
             part = span(clip, allow_truncated=allow_truncated)
-            return part, decode(clip.path, part, mono=mono, allow_truncated=allow_truncated)
+            return part, decode(clip.path, part, mono=mono, channel=channel, allow_truncated=allow_truncated)
 
         with ThreadPoolExecutor(allowed_cpus() + 4) as pool:
             loaded = list(pool.map(load, clips))

@@ -18,6 +18,7 @@ class Listening:
         crop_s: Seconds from the beginning that are scored; None scores whole clips.
         padding: How a shorter clip is filled, see `datamodules.clips.pad`.
         mono: Average the channels; otherwise keep them.
+        channel: The one that is heard alone, of several, counted from 0; None is all.
         num_views: Crops whose scores are averaged, evenly spaced from a clip's beginning to its end.
         stop_s: Seconds from its beginning at which a file counts as ended; None hears all of it.
         published_crop: Whether a published rule says what of a test clip is scored; none does of a user's own data.
@@ -34,6 +35,7 @@ class Listening:
     published_crop: bool = True
     resampler: "Resampler" = "torchaudio"
     allow_truncated: bool = False
+    channel: int | None = None
 
     @classmethod
     def of(cls, datamodule: "ClipDataModule") -> "Listening":
@@ -43,6 +45,7 @@ class Listening:
             crop_s=datamodule.eval_crop_s,
             padding=datamodule.padding,
             mono=datamodule.mono,
+            channel=datamodule.channel,
             num_views=datamodule.num_views,
             stop_s=datamodule.stop_s,
             published_crop=datamodule.published_crop,
@@ -51,13 +54,18 @@ class Listening:
         )
 
     @property
+    def channels(self) -> dict[str, Any]:
+        """Which channels are heard, as settings of `datamodules.clips.recordings.heard`."""
+        return {"mono": self.mono, "channel": self.channel}
+
+    @property
     def cut(self) -> dict[str, Any]:
         """The rule as settings of `datamodules.clips.ClipDataset`."""
         return {
             "sample_rate": self.sample_rate,
             "crop_s": self.crop_s,
             "padding": self.padding,
-            "mono": self.mono,
+            **self.channels,
             "resampler": self.resampler,
             "allow_truncated": self.allow_truncated,
         }

@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from datamodules import audio
 from datamodules.clips import Clip, ClipDataset
-from datamodules.clips.recordings import Span, decode, span
+from datamodules.clips.recordings import Span, decode, heard, no_channel, span
 from datamodules.hearing.condition import SILENT, Condition
 from datamodules.hearing.listening import Listening
 from datamodules.hearing.pieces import End, Mark, Piece
@@ -59,7 +59,7 @@ class Sounds(IterableDataset[Piece | End]):
         self.min_s = max(MIN_S, min_samples / listening.sample_rate)
         self.num_channels = None if listening.mono else num_channels
         self._allowed = {"allow_truncated": listening.allow_truncated}
-        self._source = _Source(mono=listening.mono, **self._allowed)
+        self._source = _Source(listening)
         self._cut = ClipDataset([Clip("", "")], **listening.cut, recordings=self._source)
 
     @property
@@ -84,7 +84,9 @@ class Sounds(IterableDataset[Piece | End]):
                 yield piece
         except audio.AudioError as error:
             end.fault = reason(error, clip.path)
-        end.fault = end.fault or end.condition.fault(mono=self.listening.mono)
+        end.fault = end.fault or end.condition.fault(
+            mono=self.listening.mono and self.listening.channel is None
+        )
         yield end
 
     def _pieces(self, clip: Clip, end: End) -> Iterator[Piece]:
@@ -125,6 +127,9 @@ class Sounds(IterableDataset[Piece | End]):
             raise audio.AudioError(
                 f"{num_channels} channels where the model was trained on {self.num_channels}: mix it to as many"
             )
+        channel = self.listening.channel
+        if channel is not None and num_channels <= channel:
+            raise audio.AudioError(no_channel(num_channels, channel))
         if end.seconds < self.min_s:
             raise audio.AudioError(f"too short: {end.seconds:.3g} s where {self.min_s:.3g} s are needed")
         return place
@@ -173,14 +178,16 @@ class Sounds(IterableDataset[Piece | End]):
 
     def _take(self, block: NDArray[np.float32], condition: Condition) -> NDArray[np.float32]:
         mixed = condition.hear(block)
+        if (channel := self.listening.channel) is not None:
+            return block[channel : channel + 1]
         return mixed if self.listening.mono else block
 
 
 class _Source:
     """What is cut next: samples at hand, or a file; `Decoded` for `ClipDataset`."""
 
-    def __init__(self, *, mono: bool, allow_truncated: bool) -> None:
-        self.mono, self.allow_truncated = mono, allow_truncated
+    def __init__(self, listening: Listening) -> None:
+        self.listening = listening
         self.path, self.place, self.samples, self.offset = "", Span(1, 0, 0), None, 0
 
     def hold(self, path: str, place: Span, samples: Tensor | None, offset: int = 0) -> None:
@@ -194,9 +201,10 @@ class _Source:
     def read(self, index: int, part: Span) -> Tensor:
         """Samples (channel, time) of a part."""
         if self.samples is None:
-            return decode(self.path, part, mono=self.mono, allow_truncated=self.allow_truncated)
+            allowed = self.listening.allow_truncated
+            return decode(self.path, part, **self.listening.channels, allow_truncated=allowed)
         samples = self.samples[:, part.begin - self.offset : part.end - self.offset]
-        return samples.mean(dim=0, keepdim=True) if self.mono and len(samples) > 1 else samples
+        return heard(samples, **self.listening.channels)
 
 
 def _read(path: str, place: Span, *, allow_truncated: bool) -> Tensor:

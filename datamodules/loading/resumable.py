@@ -54,7 +54,7 @@ class ResumableDataModule(LightningDataModule, ABC):
         ValueError: If a batch size is less than 1.
     """
 
-    demo_root: ClassVar[Path | None] = None
+    demo_root: Path | None = None
     """Where the data set's demo corpus lies, if it has one."""
 
     demo_writer: ClassVar[Callable[..., object] | None] = None

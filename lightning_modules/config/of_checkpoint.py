@@ -16,6 +16,7 @@ _OF_ANY_DATA = {
     "sample_rate",
     "resampler",
     "mono",
+    "channel",
     "padding",
     "train_crop_s",
     "eval_crop_s",

@@ -1,4 +1,4 @@
-"""Evaluation of anomalous sound detection by the official rules of DCASE Task 2, 2020 to 2025."""
+"""Evaluation of anomalous sound detection by the official rules of DCASE Task 2, 2020 to 2026."""
 
 import math
 from collections import defaultdict
@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_modules.metrics.dcase_means import DOMAINS, EPSILON, FigureRow, all_means, summarise
 from lightning_modules.metrics.functional import auc, partial_auc
 
-YEARS = range(2020, 2026)
+YEARS = range(2020, 2027)
 Names = Sequence[str] | NDArray[np.str_]
 _Clips = Mapping[str, NDArray]  # name -> column (clip,)
 

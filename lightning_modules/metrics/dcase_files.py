@@ -56,6 +56,33 @@ def parse_clip_name(name: str) -> ClipName | None:
     return ClipName(match["section"], match["domain"] or "", label[1] == "anomaly" if label else None)
 
 
+def contradiction(name: str, *, section: str, domain: str, is_anomaly: bool | None) -> str:
+    """What the name of a clip says that is not so; nothing where it is silent or agrees.
+
+    Args:
+        name: Of the clip.
+        section: What another source says of it.
+        domain: Likewise; "" is unknown.
+        is_anomaly: Likewise; None is unknown.
+    """
+    told = parse_clip_name(name)
+    if told is None:
+        return ""
+    if told.section != section:
+        return f"is of {told.section} by the name {name}"
+    if told.domain and domain and told.domain != domain:
+        return f"is of the domain {told.domain} by the name {name}"
+    if told.is_anomaly is not None and is_anomaly is not None and told.is_anomaly != is_anomaly:
+        return f"is {'anomalous' if told.is_anomaly else 'normal'} by the name {name}"
+    return ""
+
+
+def describe(section: str, domain: str, *, is_anomaly: bool | None) -> str:
+    """``section_00, source, normal``, of what is known."""
+    label = {None: "", True: "anomalous", False: "normal"}[is_anomaly]
+    return ", ".join(filter(None, (section, domain, label)))
+
+
 def clip_key(machine: str, name: str) -> str:
     """Key of a clip in all years: ``<machine>/<file name without .wav>``."""
     return f"{machine}/{name.removesuffix('.wav')}"

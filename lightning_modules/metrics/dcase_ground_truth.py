@@ -8,6 +8,8 @@ from typing import NamedTuple
 from lightning_modules.metrics.dcase_files import (
     as_flag,
     clip_key,
+    contradiction,
+    describe,
     parse_clip_name,
     parse_file_name,
     read_flags,
@@ -56,7 +58,8 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
             ``eval_data_list.csv``: a line with the machine, then ``name,original name[,0 or 1]`` lines.
 
     Raises:
-        ValueError: Nothing there, another form, a value other than 0 and 1, or a clip twice.
+        ValueError: Nothing there, another form, a value other than 0 and 1, a clip twice, or files that contradict
+            each other or the clips' names.
     """
     truth = GroundTruth(Path(path))
     (_read_folder if truth.path.is_dir() else _read_list)(truth.path, truth)
@@ -74,13 +77,25 @@ def _read_folder(folder: Path, truth: GroundTruth) -> None:
         part = parse_file_name(path, "ground_truth")
         labels = read_flags(path, "label")
         domains = _read_domains(data.parent / "ground_truth_domain" / path.name, labels, part.domain)
-        for (name, is_anomaly), domain in zip(labels.items(), domains, strict=True):
-            truth.clips[clip_key(part.machine, name)] = Truth(part.section, domain, is_anomaly)
+        for row, ((name, is_anomaly), domain) in enumerate(zip(labels.items(), domains, strict=True)):
+            found = Truth(part.section, domain, is_anomaly)
+            _refuse_contradiction(path, row, name, name, found)
+            truth.clips[clip_key(part.machine, name)] = found
         attributes = data.parent / "ground_truth_attributes" / path.name
         for row, fields in enumerate(read_rows(attributes) if attributes.is_file() else ()):
             if len(fields) < 2:
                 fail(attributes, row, "expected 'name.wav,original name'")
+            if found := truth.clips.get(clip_key(part.machine, fields[0])):
+                _refuse_contradiction(attributes, row, fields[0], fields[1], found)
             truth.original[clip_key(part.machine, fields[1])] = clip_key(part.machine, fields[0])
+
+
+def _refuse_contradiction(path: Path, row: int, name: str, told: str, truth: Truth) -> None:
+    """Raises a ValueError where one of a clip's names tells otherwise than the truth about it."""
+    section, domain, is_anomaly = truth
+    if wrong := contradiction(told, section=section, domain=domain, is_anomaly=is_anomaly):
+        known = describe(section, domain, is_anomaly=is_anomaly)
+        fail(path, row, f"{name} is {known} by the ground truth, and {wrong}: take the organisers' own files")
 
 
 def _read_domains(path: Path, names: Collection[str], of_file: str) -> list[str]:
@@ -111,6 +126,8 @@ def _read_list(path: Path, truth: GroundTruth) -> None:
         if is_anomaly is None or key in truths:
             fail(path, row, f"{key} comes a second time" if key in truths else f"{fields[1]} tells no label")
         truths[key] = Truth(name.section, name.domain or told.domain, is_anomaly)
+        for each in fields[:2]:
+            _refuse_contradiction(path, row, fields[0], each, truths[key])
         truth.original[clip_key(machine, fields[1])] = key
     if all(key in truths and truths[key].is_anomaly == label for key, label in _WRONG_IN_2022.items()):
         raise ValueError(

@@ -7,6 +7,8 @@ from typing import NoReturn
 from lightning_modules.metrics.dcase_files import (
     Part,
     clip_key,
+    contradiction,
+    describe,
     parse_clip_name,
     parse_file_name,
     read_flags,
@@ -102,9 +104,17 @@ def _truth(path: Path, row: int, part: Part, name: str, truth: GroundTruth | Non
         key = truth.key(part.machine, name)
         if key not in truth.clips:
             fail(path, row, f"{key} is not in {truth.path}; check machine, section and year")
-        return truth.clips[key]
+        section, domain, is_anomaly = known = truth.clips[key]
+        if wrong := contradiction(name, section=section, domain=domain, is_anomaly=is_anomaly):
+            by_truth = describe(section, domain, is_anomaly=is_anomaly)
+            fail(path, row, f"{key} is {by_truth} by {truth.path}, and {wrong}: the two are not of one set")
+        return known
     if told.is_anomaly is None:
         fail(path, row, f"{name} does not tell whether it is normal or anomaly; give --ground-truth")
+    if told.domain and part.domain and told.domain != part.domain:
+        fail(
+            path, row, f"{name} is of the domain {told.domain}, and the file of {part.domain}: move the line"
+        )
     return Truth(part.section, told.domain or part.domain, told.is_anomaly)
 
 

@@ -112,6 +112,9 @@ def _usage(package: Package, files: Sequence[str]) -> list[str]:
         else f"the first {listening.crop_s} s, shorter clips filled by"
     )
     cut += "" if listening.crop_s is None else f" `{listening.padding}`"
+    channels = ", channels averaged" if listening.mono else ""
+    if listening.channel is not None:
+        channels = f", channel {listening.channel} (from 0) heard alone"
     lines = [
         "```",
         "python -m lightning_modules.predict --package . call.wav recordings/",
@@ -119,8 +122,7 @@ def _usage(package: Package, files: Sequence[str]) -> list[str]:
         "arecord -t raw -f S16_LE -r 16000 | python -m lightning_modules.predict --package . --rate 16000 --stream -",
         "```",
         "",
-        f"Any format and sample rate is taken to {listening.sample_rate} Hz"
-        f"{', channels averaged' if listening.mono else ''}; scored are {cut}.",
+        f"Any format and sample rate is taken to {listening.sample_rate} Hz{channels}; scored are {cut}.",
     ]
     if listening.num_views > 1:
         lines.append(f"Scores are the mean of {listening.num_views} such crops, evenly spaced.")

@@ -12,6 +12,7 @@ from torch import Tensor
 from datamodules import audio
 from datamodules.audio.wav_stream import WavStream
 from datamodules.clips import pad
+from datamodules.clips.recordings import heard
 from datamodules.hearing import Listening
 from lightning_modules.package.eager import Eager
 from lightning_modules.package.folder import Package
@@ -111,6 +112,6 @@ def score_stream(
 
 def _clip(window: Tensor, rate: int, listening: Listening, size: int) -> tuple[Tensor, Tensor]:
     """A window (channel, time) as a batch of one clip of `size` samples, and its length before padding."""
-    window = window.mean(dim=0, keepdim=True) if listening.mono else window
+    window = heard(window, **listening.channels)
     waveform = audio.resample(window, rate, listening.sample_rate, listening.resampler)[:, :size]
     return pad(waveform, size, listening.padding)[None], torch.tensor([waveform.shape[1]])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.clips import Batch, Clip
-from datamodules.clips.recordings import Span
+from datamodules.clips.recordings import Span, heard
 from datamodules.hearing import Listening
 from lightning_modules.package.files import CLIPS_AT_ONCE, scores_of
 from lightning_modules.package.scorers import ClassScorer, Scorer
@@ -138,9 +138,9 @@ class Waveform(NamedTuple):
         return Span(self.rate, 0, size if stop_s is None else min(round(stop_s * self.rate), size))
 
     def read(self, index: int, part: Span) -> Tensor:
-        """Samples (channel, time) of a part; averages the channels as of a file."""
+        """Samples (channel, time) of a part, of the channels that are heard of a file."""
         samples = self.samples[:, part.begin : part.end].contiguous()
-        return samples.mean(dim=0, keepdim=True) if self.listening.mono and len(samples) > 1 else samples
+        return heard(samples, **self.listening.channels)
 
 
 def as_samples(waveform: Any) -> Tensor:

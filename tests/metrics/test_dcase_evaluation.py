@@ -150,7 +150,7 @@ def test_order_and_type_of_the_columns_change_nothing(clips):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"year": 2019}, "year is 2019: the rules of 2020 to 2025 are known"),
+        ({"year": 2019}, "year is 2019: the rules of 2020 to 2026 are known"),
         ({"scores": [math.nan] * 80}, "score 0 is nan"),
         ({"scores": [1.0] * 79}, "equally many"),
         ({"is_anomaly": [-1, *[0, 1] * 39, 0]}, "is_anomaly: 1 of 80 are neither 0 nor 1, e.g. -1"),

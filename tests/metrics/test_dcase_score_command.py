@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightning_modules.metrics.dcase_files import parse_file_name
+from lightning_modules.metrics.dcase_means import FigureRow, all_means, summarise
 from lightning_modules.score import main
 
 SCORES = [0.9, 0.2, 0.7, 0.4, 0.8, 0.1, 0.3, 0.6]  # of clips 0 to 7
@@ -345,3 +346,97 @@ def test_command_is_light(folder):
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            ["section_00_0000.wav", "section_00_source_test_anomaly_0009.wav", "0"],
+            ":2: section_00_0000.wav is section_00, source, normal by the ground truth, and is anomalous by the name"
+            " section_00_source_test_anomaly_0009.wav: take",
+        ),
+        (
+            ["section_00_0000.wav", "section_01_source_test_anomaly_0009.wav"],
+            "is of section_01 by the name section_01_source_test_anomaly_0009.wav",
+        ),
+        (
+            ["section_00_source_test_0000.wav", "section_00_target_test_anomaly_0000.wav"],
+            "is section_00, source, anomalous by the ground truth, and is of the domain target by the name",
+        ),
+    ],
+)
+def test_a_list_that_contradicts_the_names_of_clips_is_not_believed(folder, capsys, row, message):
+    write(folder / "list.csv", [["fan"], row])
+    assert score(folder, truth="list.csv")[0] == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("true_name", "message"),
+    [
+        (
+            "section_00_target_test_normal_0001.wav",
+            "is section_00, source, normal by the ground truth, and is of the",
+        ),
+        (
+            "section_00_source_test_anomaly_0001.wav",
+            "is anomalous by the name section_00_source_test_anomaly_0001",
+        ),
+    ],
+)
+def test_official_domains_and_labels_that_contradict_true_names_are_told(folder, capsys, true_name, message):
+    attributes = "truth/ground_truth_attributes/ground_truth_fan_section_00_test.csv"
+    write(folder / attributes, [("section_00_0001.wav", "section_00_source_test_normal_0007.wav")])
+    assert score(folder)[0] == 0
+    write(folder / attributes, [("section_00_0001.wav", true_name)])
+    assert score(folder)[0] == 1
+    error = capsys.readouterr().err
+    assert f"{attributes}:1: section_00_0001.wav is" in error
+    assert message in error
+
+
+def test_scores_of_another_set_are_told_by_their_names(folder, capsys):
+    name = "section_00_source_test_anomaly_0000.wav"
+    write(folder / "truth/ground_truth_data/ground_truth_fan_section_00_test.csv", [(name, 1)])
+    (folder / "truth/ground_truth_domain/ground_truth_fan_section_00_test.csv").unlink()
+    assert score(folder)[0] == 1
+    capsys.readouterr()
+    write(folder / "truth/ground_truth_data/ground_truth_fan_section_00_test.csv", [(name, 0)])
+    assert score(folder)[0] == 1
+    assert f"{name} is section_00, normal by the ground truth, and is anomalous" in capsys.readouterr().err
+
+
+def test_a_clip_in_the_file_of_another_domain_is_told(folder, capsys):
+    for path in (folder / "team").iterdir():
+        path.unlink()
+    rows = [(f"section_00_target_test_{label}_0000.wav", 1) for label in ("normal", "anomaly")]
+    write(folder / "team/anomaly_score_fan_section_00_source_test.csv", rows)
+    assert score(folder, truth=None)[0] == 1
+    assert "is of the domain target, and the file of source: move the line" in capsys.readouterr().err
+
+
+def test_the_official_score_of_the_baseline_of_2026():
+    """Figures that the README of the organisers' evaluator prints, from AUC and pAUC of the five machines."""
+    auc_source = [0.7126, 0.5902, 0.6484, 0.6948, 0.6714]
+    auc_target = [0.468, 0.6434, 0.6142, 0.8838, 0.4402]
+    pauc = [
+        0.5510526315789473,
+        0.5978947368421053,
+        0.5810526315789474,
+        0.6178947368421053,
+        0.5089473684210526,
+    ]
+    machines = ("ToyDrone", "ToothBrush", "SewingMachine", "BlowerDustCollector", "Sander")
+    rows: list[FigureRow] = [
+        {"machine": machine, "section": "section_00", "domain": domain, "auc": area, "pauc": partial}
+        for machine, *areas, partial in zip(machines, auc_source, auc_target, pauc, strict=True)
+        for domain, area in zip(("source", "target"), areas, strict=True)
+    ]
+    summary = summarise(rows, all_means(rows, year=2026), year=2026)
+    assert summary["official_score"] == pytest.approx(0.5980289616592438, rel=0, abs=1e-15)
+    assert summary["auc_source"] == pytest.approx(0.6606242657626471, rel=0, abs=1e-15)
+    assert summary["auc_target"] == pytest.approx(0.5732431794118468, rel=0, abs=1e-15)
+    assert summary["pauc"] == pytest.approx(0.568731371472361, rel=0, abs=1e-15)

@@ -101,8 +101,12 @@ YEARS = {
     2025: (
         [
             *("train/section_00_source_train_normal_0000_a_1.wav", "test/section_00_0000.wav"),
-            "supplemental/section_00_supplemental_0000.wav",
+            "supplemental/section_00_machine_0001_.wav",
         ],
+        *("section_00", "", -1),
+    ),
+    2026: (
+        ["train/section_00_source_train_normal_0000_nzl_1_pow_1.wav", "test/section_00_0000.wav"],
         *("section_00", "", -1),
     ),
 }

@@ -28,6 +28,7 @@ OF_OPTIONS = [
     "score",
     "select",
     "sort",
+    "submit",
 ]
 ASVSPOOF = {"class_path": "datamodules.ASVspoof", "init_args": {"root": "nowhere"}}
 
