@@ -12,13 +12,15 @@ from torch import Tensor
 from lightning_modules.asd.backends.backend import Backend
 from lightning_modules.asd.backends.domain_distances import DomainDistances
 from lightning_modules.asd.backends.held_out import held_out
+from lightning_modules.asd.backends.nearest_neighbours import NearestNeighbours
 
 
 class _Normalized(Backend):
     """The smaller one of standardised distances from domains."""
 
-    def __init__(self, backend: DomainDistances) -> None:
+    def __init__(self, backend: DomainDistances | None = None) -> None:
         super().__init__()
+        backend = NearestNeighbours() if backend is None else backend
         if backend.domains == "pooled":
             raise ValueError(f"{type(self).__name__} of pooled domains: set domains=smaller in its back end")
         self.backend = backend
@@ -46,12 +48,12 @@ class DomainNormalized(_Normalized):
     Mean and deviation are those of both domains' training clips, each half of which is scored by the other half.
 
     Args:
-        backend: Whose distances; its domains are kept apart.
+        backend: Whose distances; its domains are kept apart. None is `NearestNeighbours`.
     """
 
     moments: Tensor
 
-    def __init__(self, backend: DomainDistances) -> None:
+    def __init__(self, backend: DomainDistances | None = None) -> None:
         super().__init__(backend)
         self.register_buffer("moments", torch.empty(0, 0, 2), persistent=False)  # (group, domain, moment)
 
@@ -78,7 +80,7 @@ class TransductiveDomainNormalized(_Normalized):
     methods alone, and a clip by itself has no score.
 
     Args:
-        backend: Whose distances; its domains are kept apart.
+        backend: Whose distances; its domains are kept apart. None is `NearestNeighbours`.
     """
 
     is_transductive = True
@@ -93,8 +95,8 @@ class TransductiveDomainNormalized(_Normalized):
 
 
 def _moments(distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of columns; of infinite ones, which domains without clips have, 0 and 1."""
-    absent = distances.isinf().any(dim=0)
-    distances = torch.where(absent, torch.zeros_like(distances), distances)
-    deviation = distances.std(dim=0, correction=0)
-    return distances.mean(dim=0), torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+    """Mean and deviation of the finite values of columns; 0 and 1 of a column without, of a domain without clips."""
+    distances = distances.where(distances.isfinite(), torch.nan)
+    mean = distances.nanmean(dim=0)
+    deviation = (distances - mean).square().nanmean(dim=0).sqrt()
+    return mean.nan_to_num(), torch.where(deviation > 0, deviation, torch.ones_like(deviation))

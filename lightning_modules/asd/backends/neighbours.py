@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 _BANK_ROWS = 2**14  # at a time: matrices of this width are about as fast as wider ones
+_BLOCK = 64
 _ROUNDING = {"highest": 0.0, "high": 2.0**-11, "medium": 2.0**-8}  # of float32 factors, by PyTorch's setting
 
 
@@ -59,29 +60,42 @@ def _candidates(queries: Tensor, bank: Tensor, num: int, scale: Tensor | None, a
     """Rows of the least lower bounds of their distances, and these bounds."""
     centre = bank.mean(dim=0)  # shorter vectors lose fewer digits
     queries = queries - centre
-    slack = 1 - 2 * _relative_error(queries)
+    slack = 1 - 4 * _relative_error(queries)
     offsets = queries.square().sum(dim=1, keepdim=True).mul(slack)
-    best, index = (
-        queries.new_full((len(queries), num), torch.inf),
-        queries.new_zeros(len(queries), num).long(),
-    )
+    queries = torch.cat([queries, torch.ones_like(offsets)], dim=1)
+    best = queries.new_full((len(queries), num), torch.inf)
+    index = torch.zeros_like(best, dtype=torch.long)
+    buffer = queries.new_empty(0)  # that pages are not mapped anew for each part
     start = 0
     for part in bank.split(max(1, min(at_once, _BANK_ROWS))):
+        # |a - b|² = |a|² + |b|² - 2ab is the product of (a, 1) and (-2b, |b|²), but for |a|² of a query
         centred = part - centre
-        norms = centred.square().sum(dim=1).mul(slack)
-        factors = None if scale is None else scale[start : start + len(part)].pow(-2).to(queries.dtype)
+        norms = centred.square().sum(dim=1, keepdim=True).mul(slack)
+        factors = torch.cat([centred.mul_(-2), norms], dim=1).T
+        units = None if scale is None else scale[start : start + len(part)].pow(-2).to(queries.dtype)
         for few in _parts(len(queries), at_once // len(part)):
-            # |a - b|² = |a|² + |b|² - 2ab; |a|² of a query changes no order of its own
-            bounds = torch.addmm(norms, queries[few], centred.T, alpha=-2)
-            if factors is not None:
-                bounds.add_(offsets[few]).clamp_(min=0).mul_(factors)
-            nearest = bounds.topk(min(num, len(part)), largest=False, sorted=False)
-            merged = torch.cat([best[few], nearest.values], dim=1).topk(num, largest=False)
-            best[few] = merged.values
-            index[few] = torch.cat([index[few], nearest.indices + start], dim=1).gather(1, merged.indices)
+            bounds = torch.mm(queries[few], factors, out=buffer.resize_(0))
+            if units is not None:
+                bounds.add_(offsets[few]).clamp_(min=0).mul_(units)
+            values, columns = _least(bounds, min(num, len(part)))
+            best[few], order = torch.cat([best[few], values], dim=1).topk(num, largest=False)
+            index[few] = torch.cat([index[few], columns + start], dim=1).gather(1, order)
         start += len(part)
     squares = best if scale is not None else best + offsets
     return Neighbours(squares.clamp(min=0).double().sqrt(), index)
+
+
+def _least(values: Tensor, num: int) -> tuple[Tensor, Tensor]:
+    """The least of each row (batch, num), and their columns, in any order."""
+    if values.shape[1] % _BLOCK or values.shape[1] // _BLOCK <= num:
+        found = values.topk(num, largest=False, sorted=False)
+        return found.values, found.indices
+    blocks = values.view(len(values), -1, _BLOCK)  # the least values lie in the blocks of the least minima
+    chosen = blocks.amin(dim=2).topk(num, largest=False, sorted=False).indices
+    among = blocks.gather(1, chosen[:, :, None].expand(-1, -1, _BLOCK)).flatten(1)
+    found = among.topk(num, largest=False, sorted=False)
+    block, place = found.indices // _BLOCK, found.indices % _BLOCK
+    return found.values, chosen.gather(1, block) * _BLOCK + place
 
 
 def _relative_error(values: Tensor) -> float:

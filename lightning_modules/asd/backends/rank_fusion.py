@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from lightning_modules.asd.backends.backend import Backend
 from lightning_modules.asd.backends.held_out import held_out
+from lightning_modules.asd.backends.mahalanobis import Mahalanobis
+from lightning_modules.asd.backends.nearest_neighbours import NearestNeighbours
+from lightning_modules.asd.backends.rescaling import LocalDensity
 
 
 class RankFusion(Backend):
@@ -21,7 +24,8 @@ class RankFusion(Backend):
     negative, averaged over the groups. Of a single group, or where no back end is of use, weights are equal.
 
     Args:
-        backends: Two at least, none of which is transductive.
+        backends: Two at least, none of which is transductive. None takes `NearestNeighbours`, `Mahalanobis` and
+            `LocalDensity`.
         weights: Of the back ends, instead of fitted ones.
     """
 
@@ -29,8 +33,10 @@ class RankFusion(Backend):
     references: Tensor
     reference_sizes: Tensor
 
-    def __init__(self, backends: list[Backend], weights: Sequence[float] | None = None) -> None:
+    def __init__(self, backends: list[Backend] | None = None, weights: Sequence[float] | None = None) -> None:
         super().__init__()
+        if backends is None:
+            backends = [NearestNeighbours(), Mahalanobis(), LocalDensity()]
         if len(backends) < 2:
             raise ValueError(f"{len(backends)} back ends: a fusion is of two at least")
         if any(each.is_transductive for each in backends):
