@@ -9,12 +9,17 @@ distance from the nearest normal clips. The baseline is of mel band statistics, 
 logistic regression, of machines the nearest normal clip. Embeddings are kept in the cache, where every probe of the
 same network and clips finds them.
 
+--backends scores machines by any number of the back ends of lightning_modules.asd.backends too, each by the embeddings
+that are in the cache and by standardised statistics of mel bands, for which nothing is trained: names of classes, or
+YAML files of names and settings; all of them with their defaults where none is named.
+
 --layers probes each layer of an encoder, numbered from the input of its first block, --pooling class its class tokens
 rather than the mean over time, and --output FILE.csv takes all figures, of which the table has the first.
 
 Examples:
     python -m lightning_modules.probe --config configs/event_ast.yaml
     python -m lightning_modules.probe --config encoder.yaml --layers --pooling class --output layers.csv
+    python -m lightning_modules.probe --config configs/asd_arcface.yaml --backends NearestNeighbours LocalDensity
     python -m lightning_modules.probe --ckpt_path runs/ssd_aasist/3f2a/checkpoints/last.ckpt
 
 Exit codes: 0 evaluated, 1 a file is wrong or the network has no embedding, 2 wrong use.
@@ -55,6 +60,12 @@ def main() -> None:
         choices=("mean", "class"),
         help="of an encoder's states over time, or of its class tokens (mean)",
     )
+    add(
+        "--backends",
+        nargs="*",
+        metavar="NAME",
+        help="of machines: back ends of anomaly scores, by names or YAML files; all of them if none is named",
+    )
     add("--output", type=Path, help="also write all figures to this CSV file")
     options, arguments = parser.parse_known_args()
     from lightning_modules.config import cli
@@ -63,6 +74,7 @@ def main() -> None:
     from lightning_modules.commands.workflow import load_chosen_weights
     from lightning_modules.probes.embedder import Embedder
     from lightning_modules.probes.heard import embed
+    from lightning_modules.probes.machines import named_backends
     from lightning_modules.probes.tasks import probe
 
     if platform.ckpt_path is not None:
@@ -72,6 +84,7 @@ def main() -> None:
         raise ValueError(
             f"{type(platform.model).__name__} has several networks or none, and a probe is of one"
         )
+    backends = None if options.backends is None else named_backends(options.backends)
     embedder = Embedder(platform.model.network, all_layers=options.layers, pooling=options.pooling)
     platform.datamodule.prepare_data()
     found = probe(
@@ -80,6 +93,7 @@ def main() -> None:
         embedder,
         partial(embed, platform.model, embedder),
         settings["model"]["init_args"],
+        backends,
     )
     experiment = platform.run_folder.experiment
     named = platform.ckpt_path is not None or names_weights(settings["model"])

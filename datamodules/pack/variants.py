@@ -67,6 +67,7 @@ def _pack_variant(
             [Clip(name, str(into / name)) for name in waiting],
             **data.decoding,
             mono=data.mono,
+            channel=data.channel,
             degrade=data.degrade,
         )
         draws = [_draw(data.seed, number, name) for name in waiting]

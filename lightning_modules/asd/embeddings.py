@@ -21,14 +21,14 @@ from lightning_modules.run.fitted import Fitted
 class EmbeddingDetector(WindowDetector):
     """Trains a network to classify machine instances and scores by its embeddings.
 
-    A clip's embedding is the mean over its windows, scaled to length 1.
+    A clip's embedding is the mean over its windows; whether it is scaled to length 1 says the backend.
 
     Args:
         network: (window, band, frame) -> `Output`; its logits are not used, so let it have none.
         objective: (embedding (batch, dim), machine instance (batch,)) -> loss, e.g. ``ArcFace``, with the number of
             instances `num_classes` and, where there is no backend, ``logits(embedding)`` (batch, instance).
         backend: Distance to the embeddings of the instance's normal training clips; null scores by the negative
-            logit of the clip's own class, which needs no training clips.
+            logit of the clip's own class, which needs no training clips, of embeddings of length 1.
         window: Frames of the training crop and of the embedded windows.
         hop: Frames from window to window in scoring.
         windows_per_pass: Windows that are embedded at a time.
@@ -47,6 +47,11 @@ class EmbeddingDetector(WindowDetector):
         **settings: Any,
     ) -> None:
         super().__init__(network, window=window, hop=hop, windows_per_pass=windows_per_pass, **settings)
+        if backend is not None and backend.is_transductive:
+            raise ValueError(
+                f"model.backend: {type(backend).__name__} scores all clips of a test set together, and a detector clip"
+                " by clip: take DomainNormalized, or python -m lightning_modules.probe --backends"
+            )
         self.objective: Any = objective
         self.backend = backend
         self._backend_is_fitted = backend is None
@@ -150,7 +155,7 @@ class EmbeddingDetector(WindowDetector):
 
 
 class EmbeddingScorer(WindowScorer):
-    """Distance of a clip's embedding, the mean over its windows scaled to length 1, from normal ones.
+    """Distance of a clip's embedding, the mean over its windows, from normal ones.
 
     Args:
         network: (window, band, frame) -> `Output`.
@@ -184,7 +189,7 @@ class EmbeddingScorer(WindowScorer):
         return self.distance(self.embed(waveform, length), instance)
 
     def embed(self, waveform: Tensor, length: Tensor | None = None) -> Tensor:
-        """Returns (batch, dim) embeddings of length 1, of at least float32."""
+        """Returns (batch, dim) embeddings, of at least float32."""
         features = self.features(waveform, length)
         clip, first = place_windows(self.num_frames(features, length), self.window, self.hop)
         parts = zip(clip.split(self.windows_per_pass), first.split(self.windows_per_pass), strict=True)
@@ -197,10 +202,11 @@ class EmbeddingScorer(WindowScorer):
 
         embeddings = torch.cat([at_least_float32(output(*part).embedding) for part in parts])
         sums = embeddings.new_zeros(len(features), embeddings.shape[1]).index_add_(0, clip, embeddings)
-        return nn.functional.normalize(sums, dim=1)
+        return sums / clip.bincount(minlength=len(features))[:, None]
 
     def distance(self, embedding: Tensor, instance: Tensor) -> Tensor:
         """Scores embeddings (batch, dim) of machine instances (batch,); returns float64 (batch,)."""
         if self.backend is not None:
             return self.backend(embedding, instance).double()
+        embedding = nn.functional.normalize(embedding, dim=1)
         return -self.objective.logits(embedding).gather(1, instance[:, None])[:, 0].double()

@@ -9,8 +9,9 @@ step with batches of the configuration's size; with --loader the reading of its 
 over clean. With --convolutions, also without data, the ways to compute the gradients
 of the network's convolutions on a CPU; with --operations where the time of a training step goes there, and whether
 other forms of its operations would be faster; with --engines the ways to compute its scores. With --resamplers what
-resamplers leave of sound beyond the target rate, and their time, and with --report what a report of a million trials
-costs beside NumPy reading and sorting them; these two need no configuration.
+resamplers leave of sound beyond the target rate, and their time, with --report what a report of a million trials costs
+beside NumPy reading and sorting them, and with --neighbours what the nearest normal embeddings cost beside the bare
+matrix product and scikit-learn's brute force; these three need no configuration.
 
 Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml
@@ -26,6 +27,7 @@ Examples:
     python -m lightning_modules.benchmark --config configs/ssd_aasist.yaml --engines
     python -m lightning_modules.benchmark --resamplers
     OMP_NUM_THREADS=1 python -m lightning_modules.benchmark --report
+    OMP_NUM_THREADS=1 python -m lightning_modules.benchmark --neighbours --neighbours_size 2000 20000
 """
 
 import argparse
@@ -51,6 +53,7 @@ from lightning_modules.benchmark.loading import (
     packed_over_files,
     read_batches,
 )
+from lightning_modules.benchmark.neighbours import neighbour_figures
 from lightning_modules.benchmark.parts import frontend_figures, reference_figures
 from lightning_modules.benchmark.rank_speed import scaling_efficiency
 from lightning_modules.benchmark.reporting import report_figures
@@ -119,6 +122,9 @@ def _report(
     if options.report:
         figures = report_figures(folder)
         return figures, _show_cells(figures)
+    if options.neighbours:
+        figures = neighbour_figures(*options.neighbours_size)
+        return figures, _show_cells(figures)
     if options.baseline is not None:
         measured = _against(options, arguments, folder)
     elif options.loader:
@@ -156,6 +162,15 @@ def _parser() -> CommandParser:
     add("--operations", action="store_true", help="Measure operations of a training step on the CPU instead.")
     add("--resamplers", action="store_true", help="Measure the resamplers instead; needs no configuration.")
     add("--report", action="store_true", help="Measure a report of a million trials; needs no configuration.")
+    add("--neighbours", action="store_true", help="Measure nearest neighbours; needs no configuration.")
+    add(
+        "--neighbours_size",
+        type=at_least_one,
+        nargs=2,
+        default=[20_000, 200_000],
+        metavar=("QUERIES", "BANK"),
+        help="Rows of 768 dimensions (20,000 and 200,000, which takes minutes).",
+    )
     add = parser.add_argument_group("another checkout").add_argument
     add(
         "--baseline", type=Path, help="Its folder: measure start, steps, memory and scoring of both in turns."

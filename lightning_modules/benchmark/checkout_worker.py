@@ -66,7 +66,7 @@ def _steps(checkpoint: str, build: Build, arguments: list[str], answer: Answer) 
                 self.left -= 1
                 return
             loss = None if self.loss is None else float(self.loss)
-            answer({**_since(self.begin), "peak_bytes": _peak_bytes(), "loss": loss})
+            answer({**_since(self.begin), "peak_bytes": peak_bytes(), "loss": loss})
             steps = sys.stdin.readline().strip()
             trainer.should_stop = not steps
             self.left = int(steps or 1) - 1
@@ -112,7 +112,7 @@ def _since(begin: tuple[float, float]) -> dict[str, float]:
     return {"wall_s": wall - begin[0], "cpu_s": cpu - begin[1]}
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Of the memory of this process so far; 0 where the system does not say. macOS counts in bytes, others in KiB."""
     try:
         import resource

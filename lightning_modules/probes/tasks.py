@@ -9,17 +9,16 @@ from torch import Tensor
 
 from datamodules.base import ClipDataModule
 from datamodules.clips import Batch
+from lightning_modules.asd.backends import Backend
 from lightning_modules.asd.detector import AnomalousSoundDetector
-from lightning_modules.asd.machine_report import machine_report
 from lightning_modules.base import EvaluatedModule
 from lightning_modules.baselines.classifiers import logistic_regression
-from lightning_modules.baselines.distances import nearest_normal
-from lightning_modules.baselines.labels import instance_numbers, labelled
 from lightning_modules.baselines.statistics import Described, describe
 from lightning_modules.event.event_report import event_report
-from lightning_modules.probes.classifiers import NEIGHBOURS, classified, distance, linear, nearest_clips
+from lightning_modules.probes.classifiers import NEIGHBOURS, classified, linear, nearest_clips
 from lightning_modules.probes.embedder import Embedder
 from lightning_modules.probes.embeddings import Split, embeddings
+from lightning_modules.probes.machines import machine_reports
 from lightning_modules.production import Tagger
 from lightning_modules.production.tag_report import tag_report
 from lightning_modules.run.rows import Report
@@ -74,6 +73,7 @@ def probe(
     embedder: Embedder,
     embed: Callable[[Batch], Tensor],
     settings: Mapping[str, Any],
+    backends: Mapping[str, Backend] | None = None,
 ) -> list[Probed]:
     """Fits probes to the training clips and evaluates them on validation and test; nothing random is in them.
 
@@ -86,9 +86,10 @@ def probe(
         embedder: Of the method's network.
         embed: A batch on the method's device -> (clip, layer, dim), by both; see `heard.embed`.
         settings: Arguments of the method in the configuration, which the cache is asked by.
+        backends: Name -> what scores machines too, by embeddings and by statistics of mel bands.
 
     Raises:
-        ValueError: The method has no embedding, or there is nothing to tell apart.
+        ValueError: The method has no embedding, or there is nothing to tell apart, or no machines for back ends.
     """
     if not isinstance(datamodule, ClipDataModule):
         raise ValueError(
@@ -100,9 +101,13 @@ def probe(
     evaluated: Sequence[Split] = [each for each in ("validation", "test") if datamodule.rows.get(each)]
     if of_machines:
         evaluated = [each for each in evaluated if any(row.target == 1 for row in datamodule.rows[each])]
-        score: Callable[[Clips, str], list[Probed]] = partial(_of_machines, datamodule)
+        score: Callable[[Clips, str], list[Probed]] = partial(_of_machines, datamodule, backends)
         _count(datamodule, AnomalousSoundDetector, method)
     else:
+        if backends:
+            raise ValueError(
+                f"--backends score machines, and {type(datamodule).__name__} names none: leave it out"
+            )
         if _is_speech(datamodule):
             _count(datamodule, SyntheticSpeechDetector, method)
         elif method.target_names:
@@ -173,23 +178,16 @@ def _report(
     return report(clips.rows, probabilities, names, coverage=datamodule.coverage.get(split))
 
 
-def _of_machines(datamodule: Any, clips: Clips, layer: str) -> list[Probed]:
+def _of_machines(
+    datamodule: Any, backends: Mapping[str, Backend] | None, clips: Clips, layer: str
+) -> list[Probed]:
     """Distances from the normal clips of a machine's instance, from all of one that training has not."""
-    normal = torch.tensor([row.target == 0 for row in clips.train.rows])
-    train, instances = labelled(
-        clips.train, torch.where(normal, instance_numbers(clips.train, clips.train), -1)
+    found = machine_reports(
+        clips.train,
+        clips.tested,
+        backends,
+        name=KNN if layer else BASELINE,
+        of_statistics=not layer,
+        year=datamodule.year,
     )
-    measure = distance if layer else nearest_normal
-    name = KNN if layer else BASELINE
-    found = []
-    for split, tested in clips.tested.items():
-        numbers = instance_numbers(tested, train)
-        scores = torch.empty(len(numbers), dtype=torch.float64)
-        for instance in numbers.unique().tolist():
-            own = instances == instance if instance >= 0 else instances >= 0
-            scores[numbers == instance] = measure(
-                train.statistics[own], tested.statistics[numbers == instance]
-            )
-        report = machine_report(tested.rows, scores, year=datamodule.year, thresholds={})
-        found.append(Probed(layer, name, split, report))
-    return found
+    return [Probed(layer, *each) for each in found]

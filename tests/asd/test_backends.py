@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.spatial import distance
 
-from lightning_modules.asd.backends import Mahalanobis, NearestNeighbours, ledoit_wolf_shrinkage
+from lightning_modules.asd.backends import Mahalanobis, NearestNeighbours
+from lightning_modules.asd.backends.mahalanobis import ledoit_wolf_shrinkage
 
 BACKENDS = [
     NearestNeighbours(),
@@ -181,7 +182,7 @@ def test_unfit_use_is_refused(training):
     with pytest.raises(ValueError, match="not finite"):
         backend.fit(torch.full((2, 3), math.nan), torch.zeros(2, dtype=torch.long))
     with pytest.raises(
-        ValueError, match="fitted state of cells, mean, whitener is not that of NearestNeighbours"
+        ValueError, match="fitted state of scaled, cells, mean, whitener is not that of NearestNeighbours"
     ):
         backend.restore(Mahalanobis().state())
     with pytest.raises(ValueError, match="k=0"):
