@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.frontends.linear_prediction import (
-    Dereverberation,
+    BinByBin,
     LinearPrediction,
     LoadedCholesky,
     frame_power,
@@ -19,7 +19,7 @@ from lightning_modules.frontends.precision import Precision
 _INITIAL_ITERATIONS = 2  # of WPE
 
 
-class BlindDereverberation(Dereverberation):
+class BlindDereverberation(BinByBin):
     """Inverse filter, beamformer and reverberation suppressor of one likelihood (Togami et al. 2013).
 
     In every frequency bin the inverse-filtered signal y_t = x_t - G^H z_t, with z_t the frames from `delay` on

@@ -3,6 +3,7 @@
 Letters: n bins of clips, t frames, m channels, k = taps * channels past values.
 """
 
+import copy
 from abc import ABC, abstractmethod
 
 import torch
@@ -32,6 +33,12 @@ class LinearPrediction:
         self._signal = _side_by_side(signal)  # (n, t, 2 * m)
         parts = (past(part, delay=delay, taps=taps) for part in self._signal.chunk(2, dim=-1))
         self._past = torch.cat(list(parts), dim=-1)  # (n, t, 2 * k)
+
+    def folded(self, number: int) -> "LinearPrediction":
+        """The same prediction of `folds` of the signal: n * `number` bins."""
+        found = copy.copy(self)
+        found._signal, found._past = folds(self._signal, number), folds(self._past, number)
+        return found
 
     def correlation(self, weight: Tensor) -> Tensor:
         """Correlation of the past with itself over frames weighted by `weight` (n, t) > 0: (n, k, k)."""
@@ -101,6 +108,12 @@ def past(signal: Tensor, *, delay: int, taps: int) -> Tensor:
     """
     padded = F.pad(signal[:, : signal.shape[1] - delay], (0, 0, delay + taps - 1, 0))
     return rearrange(padded.unfold(1, taps, 1), "n t m tap -> n t (tap m)").contiguous()
+
+
+def folds(signal: Tensor, number: int) -> Tensor:
+    """Cut (n, t, ...) into spans of equal length, the last one padded with zeros: (n * `number`, span, ...)."""
+    padding = [0, 0] * (signal.dim() - 2) + [0, -signal.shape[1] % number]
+    return F.pad(signal, padding).unflatten(1, (number, -1)).flatten(0, 1)
 
 
 def frame_power(signal: Tensor) -> Tensor:
@@ -173,7 +186,7 @@ def _loaded(matrix: Tensor, loading: Tensor) -> Tensor:
 
 
 class Dereverberation(nn.Module, ABC):
-    """Removes late reverberation bin by bin: what all do who predict it, whatever their filters.
+    """Removes late reverberation from spectra: what all do who predict it, whatever their filters.
 
     Args:
         n_fft: Length of the Fourier transform and the Hann window in samples.
@@ -228,10 +241,22 @@ class Dereverberation(nn.Module, ABC):
         if broken.any():
             index = int(broken.nonzero()[0])
             raise ValueError(f"clip {index} of the batch: NaN or infinite samples; repair or drop it")
-        bins = rearrange(spectrum, "batch channel bin frame -> (batch bin) frame channel")
+        clips = rearrange(spectrum, "batch channel bin frame -> batch bin frame channel")
         with torch.autocast(spectrum.device.type, enabled=False):
-            dry = torch.cat([self._dereverberate_bins(chunk) for chunk in bins.split(self.chunk_bins)])
-        return rearrange(dry, "(batch bin) frame channel -> batch channel bin frame", batch=len(spectrum))
+            dry = self._dereverberate_clips(clips)
+        return rearrange(dry, "batch bin frame channel -> batch channel bin frame")
+
+    @abstractmethod
+    def _dereverberate_clips(self, clips: Tensor) -> Tensor:
+        """Dereverberate (clip, bin, frame, channel), `chunk_bins` at once."""
+
+
+class BinByBin(Dereverberation):
+    """Dereverberation that treats every bin as if there were no others."""
+
+    def _dereverberate_clips(self, clips: Tensor) -> Tensor:
+        chunks = clips.flatten(0, 1).split(self.chunk_bins)
+        return torch.cat([self._dereverberate_bins(chunk) for chunk in chunks]).view_as(clips)
 
     @abstractmethod
     def _dereverberate_bins(self, bins: Tensor) -> Tensor:

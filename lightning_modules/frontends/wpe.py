@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from lightning_modules.frontends.linear_prediction import Dereverberation, LinearPrediction
+from lightning_modules.frontends.linear_prediction import BinByBin, LinearPrediction
 
 
-class WPE(Dereverberation):
+class WPE(BinByBin):
     """Remove the late reverberation that the past of all channels predicts (Yoshioka and Nakatani 2012).
 
     In every frequency bin, x_t - G^H z_t, where z_t stacks the frames from `delay` on back and G minimises the

@@ -1,0 +1,137 @@
+"""Dereverberation that removes no more than a clip itself proves to be late reverberation."""
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from lightning_modules.frontends.linear_prediction import (
+    Dereverberation,
+    LinearPrediction,
+    LoadedCholesky,
+    folds,
+    inner,
+    inverse_power,
+    past,
+)
+
+_FLOOR = 1e-10  # least power of a frame that weighs, relative to the loudest one of its bin
+_NUM_FOLDS = 4  # spans of a clip, each predicted by filters fitted to the others
+
+
+class RoomDereverberation(Dereverberation):
+    """Linear prediction of late reverberation, subtracted by as much as holds on frames that it was not fitted to.
+
+    WPE takes all that the past predicts for reverberation: the tones of a fan, too, and in a dry room, what chance
+    predicts. Here
+
+    - the filters are fitted to whitened bins, after Kinoshita et al. 2009 (Suppression of late reverberation effect on
+      speech signal using long-term multiple-step linear prediction): a filter common to all channels, which cannot tell
+      a room, first removes what a source predicts of itself `delay` frames later; a ridge keeps what is left of tones
+      from deciding. The filters are then applied to the bins as they are.
+    - the weight of the late part is the room's: the factor by which predictions must be multiplied to come closest to
+      whitened frames that are not of their fit, the median over the bins of a clip, between 0 and 1.
+    - no bin loses a larger share of its energy than the median bin: rooms reverberate at all frequencies, tones are
+      few.
+
+    A dry clip passes. One microphone suffices, but with it less is predictable.
+
+    Args:
+        taps: Number of past frames that predict.
+        delay: Frames back to the youngest of them; 3 keep 48 ms at 16 kHz.
+        iterations: Alternations of power and filter.
+        whitening_taps: Number of past frames, from `delay` on, by which a source predicts itself.
+        ridge: Share of their own power that is added to the past's values, uncorrelated, when filters are fitted.
+        n_fft: Length of the Fourier transform and the Hann window in samples.
+        hop_length: Samples from frame to frame.
+        chunk_bins: Bins of the batch at work at once.
+
+    Raises:
+        ValueError: For orders below 1 and a negative ridge.
+    """
+
+    iterations: int
+    whitening_taps: int
+
+    def __init__(
+        self,
+        taps: int = 5,
+        *,
+        delay: int = 3,
+        iterations: int = 2,
+        whitening_taps: int = 2,
+        ridge: float = 8.0,
+        n_fft: int = 512,
+        hop_length: int = 256,
+        chunk_bins: int = 16,
+    ) -> None:
+        super().__init__(
+            n_fft=n_fft,
+            hop_length=hop_length,
+            taps=taps,
+            delay=delay,
+            iterations=iterations,
+            whitening_taps=whitening_taps,
+            chunk_bins=chunk_bins,
+        )
+        if ridge < 0:
+            raise ValueError(f"ridge {ridge}: expected 0 or more")
+        self.ridge = ridge
+
+    def _dereverberate_clips(self, clips: Tensor) -> Tensor:
+        chunks = [self._late(chunk) for chunk in clips.flatten(0, 1).split(self.chunk_bins)]
+        late, evidence, share = (
+            torch.cat(each).unflatten(0, clips.shape[:2]) for each in zip(*chunks, strict=True)
+        )
+        room = _median(evidence).clamp(0, 1)
+        usual = torch.where(share > 0, _median(share) / ((1 - room) * share), 1).clamp_max(1).sqrt()
+        return clips - (room * usual)[..., None, None] * late
+
+    def _late(self, bins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Predicted late part of (n, t, m): itself, its factor on frames out of the fit and its share of the energy.
+
+        The factor is NaN where nothing is predicted, the share in silence: (n,) each.
+        """
+        whitened = bins - self_prediction(bins, delay=self.delay, taps=self.whitening_taps)
+        prediction = LinearPrediction(whitened, delay=self.delay, taps=self.taps)
+        error = whitened
+        for _ in range(self.iterations - 1):
+            filters, _ = self._fit(prediction, whitened, error)
+            error = whitened - prediction.predict(filters)
+        filters, unseen = self._fit(prediction, whitened, error)
+        evidence = _energy(unseen, whitened) / _energy(unseen, unseen)
+        late = LinearPrediction(bins, delay=self.delay, taps=self.taps).predict(filters)
+        return late, evidence, _energy(late, late) / _energy(bins, bins)
+
+    def _fit(self, prediction: LinearPrediction, target: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+        """Filters weighted by the inverse power of the error, (n, k, m), and what those of other folds predict."""
+        weight = 2 * inverse_power(error, _FLOOR)
+        in_folds = prediction.folded(_NUM_FOLDS)
+        correlation = in_folds.correlation(folds(weight, _NUM_FOLDS))
+        projection = in_folds.project(folds(target * weight.unsqueeze(-1), _NUM_FOLDS))
+        correlation, projection = (each.unflatten(0, (-1, _NUM_FOLDS)) for each in (correlation, projection))
+        total, aim = correlation.sum(dim=1), projection.sum(dim=1)
+        # The last is the fit to all folds, the others leave out one each.
+        left = torch.cat([total.unsqueeze(1) - correlation, total.unsqueeze(1)], dim=1)
+        right = torch.cat([aim.unsqueeze(1) - projection, aim.unsqueeze(1)], dim=1)
+        left.diagonal(dim1=-2, dim2=-1).add_(self.ridge)
+        filters = LoadedCholesky(left.flatten(0, 1)).solve(right.flatten(0, 1))
+        filters = filters.unflatten(0, (-1, _NUM_FOLDS + 1))
+        unseen = in_folds.predict(filters[:, :-1].flatten(0, 1)).unflatten(0, (-1, _NUM_FOLDS)).flatten(1, 2)
+        return filters[:, -1], unseen[:, : target.shape[1]]
+
+
+def self_prediction(bins: Tensor, *, delay: int, taps: int) -> Tensor:
+    """What one filter for all channels predicts of (n, t, m), fitted by least squares: the same shape."""
+    values = rearrange(past(bins, delay=delay, taps=taps), "n t (tap m) -> n (t m) tap", tap=taps)
+    target = bins.flatten(1).unsqueeze(-1)
+    filters = LoadedCholesky(values.mH @ values).solve(values.mH @ target)
+    return (values @ filters).view_as(bins)
+
+
+def _energy(left: Tensor, right: Tensor) -> Tensor:
+    return inner(left, right).sum(dim=-1)
+
+
+def _median(values: Tensor) -> Tensor:
+    """Over the last axis, which stays, NaN left out; 0 where all are."""
+    return values.nanmedian(dim=-1, keepdim=True).values.nan_to_num(0)
