@@ -46,7 +46,7 @@ _ORDER = {SimulatedRoom: 0, RecordedRoom: 0, Noise: 1, Codec: 2, Band: 2}
 class Step(Protocol):
     """Something that is done to a clip."""
 
-    def __call__(self, waveform: Signal, sample_rate: int, random: Generator) -> Signal:
+    def __call__(self, waveform: Signal, sample_rate: int, random: Generator, /) -> Signal:
         """(channel, time) -> as long and as late."""
         ...
 
@@ -127,7 +127,7 @@ class Chain:
         for link in self.links:
             random = np.random.default_rng([*seeds, *link.place])
             if random.uniform() < link.probability:
-                step = link.choices[random.integers(len(link.choices))]
+                step = link.choices[int(random.integers(len(link.choices)))]
                 signal = step(signal, sample_rate, random)
         return torch.from_numpy(np.ascontiguousarray(signal, np.float32))
 

@@ -199,10 +199,11 @@ def _encode(file: io.BytesIO, source: Signal, form: Format, rate: int, bit_rate:
         context.format = kind = next(name for name in ("flt", "fltp", "s16") if name in names)
         context.open()
         step, time_base = context.frame_size or 4096, Fraction(1, rate)
+        samples: Any = source
         if kind == "s16":
-            source = np.clip(np.rint(source * 32768), -32768, 32767).astype(np.int16)
-        for begin in range(0, len(source), step):
-            block = np.repeat(source[None, begin : begin + step], context.layout.nb_channels, axis=0)
+            samples = np.clip(np.rint(source * 32768), -32768, 32767).astype(np.int16)
+        for begin in range(0, len(samples), step):
+            block = np.repeat(samples[None, begin : begin + step], context.layout.nb_channels, axis=0)
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind, layout=form.channels)
             frame.sample_rate, frame.pts, frame.time_base = rate, begin, time_base
             out.mux(stream.encode(frame))
@@ -213,7 +214,7 @@ def _decode(file: io.BytesIO, form: Format) -> Iterator[Signal]:
     """Samples of the first channel, frame by frame."""
     import av
 
-    with av.open(file, format=form.container) as coded:
+    with av.open(file, "r", format=form.container) as coded:
         stream = coded.streams.audio[0]
         stream.codec_context.thread_count = 1
         for frame in coded.decode(stream):

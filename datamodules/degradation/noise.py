@@ -60,7 +60,7 @@ def _drawn(size: int, random: Generator, *, is_pink: bool) -> Signal:
 def _of_file(files: Sequence[Path], size: int, sample_rate: int, random: Generator) -> Signal:
     """(1, time) from anywhere in one of the files, which is repeated where it is shorter."""
     for _ in range(_MOST_SILENT):
-        path = files[random.integers(len(files))]
+        path = files[int(random.integers(len(files)))]
         rate, num_frames, _ = info(path)
         wanted = -(-size * rate // sample_rate)
         begin = int(random.integers(max(num_frames - wanted, 0) + 1))

@@ -75,7 +75,9 @@ class RecordedRoom:
 
     def __call__(self, waveform: Signal, sample_rate: int, random: Generator) -> Signal:
         """(channel, time) -> the same in a room, as loud as before."""
-        return reverberate(waveform, _recorded(self.files[random.integers(len(self.files))], sample_rate))
+        return reverberate(
+            waveform, _recorded(self.files[int(random.integers(len(self.files)))], sample_rate)
+        )
 
 
 def reverberate(waveform: Signal, response: Signal) -> Signal:

@@ -78,12 +78,14 @@ def _pack_variant(
             **worker_settings(data.num_workers, persistent=False),
         )
         console = Console(stderr=True)
-        items = track(
-            zip(waiting, loader, strict=True),
-            f"variant {number + 1}",
-            len(waiting),
-            console=console,
-            disable=not progress,
+        items = iter(
+            track(
+                zip(waiting, loader, strict=True),
+                f"variant {number + 1}",
+                len(waiting),
+                console=console,
+                disable=not progress,
+            )
         )
         for first in items:
             with ShardFile(folder, next(numbers), allow_truncated=data.allow_truncated) as shard:

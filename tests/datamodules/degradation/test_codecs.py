@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import pytest
+from av.codec.codec import UnknownCodecError
 from chirps import chirp, delay
 
 from datamodules.degradation.codecs import CODECS, Band, Codec
@@ -80,7 +81,7 @@ def test_what_no_codec_does_is_one_line(arguments, message) -> None:
 
 def test_a_missing_encoder_is_named_with_those_that_are_there(monkeypatch) -> None:
     def lacking(name: str, mode: str) -> None:
-        raise av.codec.codec.UnknownCodecError(name)
+        raise UnknownCodecError(name)
 
     monkeypatch.setattr(av, "Codec", lacking)
     monkeypatch.setattr(av, "codecs_available", {"aac", "g722"})

@@ -112,7 +112,13 @@ def test_a_condition_depends_on_the_key_alone(tones) -> None:
     condition = "amrnb+snr10+rt60_0.17"
     found = by_key(data(tones, condition=condition))
     assert found.keys() == {f"tone{i}" for i in range(5)}
-    for settings in ({"num_workers": 1}, {"seed": 1}, {"eval_batch_size": 1}, {"in_memory": True}):
+    changes: list[dict[str, Any]] = [
+        {"num_workers": 1},
+        {"seed": 1},
+        {"eval_batch_size": 1},
+        {"in_memory": True},
+    ]
+    for settings in changes:
         module = Tones(
             root=str(tones),
             train_crop_s=0.2,
