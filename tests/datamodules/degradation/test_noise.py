@@ -33,11 +33,10 @@ def folder(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 12.3, 40.0])
 @pytest.mark.parametrize("source", ["white", "pink", "long", "short"])
 def test_the_ratio_is_the_one_asked_for(source, snr_db, folder) -> None:
-    files: dict[str, str | tuple[Path, ...]] = {path.stem: (path,) for path in folder.rglob("*.wav")}
+    files = {path.stem: (path,) for path in folder.rglob("*.wav")}
+    heard: str | tuple[Path, ...] = files.get(source) or source
     clean = speech(2)
-    noisy = Noise((snr_db, snr_db), files[source] if source in files else source)(
-        clean, RATE, np.random.default_rng(3)
-    )
+    noisy = Noise((snr_db, snr_db), heard)(clean, RATE, np.random.default_rng(3))
     assert noisy.dtype == np.float32
     noise = noisy.astype(np.float64) - clean
     assert 10 * np.log10(power(clean) / power(noise)) == pytest.approx(snr_db, abs=0.02)
