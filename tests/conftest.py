@@ -82,7 +82,7 @@ def demo_machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_machines_2026(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips of 0.8 s in the layout of DCASE 2026 Task 2, 9 training and 2 test clips a domain and label; not to be changed."""
+    """Clips of 0.8 s in the layout of DCASE 2026 Task 2, 9 of training and 8 of test a machine; not to be changed."""
     folder = tmp_path_factory.mktemp("demo") / "DCASE2026"
     make_demo_of(2026, folder, seconds=0.8, num_train=9, num_test=2)
     return folder
