@@ -31,14 +31,8 @@ def corpus(tmp_path):
 
 
 def data(corpus, **settings) -> DCASE:
-    whole: dict[str, Any] = {
-        "train_crop_s": None,
-        "eval_crop_s": None,
-        "num_workers": 0,
-        "batch_size": 1,
-        "drop_last": False,
-    }
-    return DCASE(root=str(corpus), **({"year": 2026} | whole | settings))
+    chosen: dict[str, Any] = {"year": 2026, "train_crop_s": None, "eval_crop_s": None, "num_workers": 0}
+    return DCASE(root=str(corpus), batch_size=1, drop_last=False, **(chosen | settings))
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
