@@ -1,4 +1,4 @@
-"""Packs a submission to DCASE Task 2: scores and decisions of up to four systems, meta data and report, checked."""
+"""Packs a team's submission to DCASE Task 2: scores and decisions of up to four systems, meta data and report."""
 
 import sys
 from collections.abc import Sequence

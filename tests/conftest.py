@@ -8,7 +8,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from noise_for_speech import let_noise_stand_for_speech
 
 from datamodules.cache import VARIABLE
 from datamodules.demo import asvspoof, machines
@@ -66,12 +65,10 @@ def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made ASVspoof 2019 LA, 30 clips of noise, and In-the-Wild, 8, in folders of their names; not to be changed."""
+    """Made ASVspoof 2019 LA, 30 utterances, and In-the-Wild, 8, in folders of their names; not to be changed."""
     folder = tmp_path_factory.mktemp("demo_corpora")
-    with pytest.MonkeyPatch.context() as patch:
-        let_noise_stand_for_speech(patch)
-        for name in ("asvspoof_2019_la", "in_the_wild"):
-            Located(name, CORPORA[name], folder / name).write_demo(folder / name)
+    for name in ("asvspoof_2019_la", "in_the_wild"):
+        Located(name, CORPORA[name], folder / name).write_demo(folder / name)
     return folder
 
 
@@ -85,7 +82,7 @@ def demo_machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_machines_2026(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips of 0.8 s in the layout of DCASE 2026 Task 2, 9 of training and 2 of test a domain and label."""
+    """Clips of 0.8 s in the layout of DCASE 2026 Task 2, 9 of training and 8 of test a machine; not to be changed."""
     folder = tmp_path_factory.mktemp("demo") / "DCASE2026"
     make_demo_of(2026, folder, seconds=0.8, num_train=9, num_test=2)
     return folder

@@ -1,8 +1,8 @@
 """Complete lists of names of DCASE Task 2 are read, and tell as many classes as their authors counted.
 
 Needs files that are no part of this project: ASDKIT_REFERENCE (clone of TakuyaFujimura/dcase-asd-toolkit, of which
-``labels/dcase202{3,4}/main.json``), DCASE2026_NAMES (clone of outman-goutian/dcase2026_task2, of which
-``data/*.scp``) and DCASE_BASELINE (clone of nttcslab/dcase2023_task2_baseline_ae, of which ``datasets``).
+``labels/dcase202{3,4}/main.json``), DCASE2026_NAMES (clone of outman-goutian/dcase2026_task2, of which ``data/*.scp``)
+and DCASE_BASELINE_REFERENCE (clone of nttcslab/dcase2023_task2_baseline_ae, of which ``datasets``).
 """
 
 import json
@@ -74,17 +74,19 @@ def test_names_of_2026():
 
 @pytest.mark.parametrize(("year", "num_clips"), [(2021, 8635), (2023, 1400), (2024, 1800), (2025, 1600)])
 def test_lists_of_the_organisers_agree_with_themselves(year, num_clips):
-    truth = read_ground_truth(reference("DCASE_BASELINE") / f"datasets/eval_data_list_{year}.csv")
+    truth = read_ground_truth(reference("DCASE_BASELINE_REFERENCE") / f"datasets/eval_data_list_{year}.csv")
     assert len(truth.clips) == num_clips
 
 
 def test_the_list_of_2022_with_wrong_labels_is_refused():
     with pytest.raises(ValueError, match="608 wrong labels of ToyCar and ToyTrain"):
-        read_ground_truth(reference("DCASE_BASELINE") / "datasets/eval_data_list_2022.csv")
+        read_ground_truth(reference("DCASE_BASELINE_REFERENCE") / "datasets/eval_data_list_2022.csv")
 
 
 def test_all_hidden_attributes_are_read():
-    folders = sorted((reference("DCASE_BASELINE") / "datasets/ground_truth_attributes").glob("*/*/*"))
+    folders = sorted(
+        (reference("DCASE_BASELINE_REFERENCE") / "datasets/ground_truth_attributes").glob("*/*/*")
+    )
     found = {
         folder.relative_to(folder.parents[2]).as_posix(): read_attributes(folder, hidden=True).hidden
         for folder in folders
