@@ -148,13 +148,16 @@ def test_a_machine_without_the_training_clips_takes_what_was_fitted(monkeypatch,
 def test_thresholds_that_an_older_release_did_not_check_count_without_the_clips_alone(tmp_path):
     origin = Origin("{}", "weights", "clips")
     write_fitted(tmp_path, origin, Fitted({"fan/id_00": 0.5}, found={"fan/id_00": {"rule": "gamma"}}))
-    assert read_fitted([tmp_path], origin, lambda: None).found == {"fan/id_00": {"rule": "gamma"}}
+    checked = read_fitted([tmp_path], origin, lambda: None)
+    assert checked is not None
+    assert checked.found == {"fan/id_00": {"rule": "gamma"}}
     (path,) = (tmp_path / "fitted").iterdir()
     with safe_open(path, "pt") as file:
         older = {name: text for name, text in file.metadata().items() if name != "found"}
     save_file({}, path, older)
     assert read_fitted([tmp_path], origin, lambda: None) is None
     known = read_fitted([tmp_path], origin._replace(clips=None), lambda: None)
+    assert known is not None
     assert (known.thresholds, known.found) == ({"fan/id_00": 0.5}, {})
 
 

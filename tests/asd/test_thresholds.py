@@ -1,7 +1,7 @@
 """Thresholds: every rule passes the share of fresh normal clips that is asked for, or says that it does not."""
 
 import math
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ class Mixture(NamedTuple):
     """Of a standard normal distribution and another."""
 
     share: float
-    other: stats.rv_continuous
+    other: Any  # frozen
 
     def rvs(self, size, random_state):
         is_other = random_state.random(size) < self.share
@@ -32,7 +32,7 @@ class Mixture(NamedTuple):
 class Negative(NamedTuple):
     """Of scores that are higher where a clip is more normal, turned round."""
 
-    of: stats.rv_continuous
+    of: Any  # frozen
 
     def rvs(self, size, random_state):
         return -self.of.rvs(size, random_state=random_state)
