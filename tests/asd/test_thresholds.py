@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from lightning_modules.asd.threshold_families import Family, fitted_quantile
@@ -130,7 +131,8 @@ def test_a_fit_finds_the_distribution_that_scores_are_of(family: Family, distrib
     turned = isinstance(distribution, Negative)
     of = distribution.of if turned else distribution
     even = (np.arange(40_000) + 0.5) / 40_000
-    scores = np.random.default_rng(0).permutation(-of.ppf(even) if turned else of.ppf(even))
+    drawn = np.asarray(-of.ppf(even) if turned else of.ppf(even), np.float64)
+    scores: NDArray[np.float64] = np.random.default_rng(0).permutation(drawn)
     for quantile in (0.8, 0.9, 0.99):
         expected = -of.ppf(1 - quantile) if turned else of.ppf(quantile)
         found = fitted_quantile(family, scores, quantile)
