@@ -1,4 +1,4 @@
-"""The challenge's evaluation of a scored split: figures, per-attack table, plots, warnings."""
+"""The challenge's evaluation of a scored split: figures, table by attack or by corpus, plots, warnings."""
 
 import math
 from collections.abc import Sequence
@@ -17,13 +17,16 @@ from lightning_modules.metrics.functional import looks_inverted
 from lightning_modules.metrics.trial_table import Trials, trial_columns
 from lightning_modules.run.rows import Report
 
-_GROUPS = ("attack", "vocoder", "codec")
+_GROUPS = ("attack", "vocoder", "codec", "corpus")
 _APART = ("corpus", "language", "speaker")
 """Attributes with tables of their own: a speaker may be of one class alone."""
 
 
 def spoofing_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path | None = None) -> Report:
     """Evaluates one score a clip.
+
+    Of several corpora the table has a row each, and ``mean_eer`` is the mean over those with both classes: attacks and
+    codecs of one are none of another's, and have tables of their own.
 
     Args:
         clips: The scored clips (0 spoof, 1 bona fide). Of one class alone there are no figures: beside another corpus,
@@ -71,10 +74,15 @@ def spoofing_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path |
             warnings.append(f"no t-DCF: {reason}")
             asv = None
     revision = 2021 if asv_scores is not None and asv_scores.is_dir() else 2019
+    has_several = len(set(columns.get("corpus", ()))) > 1
     row = "vocoder" if "vocoder" in groups.columns else "attack"  # 2021 DF has a hundred attacks
-    results = evaluate(trials, asv=asv, revision=revision, rows=[Factor(row, "spoof")])
+    factors, across = ([Factor("corpus")], []) if has_several else ([Factor(row, "spoof")], [Factor("codec")])
+    results = evaluate(trials, asv=asv, revision=revision, rows=factors, across=across)
     pooled = results[0]
     metrics = {"eer": pooled.eer, "min_tdcf": pooled.min_tdcf, "min_dcf": pooled.min_dcf, "cllr": pooled.cllr}
+    if has_several:
+        metrics["mean_eer"] = float(np.nanmean([each.eer for each in results[1:]] or [math.nan]))
+    apart = (*_APART, "attack", "codec") if has_several else _APART
     return Report(
         keys=columns["key"],
         scores=scores.tolist(),
@@ -82,7 +90,7 @@ def spoofing_report(clips: Sequence[Clip], scores: Tensor, *, asv_scores: Path |
         table=[_row(result, asv is not None) for result in results],
         tables={
             f"by_{name}": breakdown(Trials(scores.numpy(), is_bonafide), columns[name], pooled.threshold)
-            for name in _APART
+            for name in apart
             if len(set(columns.get(name, ()))) > 1
         },
         trials=columns,
