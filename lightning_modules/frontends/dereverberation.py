@@ -34,8 +34,8 @@ class BlindDereverberation(BinByBin):
 
     In a simulated room with one machine, a second source changes the result by 0.3 dB at most and takes twice as long.
 
-    The result is the mix of the dereverberated sources. It takes tones for reverberation and harms dry rooms as WPE does;
-    `RoomDereverberation` does not.
+    The result is the mix of the dereverberated sources. It takes tones for reverberation and harms dry rooms as WPE
+    does; `RoomDereverberation` does not.
 
     Args:
         num_sources: Sources besides the reverberation.

@@ -16,7 +16,9 @@ from lightning_modules.frontends.linear_prediction import (
 
 _FLOOR = 1e-10  # least power of a frame that weighs, relative to the loudest one of its bin
 _TONAL = 0.5  # share of a bin's energy that one filter must predict to be a tone's
-_CERTAINTY = 3  # power of the evidence that weighs: a source's own correlation holds on other frames too, by little
+_CERTAINTY = (
+    3  # power of the evidence that weighs: a source's own correlation holds on other frames too, by little
+)
 _NUM_FOLDS = 4  # spans of a clip, each predicted by filters fitted to the others
 
 
@@ -98,16 +100,20 @@ class RoomDereverberation(Dereverberation):
         prediction = LinearPrediction(whitened, delay=self.delay, taps=self.taps)
         error = whitened
         for _ in range(self.iterations - 1):
-            filters, _ = self._fit(prediction, whitened, error)
+            weight = _weight(error)
+            correlation = prediction.correlation(weight)
+            correlation.diagonal(dim1=-2, dim2=-1).add_(self.ridge)
+            filters = LoadedCholesky(correlation).solve(prediction.project(whitened * weight.unsqueeze(-1)))
             error = whitened - prediction.predict(filters)
-        filters, unseen = self._fit(prediction, whitened, error)
+        filters, unseen = self._cross_fit(prediction, whitened, _weight(error))
         evidence = _energy(unseen, whitened) / _energy(unseen, unseen)
         late = LinearPrediction(bins, delay=self.delay, taps=self.taps).predict(filters)
         return late, evidence, _energy(late, late) / _energy(bins, bins)
 
-    def _fit(self, prediction: LinearPrediction, target: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
-        """Filters weighted by the inverse power of the error, (n, k, m), and what those of other folds predict."""
-        weight = 2 * inverse_power(error, _FLOOR)
+    def _cross_fit(
+        self, prediction: LinearPrediction, target: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Filters (n, k, m) fitted to all frames, and what those fitted to the other folds predict of each."""
         in_folds = prediction.folded(_NUM_FOLDS)
         correlation = in_folds.correlation(folds(weight, _NUM_FOLDS))
         projection = in_folds.project(folds(target * weight.unsqueeze(-1), _NUM_FOLDS))
@@ -131,6 +137,11 @@ def self_prediction(bins: Tensor, *, delay: int, taps: int) -> Tensor:
     predicted = (values @ filters).view_as(bins)
     is_tonal = _energy(predicted, predicted) > _TONAL * _energy(bins, bins)
     return predicted * is_tonal[:, None, None]
+
+
+def _weight(error: Tensor) -> Tensor:
+    """One over the power of frames (n, t, m) per channel: (n, t)."""
+    return 2 * inverse_power(error, _FLOOR)
 
 
 def _energy(left: Tensor, right: Tensor) -> Tensor:

@@ -67,9 +67,7 @@ def responses(reverberation_time_s: float, *, channels: int = 8, seed: int = 0) 
         room = pyroomacoustics.ShoeBox(size_m, fs=RATE, materials=material, max_order=order)
     centre = size_m * [0.4833, 0.48, 0.4] + rng.uniform(-0.2, 0.2, 3)
     angle = np.arange(channels) * 2 * np.pi / channels
-    room.add_microphone_array(
-        centre[:, None] + 0.034 * np.stack([np.cos(angle), np.sin(angle), 0 * angle])
-    )
+    room.add_microphone_array(centre[:, None] + 0.034 * np.stack([np.cos(angle), np.sin(angle), 0 * angle]))
     position = np.full(3, -1.0)
     while not ((position > 0.2) & (position < size_m - 0.2)).all():
         azimuth, tilt = rng.uniform(-np.pi, np.pi), rng.uniform(-0.2, 0.2)
