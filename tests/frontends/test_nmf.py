@@ -25,6 +25,11 @@ def spectrograms(batch=4, frames=30, seed=0):
     return X
 
 
+def accuracy(extractor):
+    """Rounding decides when a frame of NNE is done, to within its tolerance; amplitudes here are about 1."""
+    return extractor.tolerance if isinstance(extractor, NNE) else 1e-5
+
+
 @pytest.fixture(params=MAKERS)
 def extractor(request):
     module = MAKERS[request.param]()
@@ -53,7 +58,9 @@ def test_extraction_keeps_the_tone_better_than_the_rest(extractor):
 @pytest.mark.parametrize("scale", [1e-12, 1e-4, 3e5])
 def test_level_does_not_matter(extractor, scale):
     X = spectrograms()
-    torch.testing.assert_close(extractor(scale * X) / scale, extractor(X), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        extractor(scale * X) / scale, extractor(X), rtol=1e-3, atol=accuracy(extractor)
+    )
 
 
 def test_clips_do_not_depend_on_their_neighbours(extractor, monkeypatch):
@@ -93,7 +100,7 @@ def test_double_precision(extractor):
     single = extractor(X)
     double = extractor.double()(X)
     assert double.dtype == torch.float64
-    torch.testing.assert_close(double.float(), single, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(double.float(), single, rtol=1e-3, atol=accuracy(extractor))
 
 
 def test_what_follows_can_be_trained(extractor):
