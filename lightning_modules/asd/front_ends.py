@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
-from lightning_modules.frontends import NMF, NMU, NNE, WPE, BlindDereverberation
+from lightning_modules.frontends import NMF, NMU, NNE, WPE, BlindDereverberation, RoomDereverberation
 from lightning_modules.frontends.extractor import Extractor
 from lightning_modules.frontends.stft import STFT
 
@@ -35,7 +35,7 @@ class FrontEnds(nn.Module):
     extraction", section 3.
 
     Args:
-        dereverberation: Of the pipelines E to H.
+        dereverberation: Of the pipelines E to H; null is `RoomDereverberation`, the paper's is `BlindDereverberation`.
         nmf: Extractor of the pipelines B and F; its atoms, learnt for each of them, are those of NMU and NNE too.
         nmu: Extractor of the pipelines C and G.
         nne: Extractor of the pipelines D and H.
@@ -52,7 +52,7 @@ class FrontEnds(nn.Module):
 
     def __init__(
         self,
-        dereverberation: BlindDereverberation | WPE | None = None,
+        dereverberation: BlindDereverberation | RoomDereverberation | WPE | None = None,
         nmf: NMF | None = None,
         nmu: NMU | None = None,
         nne: NNE | None = None,
@@ -73,7 +73,7 @@ class FrontEnds(nn.Module):
         self.block = block
         self.feature_dim = n_mels * block
         self.stft = STFT(n_fft, hop_length=hop_length)
-        self.dereverberation = dereverberation if dereverberation is not None else BlindDereverberation()
+        self.dereverberation = dereverberation if dereverberation is not None else RoomDereverberation()
         num_bins = n_fft // 2 + 1
         extractors = {
             "NMF": nmf if nmf is not None else NMF(num_bins),

@@ -15,6 +15,7 @@ from lightning_modules.frontends.panotti_melgram import PanottiMelgram
 from lightning_modules.frontends.passt_mel import PaSSTMel
 from lightning_modules.frontends.precomputed import Precomputed
 from lightning_modules.frontends.rawboost import RawBoost
+from lightning_modules.frontends.room_dereverberation import RoomDereverberation
 from lightning_modules.frontends.slowfast_log_mel import SlowFastLogMel
 from lightning_modules.frontends.spec_augment import SpecAugment
 from lightning_modules.frontends.spectral_subtraction import SpectralSubtraction
@@ -41,6 +42,7 @@ __all__ = [
     "PanottiMelgram",
     "Precomputed",
     "RawBoost",
+    "RoomDereverberation",
     "SlowFastLogMel",
     "SpecAugment",
     "SpectralSubtraction",

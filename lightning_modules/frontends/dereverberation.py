@@ -34,7 +34,8 @@ class BlindDereverberation(BinByBin):
 
     In a simulated room with one machine, a second source changes the result by 0.3 dB at most and takes twice as long.
 
-    The result is the mix of the dereverberated sources, of clips of at least 2 channels.
+    The result is the mix of the dereverberated sources. It takes tones for reverberation and harms dry rooms as WPE
+    does; `RoomDereverberation` does not.
 
     Args:
         num_sources: Sources besides the reverberation.
@@ -47,7 +48,7 @@ class BlindDereverberation(BinByBin):
         chunk_bins: Bins of the batch at work at once.
 
     Raises:
-        ValueError: For orders below 1, and for clips of one channel.
+        ValueError: For orders below 1.
     """
 
     num_sources: int
@@ -78,8 +79,6 @@ class BlindDereverberation(BinByBin):
         )
 
     def _dereverberate_bins(self, bins: Tensor) -> Tensor:
-        if bins.shape[-1] < 2:
-            raise ValueError("clip of 1 channel: BlindDereverberation needs 2 or more; take WPE for one")
         level = frame_power(bins).mean(dim=-1).sqrt()[:, None, None]
         level = torch.where(level > 0, level, 1)
         signal, model, precision = deque(self.improve(bins / level), maxlen=1).pop()

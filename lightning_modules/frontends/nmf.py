@@ -80,7 +80,7 @@ class NNE(Extractor):
     Args:
         num_bins: Frequency bins of the spectrograms.
         num_atoms: Spectra that compose normal sound, K.
-        num_iterations: Iterations at most.
+        num_iterations: Iterations at most; `tolerance` ends them earlier, the later the farther `gamma` is from 1.
         gamma: Weight of the constraint X = W H + R.
         xi: Step of its multiplier.
         num_sweeps: Rounds of coordinate descent over the atoms an iteration.
@@ -92,7 +92,7 @@ class NNE(Extractor):
         num_bins: int = 257,
         *,
         num_atoms: int = 20,
-        num_iterations: int = 50,
+        num_iterations: int = 5000,
         gamma: float = 1.0,
         xi: float = 1.0,
         num_sweeps: int = 3,

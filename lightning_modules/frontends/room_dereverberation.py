@@ -15,6 +15,10 @@ from lightning_modules.frontends.linear_prediction import (
 )
 
 _FLOOR = 1e-10  # least power of a frame that weighs, relative to the loudest one of its bin
+_TONAL = 0.5  # share of a bin's energy that one filter must predict to be a tone's
+_CERTAINTY = (
+    3  # power of the evidence that weighs: a source's own correlation holds on other frames too, by little
+)
 _NUM_FOLDS = 4  # spans of a clip, each predicted by filters fitted to the others
 
 
@@ -24,14 +28,15 @@ class RoomDereverberation(Dereverberation):
     WPE takes all that the past predicts for reverberation: the tones of a fan, too, and in a dry room, what chance
     predicts. Here
 
-    - the filters are fitted to whitened bins, after Kinoshita et al. 2009 (Suppression of late reverberation effect on
-      speech signal using long-term multiple-step linear prediction): a filter common to all channels, which cannot tell
-      a room, first removes what a source predicts of itself `delay` frames later; a ridge keeps what is left of tones
-      from deciding. The filters are then applied to the bins as they are.
-    - the weight of the late part is the room's: the factor by which predictions must be multiplied to come closest to
-      whitened frames that are not of their fit, the median over the bins of a clip, between 0 and 1.
-    - no bin loses a larger share of its energy than the median bin: rooms reverberate at all frequencies, tones are
-      few.
+    - the filters of tonal bins are fitted to whitened ones, after Kinoshita et al. 2009 (Suppression of late
+      reverberation effect on speech signal using long-term multiple-step linear prediction): where one filter common
+      to all channels, which hardly tells a room, predicts more than half of a bin `delay` frames later, that is
+      removed first. The filters are then applied to the bins as they are.
+    - the weight of the late part is the room's. Its evidence is the factor by which predictions must be multiplied to
+      come closest to frames that are not of their fit, the median over the bins of a clip, between 0 and 1; the weight
+      is its cube.
+    - the weaker the weight w, the less may a bin stand out: it loses at most 1 / (1 - w) times the share of its energy
+      that the median bin loses. Rooms reverberate at all frequencies, tones are few.
 
     A dry clip passes. One microphone suffices, but with it less is predictable.
 
@@ -40,7 +45,7 @@ class RoomDereverberation(Dereverberation):
         delay: Frames back to the youngest of them; 3 keep 48 ms at 16 kHz.
         iterations: Alternations of power and filter.
         whitening_taps: Number of past frames, from `delay` on, by which a source predicts itself.
-        ridge: Share of their own power that is added to the past's values, uncorrelated, when filters are fitted.
+        ridge: Inverse of the variance that coefficients of the filters are expected to have.
         n_fft: Length of the Fourier transform and the Hann window in samples.
         hop_length: Samples from frame to frame.
         chunk_bins: Bins of the batch at work at once.
@@ -54,12 +59,12 @@ class RoomDereverberation(Dereverberation):
 
     def __init__(
         self,
-        taps: int = 5,
+        taps: int = 7,
         *,
         delay: int = 3,
         iterations: int = 2,
         whitening_taps: int = 2,
-        ridge: float = 8.0,
+        ridge: float = 3.0,
         n_fft: int = 512,
         hop_length: int = 256,
         chunk_bins: int = 16,
@@ -82,7 +87,7 @@ class RoomDereverberation(Dereverberation):
         late, evidence, share = (
             torch.cat(each).unflatten(0, clips.shape[:2]) for each in zip(*chunks, strict=True)
         )
-        room = _median(evidence).clamp(0, 1)
+        room = _median(evidence).clamp(0, 1) ** _CERTAINTY
         usual = torch.where(share > 0, _median(share) / ((1 - room) * share), 1).clamp_max(1).sqrt()
         return clips - (room * usual)[..., None, None] * late
 
@@ -95,16 +100,20 @@ class RoomDereverberation(Dereverberation):
         prediction = LinearPrediction(whitened, delay=self.delay, taps=self.taps)
         error = whitened
         for _ in range(self.iterations - 1):
-            filters, _ = self._fit(prediction, whitened, error)
+            weight = _weight(error)
+            correlation = prediction.correlation(weight)
+            correlation.diagonal(dim1=-2, dim2=-1).add_(self.ridge)
+            filters = LoadedCholesky(correlation).solve(prediction.project(whitened * weight.unsqueeze(-1)))
             error = whitened - prediction.predict(filters)
-        filters, unseen = self._fit(prediction, whitened, error)
+        filters, unseen = self._cross_fit(prediction, whitened, _weight(error))
         evidence = _energy(unseen, whitened) / _energy(unseen, unseen)
         late = LinearPrediction(bins, delay=self.delay, taps=self.taps).predict(filters)
         return late, evidence, _energy(late, late) / _energy(bins, bins)
 
-    def _fit(self, prediction: LinearPrediction, target: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
-        """Filters weighted by the inverse power of the error, (n, k, m), and what those of other folds predict."""
-        weight = 2 * inverse_power(error, _FLOOR)
+    def _cross_fit(
+        self, prediction: LinearPrediction, target: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Filters (n, k, m) fitted to all frames, and what those fitted to the other folds predict of each."""
         in_folds = prediction.folded(_NUM_FOLDS)
         correlation = in_folds.correlation(folds(weight, _NUM_FOLDS))
         projection = in_folds.project(folds(target * weight.unsqueeze(-1), _NUM_FOLDS))
@@ -121,11 +130,18 @@ class RoomDereverberation(Dereverberation):
 
 
 def self_prediction(bins: Tensor, *, delay: int, taps: int) -> Tensor:
-    """What one filter for all channels predicts of (n, t, m), fitted by least squares: the same shape."""
+    """What one filter for all channels predicts of tonal bins (n, t, m), 0 for others: the same shape."""
     values = rearrange(past(bins, delay=delay, taps=taps), "n t (tap m) -> n (t m) tap", tap=taps)
     target = bins.flatten(1).unsqueeze(-1)
     filters = LoadedCholesky(values.mH @ values).solve(values.mH @ target)
-    return (values @ filters).view_as(bins)
+    predicted = (values @ filters).view_as(bins)
+    is_tonal = _energy(predicted, predicted) > _TONAL * _energy(bins, bins)
+    return predicted * is_tonal[:, None, None]
+
+
+def _weight(error: Tensor) -> Tensor:
+    """One over the power of frames (n, t, m) per channel: (n, t)."""
+    return 2 * inverse_power(error, _FLOOR)
 
 
 def _energy(left: Tensor, right: Tensor) -> Tensor:

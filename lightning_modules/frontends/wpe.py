@@ -12,7 +12,7 @@ class WPE(BinByBin):
     sum of |x_t - G^H z_t|^2 / lambda_t; G and lambda_t, the power of the result, alternate. Gradients flow
     through all of it. Equal to ``nara_wpe`` with ``psd_context=0, statistics_mode="full"``.
 
-    Stationary tones are predictable as well and go with the reverberation.
+    Stationary tones are predictable as well and go with the reverberation; `RoomDereverberation` spares them.
 
     Args:
         taps: Number of past frames that predict.

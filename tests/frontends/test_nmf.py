@@ -10,7 +10,7 @@ MAKERS = {
     "nmf": lambda: NMF(BINS, num_atoms=ATOMS),
     "nmu": lambda: NMU(BINS, num_atoms=ATOMS),
     "nmu_exact": lambda: NMU(BINS, num_atoms=ATOMS, exact=True),
-    "nne": lambda: NNE(BINS, num_atoms=ATOMS),
+    "nne": lambda: NNE(BINS, num_atoms=ATOMS, num_iterations=50),  # of all frames, whatever rounding says
     "nne_stops": lambda: NNE(BINS, num_atoms=ATOMS, tolerance=0.1),
 }
 
@@ -165,3 +165,13 @@ def test_fit_finds_the_spectra_that_sound_is_made_of():
 def test_fit_on_silence_is_refused():
     with pytest.raises(ValueError, match="all 60 frames to learn atoms from are silent"):
         NMF(BINS).fit(torch.zeros(2, BINS, 30))
+
+
+@pytest.mark.parametrize("gamma", [1.0, 10.0, 100.0])
+def test_novelty_extraction_ends_by_its_tolerance(gamma):
+    found = []
+    for more in ({}, {"num_iterations": 10000}):
+        extractor = NNE(BINS, num_atoms=ATOMS, gamma=gamma, **more)
+        extractor.fit(spectrograms(batch=8, seed=1))
+        found.append(extractor(spectrograms()))
+    assert torch.equal(*found)
