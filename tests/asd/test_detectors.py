@@ -8,7 +8,7 @@ from torch import nn
 
 from datamodules.clips import Batch, Clip, pad
 from lightning_modules.asd import AutoencoderDetector, EmbeddingDetector, FlowDetector, ProxyOutlierClassifier
-from lightning_modules.asd.backends import Mahalanobis, NearestNeighbours
+from lightning_modules.asd.backends import Mahalanobis, NearestNeighbours, TransductiveDomainNormalized
 from lightning_modules.frontends import MelDecibel, Standardize
 from lightning_modules.networks import MAF, Autoencoder, RFRResNet
 from lightning_modules.objectives import ArcFace
@@ -222,3 +222,29 @@ def test_unknown_machine_instances_are_refused(name):
     if name == "flow":
         detector.marginal = True
         assert detector.on_before_batch_transfer(batch, 0) is batch
+
+
+def test_only_the_backend_scales_embeddings(clips):
+    """Twice as long an embedding is farther from the same normal ones, unless the distance is of angles."""
+    detector = detectors()["neighbours"].eval()
+    detector.instances = INSTANCES
+    scorer = detector.scorer()
+    with torch.no_grad():
+        features = frontend()(clips[0])
+        windows = torch.stack([features[0, :, first : first + 48] for first in range(0, 63 - 48 + 1, 32)])
+        mean = detector.network(windows).embedding.mean(0)
+        embedding = scorer.embed(clips[0][None])[0]
+    torch.testing.assert_close(embedding, mean, rtol=1e-4, atol=1e-5)
+    normal, instance = torch.randn(30, 32), torch.zeros(30, dtype=torch.long)
+    for backend, is_equal in ((NearestNeighbours(), True), (NearestNeighbours(metric="euclidean"), False)):
+        backend.fit(normal, instance)
+        scorer.backend = backend
+        short, long = (scorer.distance(embedding[None] * factor, instance[:1]) for factor in (1, 2))
+        assert torch.isclose(short, long, rtol=1e-4).item() is is_equal
+
+
+def test_a_detector_takes_no_transductive_backend():
+    with pytest.raises(
+        ValueError, match=r"model.backend: TransductiveDomainNormalized scores all clips .* together"
+    ):
+        EmbeddingDetector(resnet(), Sums(), TransductiveDomainNormalized(), frontend=frontend(), window=48)
