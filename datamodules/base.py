@@ -29,6 +29,9 @@ from datamodules.loading.loader import ResumableLoader
 from datamodules.loading.resumable import ResumableDataModule, SplitName
 from datamodules.loading.samplers import TrainBatchSampler, TrainSampler
 
+Channel = Literal["near", "far", "both", "mean"]
+_NUMBERS: dict[Channel | int, int] = {"near": 0, "far": 1}
+
 
 class ClipDataModule(ResumableDataModule):
     """A data set on disk as batches of waveforms.
@@ -42,7 +45,8 @@ class ClipDataModule(ResumableDataModule):
         padding: How shorter clips are filled: ``repeat`` (of the clip), ``zero``, or ``mirror`` (as a centred
             short-time transform continues a clip).
         mono: Average the channels.
-        channel: Hear this one of several alone, counted from 0, in place of their average; None hears all.
+        channel: Which of several channels are heard, in place of what `mono` says: one alone by its number from 0, or
+            of two microphones the one ``near`` (0) or ``far`` (1), ``both``, or the ``mean``.
         in_memory: Decode a split once and keep it: 38 MB for ten minutes of mono at 16 kHz, shared by workers.
         drop_last: Leave out what does not fill the last batch of a training epoch.
         predict: Audio files, folders, or ``.txt`` lists of paths to predict on.
@@ -79,7 +83,7 @@ class ClipDataModule(ResumableDataModule):
         eval_crop_s: float | None = 4.0375,
         padding: Padding = "repeat",
         mono: bool = True,
-        channel: int | None = None,
+        channel: Channel | int | None = None,
         in_memory: bool = False,
         drop_last: bool = True,
         predict: Sequence[str] = (),
@@ -94,10 +98,10 @@ class ClipDataModule(ResumableDataModule):
         folders = {"noise": _folder(noise), "rooms": _folder(rooms)}
         self.degrade = Chain(degrade, **folders) if degrade else None
         self.condition = Chain.of_condition(condition, **folders) if condition else None
-        if channel is not None and channel < 0:
+        if isinstance(channel, int) and channel < 0:
             raise ValueError(f"channel {channel}: channels are counted from 0, or null hears all")
-        self.mono = mono or channel is not None
-        self.channel: int | None = channel
+        self.mono = mono if channel is None else channel != "both"
+        self.channel = channel if isinstance(channel, int) else _NUMBERS.get(channel or "mean")
         self.padding: Padding = padding
         self.train_crop_s, self.eval_crop_s = train_crop_s, eval_crop_s
         self.drop_last, self.in_memory = drop_last, in_memory

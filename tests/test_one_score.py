@@ -59,9 +59,11 @@ LIMITS = {"32-true": 1e-5, "64-true": 1e-10}
 
 
 @pytest.fixture(autouse=True)
-def roots(monkeypatch, demo_corpus, demo_machines, demo_events, request):
+def roots(monkeypatch, demo_corpus, demo_machines, demo_machines_2026, demo_events, request):
     monkeypatch.setenv("ASVSPOOF2019_LA_ROOT", str(demo_corpus))
     monkeypatch.setenv("DCASE2020_ROOT", str(demo_machines))
+    for year in (2025, 2026):
+        monkeypatch.setenv(f"DCASE{year}_ROOT", str(demo_machines_2026))
     monkeypatch.setenv("VGGSOUND_ROOT", str(demo_events / "VGGSound"))
     monkeypatch.setenv("EPIC_ROOT", str(demo_events / "EPIC-KITCHENS-100"))
     for variable in list(os.environ):

@@ -27,15 +27,12 @@ from datamodules.asd.proxy_outliers import (
     select,
     too_short,
 )
-from datamodules.base import ClipDataModule
+from datamodules.base import Channel, ClipDataModule
 from datamodules.clips import Clip
 from datamodules.demo.machines import DEMO_ROOT, make_demo
 from datamodules.demo.machines_of_years import YEARS as DEMO_YEARS
 from datamodules.demo.machines_of_years import make_demo_of
 from datamodules.loading.samplers import ProxyBatchSampler, TrainSampler
-
-Channel = Literal["near", "far", "both", "mean"]
-_NUMBER: dict[Channel, int] = {"near": 0, "far": 1}
 
 
 class DCASE(ClipDataModule):
@@ -56,9 +53,9 @@ class DCASE(ClipDataModule):
         subset: Development or evaluation set; the evaluation set's test clips carry no label.
         additional_training: Train on the normal clips of both sets, of all their machines and sections that are
             chosen, rather than of `subset` alone.
-        channel: What is heard of clips of several channels, which those of 2026 are: the microphone ``near`` the
-            machine, the one ``far`` from it, ``both``, or their ``mean``. None is near in 2026 and both where `mono`
-            is false; clips of other years with several channels are refused.
+        channel: As in `ClipDataModule`, of clips of several channels, as those of 2026 are: ``near`` the machine, which
+            None is in 2026, or ``far`` from it, ``both``, which None is where `mono` is false, or their ``mean``.
+            Without, clips of other years with several channels are refused.
         supplemental: Train on the clean sounds of machines in ``supplemental`` (2025) too, whose `condition` is
             ``supplemental``; noise there is taken by `noise`, or `proxy_outliers` ``folder`` and `proxy_root`.
         hidden_attributes: Take the conditions that 2024 and 2025 hid from those who took part, see `Layout`.
@@ -88,7 +85,7 @@ class DCASE(ClipDataModule):
         id: str | None = None,  # noqa: A002  the field's word
         subset: Subset = "dev",
         additional_training: bool = False,
-        channel: Channel | None = None,
+        channel: Channel | int | None = None,
         supplemental: bool = False,
         hidden_attributes: bool = False,
         proxy_outliers: ProxyOutliers | None = None,
@@ -98,9 +95,9 @@ class DCASE(ClipDataModule):
         validation_fraction: float = 0.0,
         **settings: Any,
     ) -> None:
-        heard: Channel = channel or _default_channel(year, mono=settings.get("mono", True))
-        settings |= {"mono": heard != "both", "channel": _NUMBER.get(heard)}
-        super().__init__(root=root, **settings)
+        if channel is None and year >= 2026 and settings.get("mono", True):
+            channel = "near"
+        super().__init__(root=root, channel=channel, **settings)
         if year not in YEARS:
             raise ValueError(f"year {year} is unknown: choose one of {', '.join(map(str, YEARS))}")
         if not 0 <= validation_fraction < 1:
@@ -317,9 +314,3 @@ class DCASE(ClipDataModule):
             return found
         rows = np.random.default_rng([self.seed, 3, count]).choice(len(found), count, replace=False)
         return [found[row] for row in sorted(rows)]
-
-
-def _default_channel(year: int, *, mono: bool) -> Channel:
-    if not mono:
-        return "both"
-    return "near" if year >= 2026 else "mean"

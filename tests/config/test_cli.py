@@ -25,6 +25,7 @@ NEED_MORE = {  # overlays that this corpus or one process is not enough for, and
     "fsdp": "test_fsdp.py",
     "production_multi_tag": "test_tagger.py",
     "production_spectrograms": "tests/library",
+    **dict.fromkeys((f"asd_dcase{year}" for year in range(2021, 2025)), "tests/asd/test_enter_dcase.py"),
     "ssd_small_encoder": "test_check_passes_and_writes_nothing",
 }
 LONG = {  # overlays, or one of their configurations of which others are like it; up to half a minute each
@@ -36,6 +37,7 @@ LONG = {  # overlays, or one of their configurations of which others are like it
     ("event_epic_kitchens", "event_ast"),
 }
 LIKE_OTHERS = {  # and up to a minute each
+    "asd_dcase2025.yaml",
     "event_audio_slowfast_epic_kitchens.yaml",
     "production_denoiser_wavenet.yaml",
     "production_effect_signaltrain.yaml",
@@ -56,6 +58,8 @@ SHORT = {  # configuration -> what makes it fit clips of 1 s
     "ssd_lcnn_inf_ini": ["--model.network.num_frames=126"],
     "asd_proxy_outlier": ["--model.window=24"],
     "asd_arcface": ["--model.window=24"],
+    "asd_dcase2025": ["--model.window=24", "--data.channel=near"],  # on the corpus of 2026
+    "asd_dcase2026": ["--model.window=24"],
     "asd_maf": ["--model.network.hidden_dim=64"],
     "event_datar": [
         "--model.network.dim=32",
@@ -70,10 +74,12 @@ SHORT = {  # configuration -> what makes it fit clips of 1 s
 
 
 @pytest.fixture(autouse=True)
-def in_repository(monkeypatch, demo_corpus, demo_machines, demo_events):
+def in_repository(monkeypatch, demo_corpus, demo_machines, demo_machines_2026, demo_events):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv("ASVSPOOF2019_LA_ROOT", str(demo_corpus))
     monkeypatch.setenv("DCASE2020_ROOT", str(demo_machines))
+    for year in (2025, 2026):
+        monkeypatch.setenv(f"DCASE{year}_ROOT", str(demo_machines_2026))
     monkeypatch.setenv("MACHINES_ROOT", str(demo_machines))
     monkeypatch.setenv("VGGSOUND_ROOT", str(demo_events / "VGGSound"))
     monkeypatch.setenv("KINETICS_SOUNDS_ROOT", str(demo_events / "KineticsSounds"))

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from datamodules import DCASE
+from datamodules import DCASE, ClipList
 from datamodules.audio import AudioError
 from datamodules.clips import Clip, ClipDataset
 from datamodules.hearing import Listening
@@ -46,6 +46,7 @@ def data(corpus, **settings) -> DCASE:
         ({"mono": False}, [0.2, -0.2]),
         ({"channel": "mean"}, [0.0]),
         ({"channel": "far", "year": 2025}, [-0.2]),
+        ({"channel": 1}, [-0.2]),
     ],
 )
 def test_the_channel_that_is_heard(settings, expected, in_memory, corpus):
@@ -82,11 +83,14 @@ def test_a_prediction_hears_what_the_test_heard(corpus, tmp_path):
 
 def test_a_channel_is_counted_from_0():
     with pytest.raises(ValueError, match="channel -1: channels are counted from 0, or null hears all"):
-        ClipDataModuleOfNothing(channel=-1)
+        ClipList(root="nowhere", channel=-1)
 
 
-class ClipDataModuleOfNothing(DCASE):
-    """Takes the number of a channel, as any data set but `DCASE` does."""
-
-    def __init__(self, channel: int) -> None:
-        super(DCASE, self).__init__(root="nowhere", channel=channel)
+def test_any_data_set_knows_the_words(corpus):
+    """So that a checkpoint's channel goes on with other data."""
+    root = corpus / "dev_data/raw"
+    places: dict[str, Any] = {"root": str(root), "folders": ["machine", "split"], "label": "normal"}
+    module = ClipList(**places, channel="far", validation=0, eval_crop_s=None, num_workers=0)
+    module.setup("test")
+    (batch,) = module.test_dataloader()
+    assert batch.waveform.unique().tolist() == [pytest.approx(-0.2)]
