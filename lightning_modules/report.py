@@ -29,9 +29,8 @@ from lightning_modules.grids.finished import (
 )
 from lightning_modules.grids.grid_file import Grid, Output, read_grid
 from lightning_modules.grids.table_text import as_csv, latex, markdown
+from lightning_modules.matrix.evaluated import is_table
 from lightning_modules.matrix.published import SHIPPED
-from lightning_modules.matrix.report import is_table
-from lightning_modules.matrix.report import report as of_evaluations
 
 EXAMPLE = """examples:
   python -m lightning_modules.report configs/grids/asd_figure3.yaml     # reports/asd_figure3/README.md
@@ -77,6 +76,8 @@ def _reported(options: argparse.Namespace) -> str:
     path = Path(options.grid)
     if not is_table(path):
         return report(options.grid, options.root, options.output or Path("reports") / path.stem)
+    from lightning_modules.matrix.report import report as of_evaluations
+
     name = path.parent.name if path.suffix == ".csv" else path.name
     return of_evaluations(
         path,

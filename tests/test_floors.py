@@ -20,6 +20,7 @@ WITH_TORCH = {
     "networks",
     "encoders",
     "back_ends",
+    "backends",
     "objectives",
     "functional",
     "scorers",

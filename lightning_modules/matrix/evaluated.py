@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FILES = "evaluations"
+TABLE = "evaluations.csv"
 CLEAN = "clean"
 
 
@@ -79,6 +80,11 @@ class Evaluations(NamedTuple):
 
     rows: Sequence[Evaluated]
     remarks: Sequence[str]
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a path names a table of evaluations, or a folder that has one."""
+    return Path(path).suffix == ".csv" or (Path(path) / TABLE).is_file()
 
 
 def read_evaluations(path: Path, checkpoints: Iterable[str] | None = None) -> Evaluations:

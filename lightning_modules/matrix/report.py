@@ -5,18 +5,11 @@ from pathlib import Path
 
 from datamodules.files import csv_text, write_text_atomically
 from lightning_modules.matrix.breakdowns import one_class_breakdowns
-from lightning_modules.matrix.evaluated import CLEAN, Column, Evaluations, read_evaluations
+from lightning_modules.matrix.evaluated import CLEAN, TABLE, Column, Evaluations, read_evaluations
 from lightning_modules.matrix.figures import Figures, compute, conditions, inverted
 from lightning_modules.matrix.published import SHIPPED, Published, System, read_published
 from lightning_modules.matrix.tables import checkpoint_lines, lines, matrix, most_seeds, robustness
 from lightning_modules.run.text_tables import latex_table, markdown_lines
-
-TABLE = "evaluations.csv"
-
-
-def is_table(path: str | Path) -> bool:
-    """Whether a path names a table of evaluations, or a folder that has one."""
-    return Path(path).suffix == ".csv" or (Path(path) / TABLE).is_file()
 
 
 def summary(path: Path, checkpoints: Iterable[str], *, threshold_from: str | None = None) -> str:

@@ -182,7 +182,11 @@ def one_clip_nne(X, W):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "one_clip"),
-    [(NMF, one_clip_nmf), (NMU, one_clip_nmu), (partial(NNE, num_iterations=50, tolerance=0.0), one_clip_nne)],
+    [
+        (NMF, one_clip_nmf),
+        (NMU, one_clip_nmu),
+        (partial(NNE, num_iterations=50, tolerance=0.0), one_clip_nne),
+    ],
 )
 def test_batches_equal_clip_by_clip_extraction(module, one_clip, capsys):
     X, W, _ = random_case(bins=257, atoms=20, frames=64 * 626)
