@@ -20,7 +20,6 @@ WITH_TORCH = {
     "networks",
     "encoders",
     "back_ends",
-    "backends",
     "objectives",
     "functional",
     "scorers",
@@ -28,6 +27,7 @@ WITH_TORCH = {
 WITH_LIGHTNING = {
     "ssd",
     "asd",
+    "backends",
     "event",
     "production",
     "pairs",

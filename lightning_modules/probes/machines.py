@@ -76,12 +76,13 @@ def _built(name: str, word: str, given: Any) -> Backend:
     if isinstance(given, str) and hasattr(room, given):
         given = f"{room.__name__}.{given}"
     try:
-        return parser.instantiate_classes(parser.parse_object({"backend": given})).backend
+        found: Any = parser.instantiate_classes(parser.parse_object({"backend": given}))
     except (ArgumentError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise ValueError(
             f"--backends {word}: {name} is no back end of lightning_modules.asd.backends with such settings: {reason}"
         ) from error
+    return found.backend
 
 
 class Normal(NamedTuple):

@@ -1,6 +1,7 @@
 """Scores equal dense references of a few lines, in NumPy and scikit-learn."""
 
 import copy
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -156,7 +157,8 @@ def test_gaussian_mixture(random_machine, covariance):
         for number in own:
             factor = backend.whitener[number].numpy()
             matrix = np.linalg.inv(np.diag(factor**2) if covariance == "diagonal" else factor @ factor.T)
-            density = multivariate_normal(backend.mean[number].numpy(), matrix)
+            mean: Any = backend.mean[number].numpy()
+            density = multivariate_normal(mean, cov=cast("Any", matrix))
             likelihoods.append(backend.log_weight[number].item() + density.logpdf(clips))
         expected.append(-logsumexp(likelihoods, axis=0))
     np.testing.assert_allclose(found, np.minimum(*expected), rtol=1e-9)
@@ -376,7 +378,7 @@ def test_what_earlier_versions_fitted_scores_as_it_did():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: NearestNeighbours(domains="both"), "domains='both' must be smaller or pooled"),
+        (lambda: NearestNeighbours(domains=cast("Any", "both")), "domains='both' must be smaller or pooled"),
         (lambda: Rescaled(0), "neighbours=0: expected at least 1"),
         (lambda: LocalDensity(16, 0), "target=0: expected at least 1 neighbour"),
         (lambda: KMeans(0), "clusters=0: expected at least 1"),
@@ -385,7 +387,7 @@ def test_what_earlier_versions_fitted_scores_as_it_did():
         (lambda: MemMix(1), "share=1 must lie between 0 and 1"),
         (lambda: MemMix(mixed=0), "mixed=0: expected at least 1 source clip"),
         (lambda: GaussianMixture(0), "components=0: expected at least 1"),
-        (lambda: GaussianMixture(1, "tied"), "covariance='tied' must be diagonal or full"),
+        (lambda: GaussianMixture(1, cast("Any", "tied")), "covariance='tied' must be diagonal or full"),
         (lambda: DomainNormalized(Rescaled()), "DomainNormalized of pooled domains: set domains=smaller"),
         (lambda: RankFusion([KMeans()]), "1 back ends: a fusion is of two at least"),
         (

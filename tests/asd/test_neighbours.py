@@ -1,5 +1,7 @@
 """Nearest neighbours equal those of a dense search by differences in float64."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from lightning_modules.asd.backends import neighbours
 from lightning_modules.asd.backends.neighbours import nearest
 
 
-def dense(queries, bank, k, scale=1.0):
+def dense(queries, bank, k, scale: Any = 1.0):
     distances = cdist(queries.double().numpy(), bank.double().numpy()) / scale
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(distances, order, 1), order

@@ -39,10 +39,12 @@ def speech(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
             syllable = np.diff(np.floor(cycles), prepend=0) + 0.01 * rng.standard_normal(length)
             for low, high, width in ((300, 800, 80), (900, 2300, 110), (2400, 3200, 160)):
                 radius, turn = np.exp(-np.pi * width / RATE), 2 * np.pi * rng.uniform(low, high) / RATE
-                syllable = lfilter([1 - radius], [1, -2 * radius * np.cos(turn), radius**2], syllable)
+                syllable = np.asarray(
+                    lfilter([1 - radius], [1, -2 * radius * np.cos(turn), radius**2], syllable)
+                )
             syllable /= syllable.std()
         else:
-            syllable = 0.3 * lfilter([1, -0.9], [1], rng.standard_normal(length))
+            syllable = 0.3 * np.asarray(lfilter([1, -0.9], [1], rng.standard_normal(length)))
         place = slice(at, min(at + length, len(sound)))
         sound[place] += (np.sqrt(np.hanning(length)) * syllable)[: place.stop - at]
         at += length + (rng.random() < 0.3) * int(rng.uniform(0.1, 0.5) * RATE)
