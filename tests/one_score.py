@@ -59,7 +59,11 @@ SMALL = {
     "ssd_xlsr_sls": [*_ENCODER, "--model.network.back_end.num_frames=39"],
     "asd_arcface": [*_WINDOWS, "--model.objective.embedding_dim=32"],
     "asd_autoencoder": ["--data.batch_size=4"],
-    "asd_dcase2025": [*_WINDOWS, "--data.channel=near", "--model.objective.embedding_dim=32"],  # corpus of 2026
+    "asd_dcase2025": [
+        *_WINDOWS,
+        "--data.channel=near",
+        "--model.objective.embedding_dim=32",
+    ],  # corpus of 2026
     "asd_dcase2026": [*_WINDOWS, "--model.objective.embedding_dim=32"],
     "asd_frontend_ensemble": [
         *(
