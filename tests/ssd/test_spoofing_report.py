@@ -105,3 +105,31 @@ def test_speakers_languages_and_corpora_have_tables_of_their_own():
     assert [rows[name]["EER %"] for name in "ab"] == [0, 100]
     assert rows["c"]["spoof accepted %"] == 0
     assert list(report.trials) == ["key", "label", "score", "corpus", "speaker"]
+
+
+def test_several_corpora_have_a_row_each_and_their_mean():
+    """Of a, scores separate the classes; of b, one of two pairs is wrong; c has spoofs alone."""
+    scored = [
+        ("a", 1, 2.0),
+        ("a", 0, 1.0),
+        ("b", 1, 5.0),
+        ("b", 0, 4.0),
+        ("b", 1, 3.0),
+        ("b", 0, 2.0),
+        ("c", 0, 0.0),
+    ]
+    clips = [
+        Clip(
+            f"{corpus}/{row}",
+            "x.wav",
+            target,
+            {"corpus": corpus, "attack": "-" if target else "A", "codec": ""},
+        )
+        for row, (corpus, target, _) in enumerate(scored)
+    ]
+    report = spoofing_report(clips, torch.tensor([score for *_, score in scored]).double())
+    assert [row["condition"] for row in report.table] == ["pooled", "a", "b", "c"]
+    eers = {row["condition"]: row["EER %"] for row in report.table}
+    assert (eers["a"], eers["b"]) == (0, 50)
+    assert report.metrics["mean_eer"] == 0.25
+    assert {"by_corpus", "by_attack"} <= report.tables.keys()
