@@ -176,7 +176,8 @@ class SpeechCorpora(ClipDataModule):
 
     def train_sampler(self) -> TrainSampler:
         """Each clip once an epoch, or by weights and `balance`."""
-        self.fit_batch_to_demo()
+        if all(each.is_made for each in self.corpora_of("train")):
+            self.fit_batch_to_demo()
         rows = self.rows["train"]
         weights = chances(rows.attribute("corpus"), rows.targets, balance=self.balance, weights=self.weights)
         return TrainBatchSampler(len(rows), drop_last=self.drop_last, weights=weights, **self.order_settings)

@@ -46,6 +46,13 @@ def test_equal_file_names_of_two_corpora_never_collide(tmp_path):
     assert [clip.key for clip in alone.rows["test"]] == ["1.wav", "2.wav"]
 
 
+def test_batches_are_cut_for_made_corpora_alone(tmp_path):
+    data = two_lists(tmp_path, train=["a", "b"], batch_size=64)
+    data.setup("fit")
+    with pytest.raises(ValueError, match="set data.batch_size to at most 10"):
+        data.train_sampler()
+
+
 def test_attributes_that_a_corpus_lacks_are_empty(demo_corpora):
     data = SpeechCorpora(root=str(demo_corpora))
     data.setup("test")
