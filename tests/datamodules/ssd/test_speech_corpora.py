@@ -49,7 +49,7 @@ def test_equal_file_names_of_two_corpora_never_collide(tmp_path):
 def test_batches_are_cut_for_made_corpora_alone(tmp_path):
     data = two_lists(tmp_path, train=["a", "b"], batch_size=64)
     data.setup("fit")
-    with pytest.raises(ValueError, match="set data.batch_size to at most 10"):
+    with pytest.raises(ValueError, match=r"set data\.batch_size to at most 10"):
         data.train_sampler()
 
 
