@@ -124,3 +124,9 @@ def test_faces_are_light(face):
         assert "lightning" not in found
         if room not in WITH_TORCH:
             assert "torch" not in found
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """pytest imports them by these alone: of two that are equal it refuses the second, in whole runs only."""
+    names = [path.name for path in (REPOSITORY / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))
