@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if twice := [path for path in given if given.count(path) > 1]:
             raise ValueError(f"{twice[0]} comes twice: a run is of one method and counts once")
         kinds, paths = zip(*(find_scores(path, options.split) for path in given), strict=True)
+        missing = [path for path in given if not path.exists()]
+        if missing and len(set(kinds)) > 1:
+            raise ValueError(f"{missing[0]}: no such file or folder")
         check_use(parser, options, kinds)
         if kinds[0] == "classes":
             text, result = compare_classes(options)

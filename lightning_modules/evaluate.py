@@ -77,6 +77,7 @@ def main() -> None:
             parser.error(misplaced(word.partition("=")[0], parser.known))
     try:
         corpora = evaluations.read_corpora(options.on or ["own"])
+        evaluations.require_conditions(options.condition)
         if options.threshold_from is not None:
             evaluations.require_corpus(options.threshold_from, corpora, options.output)
     except (ValueError, OSError) as error:

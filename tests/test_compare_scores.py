@@ -109,6 +109,11 @@ def test_scores_without_labels_need_a_key(capsys):
     assert "a1.txt carries no labels: give --protocol" in capsys.readouterr().err
 
 
+def test_what_is_missing_is_told_as_such(capsys):
+    assert main(["--a", "nope", "--b", "b.txt"]) == 1
+    assert "nope: no such file or folder" in capsys.readouterr().err
+
+
 def test_different_things_are_not_compared(tmp_path, capsys):
     (tmp_path / "classifier").mkdir()
     assert main(["--a", "a1.txt", "--b", "classifier"]) == 1

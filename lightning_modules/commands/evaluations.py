@@ -8,7 +8,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,9 +72,15 @@ def read_corpora(words: Sequence[str]) -> list[Corpus]:
 
 def _placed(word: str, name: str, place: str) -> Corpus:
     called, colon, folder = place.partition(":")
-    if colon and called.isidentifier() and len(called) > 1:  # no drive of Windows
+    is_alias = bool(colon) and called.isidentifier() and len(called) > 1  # no drive of Windows
+    if not (folder if is_alias else place):
+        raise ValueError(
+            f"--on {word}: nothing stands behind its end: name the folder, or leave {word[-1]} out"
+        )
+    if is_alias:
         return Corpus(name, public=_public(word, called, folder))
-    if Path(place).expanduser().is_dir():
+    path = Path(place).expanduser()
+    if path.is_dir() or not (path.suffix or path.exists()):
         return Corpus(name, public=_public(word, name, place))
     return Corpus(name, config=config_path(place))
 
@@ -86,13 +93,27 @@ def _public(word: str, name: str, folder: str) -> tuple[str, Path]:
         near = difflib.get_close_matches(name, known, n=1)
         raise ValueError(
             f"--on {word}: no corpus is called {name}"
-            + (f"; did you mean {near[0]}?" if near else "")
+            + (f"; did you mean {near[0]}?" if near else ".")
             + f" Known are {', '.join(known)}; ALIAS=NAME:FOLDER gives one another name"
         )
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise ValueError(f"--on {word}: no such folder: name the one that {name} is unpacked in")
     return name, path
+
+
+def require_conditions(conditions: Iterable[str]) -> None:
+    """Refuses what no clip can go through, as far as that is known without folders of noise and rooms.
+
+    Raises:
+        ValueError: As `Chain.of_condition`.
+    """
+    from datamodules.degradation.chain import Chain
+
+    for condition in conditions:
+        steps = [] if condition == CLEAN else condition.split("+")
+        if known := [step for step in steps if not re.match(r"room|snr[-\d.]+_", step)]:
+            Chain.of_condition("+".join(known))
 
 
 def require_corpus(name: str, corpora: Sequence[Corpus], output: str | Path) -> None:
@@ -235,13 +256,32 @@ def _overlay(corpus: Corpus, split: Split, own: Mapping[str, Any] | None) -> lis
         return [f"--config={corpus.config}"]
     places = _own_corpora(own)
     if corpus.public is None:
-        return [f"--data.{split}={json.dumps([corpus.name])}"] if corpus.name in places else []
+        if corpus.name in places:
+            return [f"--data.{split}={json.dumps([corpus.name])}"]
+        _require_a_name_of_ones_own(corpus.name, places)
+        return []
     name, folder = corpus.public
     place = str(folder) if name == corpus.name else {"corpus": name, "root": str(folder)}
     words = [f"--data={_SPEECH_CORPORA}", f"--data.corpora={json.dumps({**places, corpus.name: place})}"]
     if not places:  # nor corpora of training that could share speech with it
         words += ["--data.train=[]", "--data.validation=[]", "--data.test=[]"]
     return [*words, f"--data.{split}={json.dumps([corpus.name])}"]
+
+
+def _require_a_name_of_ones_own(name: str, places: Iterable[str]) -> None:
+    """Refuses to call the checkpoint's own data as a corpus is called, or nearly so: they would stand for it."""
+    from datamodules.ssd.corpora import CORPORA
+
+    close = partial(difflib.get_close_matches, name, n=1, cutoff=0.8)
+    if near := close(list(places)):
+        raise ValueError(
+            f"--on {name}: did you mean {near[0]}? All of the checkpoint's own data take another name"
+        )
+    if near := close(list(CORPORA)):
+        raise ValueError(
+            f"--on {name}: the checkpoint's own data have no such corpus: {near[0]}=FOLDER says where it lies; to score"
+            " all of them give another name"
+        )
 
 
 def _own_corpora(own: Mapping[str, Any] | None) -> dict[str, Any]:

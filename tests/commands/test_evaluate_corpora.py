@@ -175,8 +175,25 @@ def test_conditions_are_rows_of_their_own_and_unknown_ones_are_named(runs, made,
     text = Path("rep/README.md").read_text()
     assert "| clean | " in text
     assert "| mp3@32k | " in text
-    assert exit_code(*words, "--condition", "mp9") == 1
+    assert exit_code(*words, "--condition", "opus@16k", "mp9+snr10") == 2
     assert "mp9" in capsys.readouterr().err
+    assert len(rows(Path("out/evaluations.csv"))) == 2  # nothing was scored before
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("asvspoof_2019", "did you mean asvspoof_2019_la?"),
+        (
+            "in_the_wild",
+            "the checkpoint's own data have no such corpus: in_the_wild=FOLDER says where it lies",
+        ),
+    ],
+)
+def test_own_data_are_not_called_as_a_corpus_is(name, expected, runs, capsys):
+    assert exit_code("--ckpt_path", runs[0], "--on", name, "--output=named", *QUICK) == 1
+    assert f"--on {name}: {expected}" in capsys.readouterr().err
+    assert not Path("named/evaluations.csv").exists()
 
 
 def test_a_threshold_from_nowhere_is_told_before_anything_is_scored(capsys):
@@ -190,7 +207,13 @@ def test_a_threshold_from_nowhere_is_told_before_anything_is_scored(capsys):
         ("in_the_wold={made}/wild", "no corpus is called in_the_wold; did you mean in_the_wild?"),
         ("W=wild:{made}/wild", "no corpus is called wild"),
         ("W=in_the_wild:{made}/none", "no such folder: name the one that in_the_wild is unpacked in"),
-        ("in_the_wild={made}/none", "none: no such file"),
+        ("in_the_wild={made}/none", "no such folder: name the one that in_the_wild is unpacked in"),
+        ("W={made}/none.yaml", "none.yaml: no such file"),
+        (
+            "W=in_the_wild:",
+            "--on W=in_the_wild:: nothing stands behind its end: name the folder, or leave : out",
+        ),
+        ("W=", "--on W=: nothing stands behind its end: name the folder, or leave = out"),
     ],
 )
 def test_a_wrong_corpus_is_one_line(on, expected, made, capsys):

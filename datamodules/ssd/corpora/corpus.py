@@ -94,10 +94,10 @@ class Corpus:
                 words = ", ".join(self.labels)
                 faults.add(trial.place, f"label {trial.label!r} is none of {words}", "correct the line")
                 continue
-            if (before := known.setdefault(trial.key, trial.place)) != trial.place:
-                faults.add(
-                    trial.place, f"{trial.key} comes twice, first in {before}", "remove one of the lines"
-                )
+            before, was = known.setdefault(trial.key, (trial.place, label))
+            if before != trial.place:
+                twice = "comes twice, first" if was == label else f"is {label} here, and {was}"
+                faults.add(trial.place, f"{trial.key} {twice} in {before}", "remove one of the lines")
                 continue
             values = {"corpus": called or self.name, **trial.attributes}
             if label == "bonafide" and "attack" in values:

@@ -24,6 +24,7 @@ def test_real_lines(tmp_path):
     [
         ("2.wav,Alec Guinness,genuin", "meta.csv:4: label 'genuin' is none of bonafide, bona-fide"),
         ("0.wav,Alec Guinness,spoof", r"meta.csv:4: 0.wav comes twice, first in .*meta.csv:2"),
+        ("0.wav,Alec Guinness,bona-fide", r"meta.csv:4: 0.wav is bonafide here, and spoof in .*meta.csv:2"),
         ("2.wav,spoof", r"meta.csv:4: 2 columns where 3 were expected"),
     ],
 )
